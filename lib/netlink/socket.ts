@@ -1,0 +1,249 @@
+/**
+ * The netlink socket: requests out, answers in, whatever the family.
+ *
+ * It asks for strict checking and extended acknowledgements, matches answers by sequence number, puts dumps together,
+ * makes a dump again that a change interrupted (NLM_F_DUMP_INTR), and never takes a datagram that was cut short.
+ * netlink(7), Documentation/userspace-api/netlink/intro.rst.
+ */
+import { inNetns, type Netns } from "../netns/netns.ts";
+import { isErrno } from "../sys/errno.ts";
+import * as libc from "../sys/libc.ts";
+import { attributes } from "./attributes.ts";
+import { NetlinkError, NetlinkProtocolError } from "./error.ts";
+import * as nl from "./message.ts";
+import { bytes, cstring, u32, Writer } from "./wire.ts";
+
+const AF_NETLINK = 16;
+const SOCK_RAW = 3;
+const SOL_SOCKET = 1;
+const SO_RCVTIMEO = 20;
+const SOL_NETLINK = 270;
+// linux/netlink.h, socket options
+const NETLINK_ADD_MEMBERSHIP = 1;
+const NETLINK_CAP_ACK = 10;
+const NETLINK_EXT_ACK = 11;
+const NETLINK_GET_STRICT_CHK = 12;
+
+/** The kernel answers within microseconds, or after the RTNL lock's queue: a loaded node has shown seconds. */
+const ANSWER_TIMEOUT_S = 30;
+/** Dumps interrupted one after the other before we say so. */
+const DUMP_ATTEMPTS = 20;
+/** Twice what the kernel puts into one datagram of a dump (netlink_dump(), NLMSG_GOODSIZE). */
+const RECEIVE_BYTES = 65_536;
+
+/** NLMSGERR_ATTR_* (linux/netlink.h): what an extended acknowledgement says. */
+const extendedAck = attributes("NLMSGERR_ATTR", {
+  msg: [1, cstring],
+  offs: [2, u32],
+  cookie: [3, bytes],
+});
+
+/** One request: what it is, how it is written, and for the error how `ip` would put it ("create link \"eth0\""). */
+export interface Request<H extends object, A, R = H & A> {
+  readonly doing: string;
+  readonly type: number;
+  /** The type's name in the kernel's header, for errors. */
+  readonly name: string;
+  readonly flags?: number;
+  readonly codec: { write(to: Writer, header: H, attributes: A): void; read(body: Uint8Array): R } & Pick<
+    nl.MessageCodec<H, A>,
+    "attributeAt"
+  >;
+  readonly header: H;
+  readonly attributes: A;
+}
+
+// A list of requests of different kinds; each was checked against its own codec where it was made.
+// biome-ignore lint/suspicious/noExplicitAny: see above
+export type AnyRequest = Request<any, any, any>;
+
+let receiveBuffer: Uint8Array | undefined;
+let nextSequence = 1;
+
+export class NetlinkSocket implements Disposable {
+  readonly #fd: number;
+
+  /** Opens a socket of a netlink family (linux/netlink.h NETLINK_*), in `netns` or where the process is. */
+  constructor(family: number, netns?: Netns) {
+    const open = () => libc.socket(AF_NETLINK, SOCK_RAW, family);
+    this.#fd = netns ? inNetns(netns, open) : open();
+    try {
+      this.#setOption(SOL_NETLINK, NETLINK_CAP_ACK, 1);
+      this.#setOption(SOL_NETLINK, NETLINK_EXT_ACK, 1);
+      this.#setOption(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
+      this.#setReceiveTimeout(ANSWER_TIMEOUT_S);
+    } catch (error) {
+      libc.close(this.#fd);
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    libc.close(this.#fd);
+  }
+
+  /**
+   * Sends the requests in one datagram and waits until each is acknowledged. The kernel carries them out in order and
+   * goes on after one that fails; the first refusal is thrown when all have been answered.
+   */
+  change(...requests: AnyRequest[]): void {
+    const sent = this.#send(requests, nl.NLM_F_REQUEST | nl.NLM_F_ACK);
+    const waiting = new Map(sent.map((one) => [one.sequence, one]));
+    let refused: NetlinkError | undefined;
+    while (waiting.size > 0) {
+      for (const message of this.#receive(requests[0])) {
+        const request = waiting.get(message.sequence);
+        if (!request || message.type !== nl.NLMSG_ERROR) continue;
+        waiting.delete(message.sequence);
+        refused ??= refusal(request, message);
+      }
+    }
+    if (refused) throw refused;
+  }
+
+  /** Asks for one object. @throws NetlinkError, also when there is none */
+  get<H extends object, A, R>(request: Request<H, A, R>): R {
+    const [sent] = this.#send([request], nl.NLM_F_REQUEST);
+    for (;;) {
+      for (const message of this.#receive(request)) {
+        if (!sent || message.sequence !== sent.sequence) continue;
+        if (message.type !== nl.NLMSG_ERROR) return request.codec.read(message.body);
+        const refused = refusal(sent, message);
+        if (refused) throw refused;
+        throw new NetlinkProtocolError(request.doing, `${request.name} was acknowledged without an answer`);
+      }
+    }
+  }
+
+  /** Asks for all objects that match; again, a bounded number of times, when they changed meanwhile. */
+  dump<H extends object, A, R>(request: Request<H, A, R>): R[] {
+    for (let attempt = 1; attempt <= DUMP_ATTEMPTS; attempt++) {
+      const objects = this.#dumpOnce(request);
+      if (objects) return objects;
+    }
+    throw new NetlinkProtocolError(request.doing, `interrupted by changes ${DUMP_ATTEMPTS} times; try again`);
+  }
+
+  /** @returns undefined when a change interrupted the dump */
+  #dumpOnce<H extends object, A, R>(request: Request<H, A, R>): R[] | undefined {
+    const [sent] = this.#send([request], nl.NLM_F_REQUEST | nl.NLM_F_DUMP);
+    const objects: R[] = [];
+    let interrupted = false;
+    for (;;) {
+      for (const message of this.#receive(request)) {
+        if (!sent || message.sequence !== sent.sequence) continue;
+        if (message.flags & nl.NLM_F_DUMP_INTR) interrupted = true;
+        if (message.type === nl.NLMSG_ERROR || message.type === nl.NLMSG_DONE) {
+          const refused = refusal(sent, message);
+          if (refused) throw refused;
+          return interrupted ? undefined : objects;
+        }
+        objects.push(request.codec.read(message.body));
+      }
+    }
+  }
+
+  /** Joins a multicast group (RTNLGRP_*), so that receiveEvent() has something to receive. */
+  subscribe(group: number): void {
+    const address = new Uint8Array(12); // struct sockaddr_nl; the kernel chooses the port
+    new DataView(address.buffer).setUint16(0, AF_NETLINK, true);
+    libc.bind(this.#fd, address);
+    this.#setOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
+  }
+
+  /** Waits until something happened in a subscribed group. @returns false when `timeoutMs` passed without */
+  awaitEvent(timeoutMs: number): boolean {
+    if (!libc.poll(this.#fd, libc.POLLIN, timeoutMs)) return false;
+    try {
+      receiveBuffer ??= new Uint8Array(new ArrayBuffer(RECEIVE_BYTES));
+      libc.recv(this.#fd, receiveBuffer);
+    } catch (error) {
+      if (!isErrno(error, "ENOBUFS")) throw error; // more events than the socket keeps: something did happen
+    }
+    return true;
+  }
+
+  #send(requests: readonly AnyRequest[], flags: number): Sent[] {
+    const writer = new Writer();
+    const sent = requests.map((request) => {
+      const sequence = nextSequence++;
+      const start = nl.openMessage(writer, {
+        type: request.type,
+        flags: flags | (request.flags ?? 0),
+        sequence,
+      });
+      request.codec.write(writer, request.header, request.attributes);
+      nl.closeMessage(writer, start);
+      return { request, sequence, start, end: writer.length, writer };
+    });
+    libc.send(this.#fd, writer.finish());
+    return sent;
+  }
+
+  *#receive(request: AnyRequest | undefined): Generator<nl.ReceivedMessage> {
+    receiveBuffer ??= new Uint8Array(new ArrayBuffer(RECEIVE_BYTES));
+    const doing = request?.doing ?? "receive";
+    let length: number;
+    try {
+      length = libc.recv(this.#fd, receiveBuffer);
+    } catch (error) {
+      if (!isErrno(error, "EAGAIN")) throw error;
+      throw new NetlinkProtocolError(doing, `the kernel did not answer within ${ANSWER_TIMEOUT_S} s`);
+    }
+    if (length > receiveBuffer.length) {
+      throw new NetlinkProtocolError(
+        doing,
+        `an answer of ${length} bytes does not fit into ${receiveBuffer.length}`,
+      );
+    }
+    for (const message of nl.eachMessage(receiveBuffer.subarray(0, length))) {
+      if (message.type === nl.NLMSG_OVERRUN) throw new NetlinkProtocolError(doing, "the kernel lost data");
+      yield message;
+    }
+  }
+
+  #setOption(level: number, name: number, value: number): void {
+    libc.setsockopt(this.#fd, { level, name }, new Uint8Array(new Uint32Array([value]).buffer));
+  }
+
+  #setReceiveTimeout(seconds: number): void {
+    const timeval = new BigInt64Array([BigInt(seconds), 0n]);
+    libc.setsockopt(this.#fd, { level: SOL_SOCKET, name: SO_RCVTIMEO }, new Uint8Array(timeval.buffer));
+  }
+}
+
+interface Sent {
+  readonly request: AnyRequest;
+  readonly sequence: number;
+  /** Where its message lies in the writer. */
+  readonly start: number;
+  readonly end: number;
+  readonly writer: Writer;
+}
+
+/** Reads the errno of NLMSG_ERROR or NLMSG_DONE; undefined when it is 0. */
+function refusal(sent: Sent, message: nl.ReceivedMessage): NetlinkError | undefined {
+  if (message.body.length < 4) return undefined; // NLMSG_DONE of an old kernel
+  const view = new DataView(message.body.buffer, message.body.byteOffset, message.body.byteLength);
+  const errno = -view.getInt32(0, true);
+  if (errno === 0) return undefined;
+  const { detail, offset } = readExtendedAck(message);
+  const { request } = sent;
+  const body = sent.writer.finish().subarray(sent.start + nl.NLMSG_HEADER_BYTES, sent.end);
+  const attribute =
+    offset === undefined ? undefined : request.codec.attributeAt(body, offset - nl.NLMSG_HEADER_BYTES);
+  return new NetlinkError(request.doing, { request: request.name, errno, detail, attribute });
+}
+
+/** Malformed attributes here do not hide the error they come with. */
+function readExtendedAck(message: nl.ReceivedMessage): { detail?: string; offset?: number } {
+  if (!(message.flags & nl.NLM_F_ACK_TLVS)) return {};
+  // struct nlmsgerr: s32 error, then the header of the request; NLM_F_CAPPED: without the request's body.
+  const errorBytes = message.type === nl.NLMSG_DONE ? 4 : 4 + nl.NLMSG_HEADER_BYTES;
+  try {
+    const { msg, offs } = extendedAck.read(message.body.subarray(errorBytes));
+    return { ...(msg === undefined ? {} : { detail: msg }), ...(offs === undefined ? {} : { offset: offs }) };
+  } catch {
+    return {};
+  }
+}

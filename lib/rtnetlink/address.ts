@@ -1,0 +1,113 @@
+/** Addresses of links. rtnetlink(7), linux/if_addr.h. */
+import { type Address, isLoopback } from "../netaddr/address.ts";
+import { formatPrefix, lastAddress, type Prefix } from "../netaddr/prefix.ts";
+import { attributes } from "../netlink/attributes.ts";
+import { messageCodec, NLM_F_CREATE, NLM_F_EXCL } from "../netlink/message.ts";
+import { address, cstring, struct, u8, u32 } from "../netlink/wire.ts";
+import { AF_UNSPEC, addressFamily, type RouteSocket } from "./route-socket.ts";
+
+const RTM_NEWADDR = 20;
+const RTM_DELADDR = 21;
+const RTM_GETADDR = 22;
+
+// linux/if_addr.h IFA_F_*
+const IFA_F_NODAD = 0x02;
+const IFA_F_DADFAILED = 0x08;
+const IFA_F_TENTATIVE = 0x40;
+const IFA_F_PERMANENT = 0x80;
+
+/** struct ifaddrmsg */
+const ifaddrmsg = struct({ family: u8, prefixlen: u8, flags: u8, scope: u8, index: u32 });
+
+/** IFA_* */
+export const addressAttributes = attributes("IFA", {
+  address: [1, address],
+  local: [2, address],
+  label: [3, cstring],
+  broadcast: [4, address],
+  flags: [8, u32],
+  rtPriority: [9, u32],
+});
+
+export const addressMessage = messageCodec(ifaddrmsg, addressAttributes);
+
+export interface LinkAddress {
+  readonly ifindex: number;
+  readonly prefix: Prefix;
+  /** RT_SCOPE_*: 0 global, 253 link, 254 host. */
+  readonly scope: number;
+  /** Duplicate detection still runs. */
+  readonly tentative: boolean;
+  readonly dadFailed: boolean;
+  /** Not learned from a router's advertisement. */
+  readonly permanent: boolean;
+}
+
+type LinkName = { index: number; name: string };
+
+/**
+ * Equivalent to `ip addr add PREFIX [brd +] [nodad] dev NAME`.
+ * @param options.nodad the address is used at once: where nobody else can have it
+ */
+export function addAddress(
+  socket: RouteSocket,
+  link: LinkName,
+  prefix: Prefix,
+  options: { nodad?: boolean } = {},
+): void {
+  const { address: local, length } = prefix;
+  const hasBroadcast = local.family === 4 && length < 31 && !isLoopback(local);
+  socket.change({
+    doing: `add address ${formatPrefix(prefix)} to "${link.name}"`,
+    name: "RTM_NEWADDR",
+    type: RTM_NEWADDR,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    codec: addressMessage,
+    header: { family: addressFamily(local.family), prefixlen: length, index: link.index },
+    attributes: {
+      local,
+      address: local,
+      broadcast: hasBroadcast ? lastAddress(prefix) : undefined,
+      flags: options.nodad && local.family === 6 ? IFA_F_NODAD : undefined,
+    },
+  });
+}
+
+/** Equivalent to `ip addr del PREFIX dev NAME`. */
+export function deleteAddress(socket: RouteSocket, link: LinkName, prefix: Prefix): void {
+  const { address: local, length } = prefix;
+  socket.change({
+    doing: `delete address ${formatPrefix(prefix)} of "${link.name}"`,
+    name: "RTM_DELADDR",
+    type: RTM_DELADDR,
+    codec: addressMessage,
+    header: { family: addressFamily(local.family), prefixlen: length, index: link.index },
+    attributes: { local, address: local },
+  });
+}
+
+/** Equivalent to `ip addr show [dev NAME]`, filtered by the kernel. */
+export function listAddresses(socket: RouteSocket, link?: LinkName): LinkAddress[] {
+  return socket
+    .dump({
+      doing: link ? `list addresses of "${link.name}"` : "list addresses",
+      name: "RTM_GETADDR",
+      type: RTM_GETADDR,
+      codec: addressMessage,
+      header: { family: AF_UNSPEC, index: link?.index ?? 0 },
+      attributes: {},
+    })
+    .flatMap((message) => {
+      const local: Address | undefined = message.local ?? message.address;
+      if (!local) return [];
+      const flags = message.flags ?? 0;
+      return {
+        ifindex: message.index ?? 0,
+        prefix: { address: local, length: message.prefixlen ?? 0 },
+        scope: message.scope ?? 0,
+        tentative: (flags & IFA_F_TENTATIVE) !== 0,
+        dadFailed: (flags & IFA_F_DADFAILED) !== 0,
+        permanent: (flags & IFA_F_PERMANENT) !== 0,
+      };
+    });
+}

@@ -1,0 +1,232 @@
+/** Links: create, look up, change, delete. rtnetlink(7), net/core/rtnetlink.c. */
+import { encode } from "../netlink/attributes.ts";
+import { isMissing } from "../netlink/error.ts";
+import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/message.ts";
+import type { Request } from "../netlink/socket.ts";
+import type { Netns } from "../netns/netns.ts";
+import { afSpec, bridgePort, linkMessage, veth } from "./link-attributes.ts";
+import { AF_UNSPEC, type RouteSocket } from "./route-socket.ts";
+
+const RTM_NEWLINK = 16;
+const RTM_DELLINK = 17;
+const RTM_GETLINK = 18;
+/** linux/rtnetlink.h RTEXT_FILTER_SKIP_STATS: an answer without the counters is a third of the size. */
+const RTEXT_FILTER_SKIP_STATS = 8;
+
+// linux/if.h
+export const IFF_UP = 0x1;
+const IFF_PROMISC = 0x100;
+/** IF_OPER_UP (linux/if.h): the link is up and has carrier. */
+const IF_OPER_UP = 6;
+/** IN6_ADDR_GEN_MODE_NONE (linux/if_link.h): no link-local address of its own. */
+const IN6_ADDR_GEN_MODE_NONE = 1;
+/** Longest interface name and alias, without the NUL (linux/if.h IFNAMSIZ, IFALIASZ). */
+export const IFNAME_MAX = 15;
+export const IFALIAS_MAX = 255;
+
+export interface Link {
+  readonly index: number;
+  readonly name: string;
+  /** "bridge", "veth" …; "" for a physical device. */
+  readonly kind: string;
+  /** Six bytes on Ethernet; empty where the link has none. */
+  readonly mac: Uint8Array;
+  /** Bytes. */
+  readonly mtu: number;
+  readonly up: boolean;
+  /** Up, and with carrier. */
+  readonly running: boolean;
+  readonly promiscuous: boolean;
+  /** ifindex of the bridge, VRF or bond it is a port of. */
+  readonly master: number | undefined;
+  /** ifindex of a veth's other end or of the device below; in another namespace when `linkNetnsid` is given. */
+  readonly link: number | undefined;
+  readonly linkNetnsid: number | undefined;
+  readonly alias: string;
+  /** IFLA_INFO_DATA, in the terms of `kind`. */
+  readonly data: Uint8Array;
+  /** What the link is to its bridge; undefined where it is not a bridge's port. */
+  readonly port: BridgePort | undefined;
+}
+
+/** IFLA_BRPORT_* of a bridge's port. */
+export type BridgePort = ReturnType<typeof bridgePort.read>;
+
+type LinkHeader = Parameters<typeof linkMessage.write>[1];
+type LinkAttributes = Parameters<typeof linkMessage.write>[2];
+
+/** What createLink() and setLink() can say of a link. */
+export interface LinkSettings {
+  name?: string | undefined;
+  mac?: Uint8Array | undefined;
+  /** Bytes. */
+  mtu?: number | undefined;
+  up?: boolean | undefined;
+  promiscuous?: boolean | undefined;
+  /** ifindex. */
+  master?: number | undefined;
+  alias?: string | undefined;
+  /** The namespace to be in. */
+  netns?: Netns | undefined;
+  /** Whether the kernel gives the link an IPv6 link-local address (setLink() only). */
+  linkLocal?: boolean | undefined;
+  /** What it is to its bridge (setLink() only). */
+  port?: BridgePort | undefined;
+}
+
+function linkHeader(settings: LinkSettings, index = 0): LinkHeader {
+  const { up, promiscuous } = settings;
+  return {
+    family: AF_UNSPEC,
+    index,
+    flags: (up ? IFF_UP : 0) | (promiscuous ? IFF_PROMISC : 0),
+    change: (up === undefined ? 0 : IFF_UP) | (promiscuous === undefined ? 0 : IFF_PROMISC),
+  };
+}
+
+function linkSettings(settings: LinkSettings): LinkAttributes {
+  return {
+    ifname: settings.name,
+    mtu: settings.mtu,
+    address: settings.mac,
+    master: settings.master,
+    netNsFd: settings.netns?.fd,
+    ifalias: settings.alias,
+  };
+}
+
+function request(
+  [name, type]: readonly [string, number],
+  doing: string,
+  parts: { header: LinkHeader; attributes: LinkAttributes; flags?: number },
+): Request<LinkHeader, LinkAttributes, LinkHeader & LinkAttributes> {
+  return { doing, type, name, codec: linkMessage, ...parts };
+}
+
+/** Equivalent to `ip link add NAME type KIND …`. `data` is the kind's IFLA_INFO_DATA; `link` the device below. */
+export function createLink(
+  socket: RouteSocket,
+  settings: LinkSettings & { name: string; kind: string; data?: Uint8Array; link?: number },
+): void {
+  const { name, kind, data, link } = settings;
+  socket.change(
+    request(["RTM_NEWLINK", RTM_NEWLINK], `create ${kind} "${name}"`, {
+      flags: NLM_F_CREATE | NLM_F_EXCL,
+      header: linkHeader(settings),
+      attributes: { ...linkSettings(settings), link, linkinfo: { kind, data } },
+    }),
+  );
+}
+
+/**
+ * Equivalent to `ip link add NAME … type veth peer name PEER … netns NETNS`, in one message.
+ * The peer cannot be set up in it: a veth has no carrier before both ends exist, and refuses (ENOTCONN).
+ */
+export function createVeth(
+  socket: RouteSocket,
+  settings: LinkSettings & { name: string; peer: LinkSettings & { name: string } },
+): void {
+  const { peer } = settings;
+  const data = encode(veth, { peer: { header: linkHeader(peer), attributes: linkSettings(peer) } });
+  createLink(socket, { ...settings, kind: "veth", data });
+}
+
+/** Equivalent to `ip link set dev …`: changes what is given, in one message, and leaves the rest. */
+export function setLink(
+  socket: RouteSocket,
+  link: { index: number; name: string },
+  settings: LinkSettings,
+): void {
+  const { linkLocal, port } = settings;
+  const attributes = linkSettings(settings);
+  if (linkLocal !== undefined) {
+    attributes.afSpec = encode(afSpec, { inet6: { addrGenMode: linkLocal ? 0 : IN6_ADDR_GEN_MODE_NONE } });
+  }
+  if (port) attributes.linkinfo = { slaveKind: "bridge", slaveData: encode(bridgePort, port) };
+  socket.change(
+    request(["RTM_NEWLINK", RTM_NEWLINK], `change link "${link.name}"`, {
+      header: linkHeader(settings, link.index),
+      attributes,
+    }),
+  );
+}
+
+/** Equivalent to `ip link delete NAME`. Waits for the kernel's grace period, some 15 ms. @throws NetlinkError */
+export function deleteLink(socket: RouteSocket, link: { index: number; name: string }): void {
+  socket.change(
+    request(["RTM_DELLINK", RTM_DELLINK], `delete link "${link.name}"`, {
+      header: { family: AF_UNSPEC, index: link.index },
+      attributes: {},
+    }),
+  );
+}
+
+/** Equivalent to `ip -d link show dev NAME`. @throws NetlinkError ENODEV when there is none */
+export function linkByName(socket: RouteSocket, name: string): Link {
+  return oneLink(socket, `find link "${name}"`, {
+    header: { family: AF_UNSPEC },
+    attributes: { ifname: name },
+  });
+}
+
+/** @throws NetlinkError ENODEV when there is none */
+export function linkByIndex(socket: RouteSocket, index: number): Link {
+  return oneLink(socket, `find link ${index}`, { header: { family: AF_UNSPEC, index }, attributes: {} });
+}
+
+/** As linkByName(), or undefined. */
+export function findLink(socket: RouteSocket, name: string): Link | undefined {
+  try {
+    return linkByName(socket, name);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+function oneLink(
+  socket: RouteSocket,
+  doing: string,
+  { header, attributes }: { header: LinkHeader; attributes: LinkAttributes },
+): Link {
+  const extMask = RTEXT_FILTER_SKIP_STATS;
+  return readLink(
+    socket.get(
+      request(["RTM_GETLINK", RTM_GETLINK], doing, { header, attributes: { ...attributes, extMask } }),
+    ),
+  );
+}
+
+/** Equivalent to `ip -d link show [master NAME] [type KIND]`, filtered by the kernel. */
+export function listLinks(socket: RouteSocket, filter: { master?: number; kind?: string } = {}): Link[] {
+  const { master, kind } = filter;
+  return socket
+    .dump(
+      request(["RTM_GETLINK", RTM_GETLINK], "list links", {
+        header: { family: AF_UNSPEC },
+        attributes: { extMask: RTEXT_FILTER_SKIP_STATS, master, ...(kind ? { linkinfo: { kind } } : {}) },
+      }),
+    )
+    .map(readLink);
+}
+
+function readLink(message: LinkHeader & LinkAttributes): Link {
+  const { index = 0, flags = 0, linkinfo } = message;
+  return {
+    index,
+    name: message.ifname ?? "",
+    kind: linkinfo?.kind ?? "",
+    mac: message.address ?? new Uint8Array(0),
+    mtu: message.mtu ?? 0,
+    up: (flags & IFF_UP) !== 0,
+    running: message.operstate === IF_OPER_UP,
+    promiscuous: (flags & IFF_PROMISC) !== 0,
+    master: message.master,
+    link: message.link,
+    linkNetnsid: message.linkNetnsid,
+    alias: message.ifalias ?? "",
+    data: linkinfo?.data ?? new Uint8Array(0),
+    port:
+      linkinfo?.slaveKind === "bridge" ? bridgePort.read(linkinfo.slaveData ?? new Uint8Array(0)) : undefined,
+  };
+}

@@ -1,0 +1,154 @@
+/** Neighbours (ARP, NDP) and the forwarding table of bridges. linux/neighbour.h, net/core/neighbour.c. */
+import { type Address, formatAddress } from "../netaddr/address.ts";
+import { formatMac } from "../netaddr/mac.ts";
+import { attributes } from "../netlink/attributes.ts";
+import { messageCodec, NLM_F_CREATE, NLM_F_REPLACE } from "../netlink/message.ts";
+import { address, be16, bytes, s32, struct, u8, u16, u32 } from "../netlink/wire.ts";
+import { AF_BRIDGE, addressFamily, type RouteSocket } from "./route-socket.ts";
+
+const RTM_NEWNEIGH = 28;
+const RTM_DELNEIGH = 29;
+const RTM_GETNEIGH = 30;
+
+// linux/neighbour.h
+export const NUD_NOARP = 0x40;
+export const NUD_PERMANENT = 0x80;
+export const NTF_SELF = 0x02;
+export const NTF_MASTER = 0x04;
+export const NTF_EXT_LEARNED = 0x10;
+
+/** struct ndmsg */
+const ndmsg = struct({ family: u8, pad1: u8, pad2: u16, ifindex: s32, state: u16, flags: u8, type: u8 });
+
+/** NDA_* */
+export const neighbourAttributes = attributes("NDA", {
+  dst: [1, address],
+  lladdr: [2, bytes],
+  vlan: [5, u16],
+  port: [6, be16],
+  vni: [7, u32],
+  ifindex: [8, u32],
+  master: [9, u32],
+  protocol: [12, u8],
+});
+
+export const neighbourMessage = messageCodec(ndmsg, neighbourAttributes);
+
+/** Who has an address on a link. */
+export interface Neighbour {
+  readonly ifindex: number;
+  readonly address: Address;
+  readonly mac: Uint8Array;
+  /** NUD_* */
+  readonly state: number;
+  /** NTF_* */
+  readonly flags?: number | undefined;
+  /** Who made the entry, shown as `proto`. */
+  readonly protocol?: number | undefined;
+}
+
+/** Behind which port of a bridge, or which remote address of a tunnel, a MAC is. */
+export interface FdbEntry {
+  readonly ifindex: number;
+  readonly mac: Uint8Array;
+  /** NTF_SELF: the device's own table; NTF_MASTER: its bridge's. */
+  readonly flags: number;
+  /** NUD_* */
+  readonly state: number;
+  /** A tunnel's remote address. */
+  readonly dst?: Address | undefined;
+  readonly vlan?: number | undefined;
+}
+
+/** Equivalent to `ip neigh replace ADDRESS lladdr MAC dev …`. */
+export function replaceNeighbour(socket: RouteSocket, entry: Neighbour): void {
+  changeNeighbour(socket, "replace", entry);
+}
+
+/** Equivalent to `ip neigh del ADDRESS dev …`. */
+export function deleteNeighbour(socket: RouteSocket, entry: Pick<Neighbour, "ifindex" | "address">): void {
+  changeNeighbour(socket, "delete", { ...entry, mac: new Uint8Array(0), state: 0 });
+}
+
+function changeNeighbour(socket: RouteSocket, verb: keyof typeof VERBS, entry: Neighbour): void {
+  const { ifindex, address: dst, mac, state, flags = 0, protocol } = entry;
+  socket.change({
+    ...VERBS[verb],
+    doing: `${verb} neighbour ${formatAddress(dst)}`,
+    codec: neighbourMessage,
+    header: { family: addressFamily(dst.family), ifindex, state, flags },
+    attributes: { dst, lladdr: mac.length > 0 ? mac : undefined, protocol },
+  });
+}
+
+/** Equivalent to `bridge fdb replace MAC dev … [self] [master] [dst ADDRESS]`. */
+export function replaceFdbEntry(socket: RouteSocket, entry: FdbEntry): void {
+  changeFdbEntry(socket, "replace", entry);
+}
+
+/** Equivalent to `bridge fdb del MAC dev … [self] [master] [dst ADDRESS]`. */
+export function deleteFdbEntry(socket: RouteSocket, entry: Omit<FdbEntry, "state">): void {
+  changeFdbEntry(socket, "delete", { ...entry, state: 0 });
+}
+
+function changeFdbEntry(socket: RouteSocket, verb: keyof typeof VERBS, entry: FdbEntry): void {
+  const { ifindex, mac, flags, state, dst, vlan } = entry;
+  socket.change({
+    ...VERBS[verb],
+    doing: `${verb} forwarding entry ${formatMac(mac)}`,
+    codec: neighbourMessage,
+    header: { family: AF_BRIDGE, ifindex, state, flags },
+    attributes: { lladdr: mac, dst, vlan },
+  });
+}
+
+const VERBS = {
+  replace: { name: "RTM_NEWNEIGH", type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE },
+  delete: { name: "RTM_DELNEIGH", type: RTM_DELNEIGH, flags: 0 },
+} as const;
+
+/** Equivalent to `ip neigh show dev …`. */
+export function listNeighbours(
+  socket: RouteSocket,
+  filter: { family: 4 | 6; ifindex?: number },
+): Neighbour[] {
+  return list(socket, { family: addressFamily(filter.family), ifindex: filter.ifindex }).flatMap((message) =>
+    message.dst
+      ? {
+          ifindex: message.ifindex ?? 0,
+          address: message.dst,
+          mac: message.lladdr ?? new Uint8Array(0),
+          state: message.state ?? 0,
+          flags: message.flags ?? 0,
+          protocol: message.protocol,
+        }
+      : [],
+  );
+}
+
+/** Equivalent to `bridge fdb show [br BRIDGE]`. `master` is the bridge's ifindex. */
+export function listFdb(socket: RouteSocket, filter: { master?: number } = {}): FdbEntry[] {
+  return list(socket, { family: AF_BRIDGE, master: filter.master }).map((message) => ({
+    ifindex: message.ifindex ?? 0,
+    mac: message.lladdr ?? new Uint8Array(0),
+    flags: message.flags ?? 0,
+    state: message.state ?? 0,
+    dst: message.dst,
+    vlan: message.vlan,
+  }));
+}
+
+function list(
+  socket: RouteSocket,
+  filter: { family: number; ifindex?: number | undefined; master?: number | undefined },
+) {
+  const { family, ifindex, master } = filter;
+  return socket.dump({
+    doing: family === AF_BRIDGE ? "list the forwarding table" : "list neighbours",
+    name: "RTM_GETNEIGH",
+    type: RTM_GETNEIGH,
+    codec: neighbourMessage,
+    header: { family },
+    attributes: { ifindex, master },
+  });
+}

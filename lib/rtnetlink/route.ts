@@ -1,0 +1,179 @@
+/** Routes. rtnetlink(7), linux/rtnetlink.h. */
+import { type Address, formatAddress } from "../netaddr/address.ts";
+import { formatPrefix, type Prefix } from "../netaddr/prefix.ts";
+import { attributes } from "../netlink/attributes.ts";
+import { messageCodec, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../netlink/message.ts";
+import { address, bytes, s32, struct, u8, u32 } from "../netlink/wire.ts";
+import { addressFamily, type RouteSocket } from "./route-socket.ts";
+
+const RTM_NEWROUTE = 24;
+const RTM_DELROUTE = 25;
+const RTM_GETROUTE = 26;
+
+// linux/rtnetlink.h
+export const RT_TABLE_MAIN = 254;
+export const RT_SCOPE_UNIVERSE = 0;
+export const RT_SCOPE_LINK = 253;
+export const RT_SCOPE_HOST = 254;
+const RTPROT_BOOT = 3;
+const RTN_UNSPEC = 0;
+const RTN_UNICAST = 1;
+const RTNH_F_ONLINK = 4;
+
+/** struct rtmsg */
+const rtmsg = struct({
+  family: u8,
+  dstLen: u8,
+  srcLen: u8,
+  tos: u8,
+  table: u8,
+  protocol: u8,
+  scope: u8,
+  type: u8,
+  flags: u32,
+});
+
+/** RTAX_* */
+export const metricAttributes = attributes("RTAX", {
+  mtu: [2, u32],
+  advmss: [8, u32],
+});
+
+/** RTA_* */
+export const routeAttributes = attributes("RTA", {
+  dst: [1, address],
+  src: [2, address],
+  iif: [3, s32],
+  oif: [4, u32],
+  gateway: [5, address],
+  priority: [6, u32],
+  prefsrc: [7, address],
+  metrics: [8, metricAttributes],
+  multipath: [9, bytes],
+  table: [15, u32],
+});
+
+export const routeMessage = messageCodec(rtmsg, routeAttributes);
+
+export interface Route {
+  /** 0.0.0.0/0 or ::/0 is the default route. */
+  readonly dst: Prefix;
+  readonly gateway?: Address | undefined;
+  /** ifindex of the way out. */
+  readonly oif?: number | undefined;
+  /** The source address that the host prefers on it. */
+  readonly prefsrc?: Address | undefined;
+  /** Bytes: of packets, and of the TCP segments that are announced. */
+  readonly mtu?: number | undefined;
+  readonly advmss?: number | undefined;
+  readonly priority?: number | undefined;
+  readonly table?: number | undefined;
+  /** RT_SCOPE_* */
+  readonly scope?: number | undefined;
+  /** The gateway is on the link although no address says so. */
+  readonly onlink?: boolean | undefined;
+}
+
+type Header = Parameters<typeof routeMessage.write>[1];
+type Attributes = Parameters<typeof routeMessage.write>[2];
+
+/** Equivalent to `ip route add …`. @throws NetlinkError EEXIST where such a route is */
+export function addRoute(socket: RouteSocket, route: Route): void {
+  newRoute(socket, route, { doing: "add", flags: NLM_F_CREATE | NLM_F_EXCL });
+}
+
+/** Equivalent to `ip route append …`: beside one that exists, as another way for IPv6, as a further one for IPv4. */
+export function appendRoute(socket: RouteSocket, route: Route): void {
+  newRoute(socket, route, { doing: "append", flags: NLM_F_CREATE | NLM_F_APPEND });
+}
+
+/** Equivalent to `ip route replace …`. */
+export function replaceRoute(socket: RouteSocket, route: Route): void {
+  newRoute(socket, route, { doing: "replace", flags: NLM_F_CREATE | NLM_F_REPLACE });
+}
+
+function newRoute(socket: RouteSocket, route: Route, how: { doing: string; flags: number }): void {
+  socket.change({
+    doing: `${how.doing} route ${formatRoute(route)}`,
+    name: "RTM_NEWROUTE",
+    type: RTM_NEWROUTE,
+    flags: how.flags,
+    codec: routeMessage,
+    header: { ...routeHeader(route), protocol: RTPROT_BOOT, type: RTN_UNICAST, scope: route.scope ?? 0 },
+    attributes: routeSettings(route),
+  });
+}
+
+/** Equivalent to `ip route del …`: the first route that agrees in all that is given. */
+export function deleteRoute(socket: RouteSocket, route: Route): void {
+  const RT_SCOPE_NOWHERE = 255;
+  socket.change({
+    doing: `delete route ${formatRoute(route)}`,
+    name: "RTM_DELROUTE",
+    type: RTM_DELROUTE,
+    codec: routeMessage,
+    header: { ...routeHeader(route), scope: route.scope ?? RT_SCOPE_NOWHERE, type: RTN_UNSPEC },
+    attributes: routeSettings(route),
+  });
+}
+
+function routeHeader({ dst, table = RT_TABLE_MAIN, onlink }: Route): Header {
+  return {
+    family: addressFamily(dst.address.family),
+    dstLen: dst.length,
+    table: table < 256 ? table : 0, // RTA_TABLE says it
+    flags: onlink ? RTNH_F_ONLINK : 0,
+  };
+}
+
+function routeSettings(route: Route): Attributes {
+  const { dst, gateway, oif, prefsrc, mtu, advmss, priority, table } = route;
+  return {
+    dst: dst.length > 0 ? dst.address : undefined,
+    oif,
+    gateway,
+    prefsrc,
+    priority,
+    metrics: mtu === undefined && advmss === undefined ? undefined : { mtu, advmss },
+    table: table === undefined || table < 256 ? undefined : table,
+  };
+}
+
+/** Equivalent to `ip route show [dev …] table …`, unicast routes only, filtered by the kernel. */
+export function listRoutes(
+  socket: RouteSocket,
+  filter: { family: 4 | 6; oif?: number; table?: number },
+): Route[] {
+  const { family, oif, table = RT_TABLE_MAIN } = filter;
+  const unspecified: Prefix = { address: { family, value: 0n }, length: 0 };
+  return socket
+    .dump({
+      doing: "list routes",
+      name: "RTM_GETROUTE",
+      type: RTM_GETROUTE,
+      codec: routeMessage,
+      header: { family: addressFamily(family), table: table < 256 ? table : 0, type: RTN_UNICAST },
+      attributes: { oif, table },
+    })
+    .map((message) => ({
+      dst: message.dst ? { address: message.dst, length: message.dstLen ?? 0 } : unspecified,
+      gateway: message.gateway,
+      oif: message.oif,
+      prefsrc: message.prefsrc,
+      mtu: message.metrics?.mtu,
+      advmss: message.metrics?.advmss,
+      priority: message.priority,
+      table: message.table,
+      scope: message.scope,
+      onlink: ((message.flags ?? 0) & RTNH_F_ONLINK) !== 0,
+    }));
+}
+
+/** As `ip route` would say it. */
+export function formatRoute({ dst, gateway, table, priority }: Route): string {
+  const parts = [dst.length === 0 ? "default" : formatPrefix(dst)];
+  if (gateway) parts.push("via", formatAddress(gateway));
+  if (table !== undefined) parts.push("table", String(table));
+  if (priority !== undefined) parts.push("metric", String(priority));
+  return parts.join(" ");
+}

@@ -1,0 +1,43 @@
+/**
+ * Errors of system calls, by name.
+ *
+ * Numbers: asm-generic/errno-base.h and asm-generic/errno.h, which x86-64 and arm64 share.
+ */
+
+const NAMES = (
+  "0 EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT ENOTBLK EBUSY " +
+  "EEXIST EXDEV ENODEV ENOTDIR EISDIR EINVAL ENFILE EMFILE ENOTTY ETXTBSY EFBIG ENOSPC ESPIPE EROFS EMLINK " +
+  "EPIPE EDOM ERANGE EDEADLK ENAMETOOLONG ENOLCK ENOSYS ENOTEMPTY ELOOP 41 ENOMSG EIDRM ECHRNG EL2NSYNC EL3HLT " +
+  "EL3RST ELNRNG EUNATCH ENOCSI EL2HLT EBADE EBADR EXFULL ENOANO EBADRQC EBADSLT 58 EBFONT ENOSTR ENODATA ETIME " +
+  "ENOSR ENONET ENOPKG EREMOTE ENOLINK EADV ESRMNT ECOMM EPROTO EMULTIHOP EDOTDOT EBADMSG EOVERFLOW ENOTUNIQ " +
+  "EBADFD EREMCHG ELIBACC ELIBBAD ELIBSCN ELIBMAX ELIBEXEC EILSEQ ERESTART ESTRPIPE EUSERS ENOTSOCK " +
+  "EDESTADDRREQ EMSGSIZE EPROTOTYPE ENOPROTOOPT EPROTONOSUPPORT ESOCKTNOSUPPORT EOPNOTSUPP EPFNOSUPPORT " +
+  "EAFNOSUPPORT EADDRINUSE EADDRNOTAVAIL ENETDOWN ENETUNREACH ENETRESET ECONNABORTED ECONNRESET ENOBUFS EISCONN " +
+  "ENOTCONN ESHUTDOWN ETOOMANYREFS ETIMEDOUT ECONNREFUSED EHOSTDOWN EHOSTUNREACH EALREADY EINPROGRESS ESTALE"
+).split(" ");
+
+/** "ENOENT" for 2; the number itself where it has no name here. */
+export function errnoName(errno: number): string {
+  return NAMES[errno] ?? `errno ${errno}`;
+}
+
+/** A system call failed. The message reads `open "/nope": no such file or directory`. */
+export class ErrnoError extends Error {
+  readonly call: string;
+  readonly errno: number;
+  /** The errno's name, for example "ENOENT". */
+  readonly code: string;
+
+  constructor(call: string, errno: number, options: { text: string; subject?: string | undefined }) {
+    super(`${call}${options.subject === undefined ? "" : ` "${options.subject}"`}: ${options.text}`);
+    this.name = "ErrnoError";
+    this.call = call;
+    this.errno = errno;
+    this.code = errnoName(errno);
+  }
+}
+
+/** Whether `error` is a failed system call, of one of the named kinds if any are named. */
+export function isErrno(error: unknown, ...codes: string[]): error is ErrnoError {
+  return error instanceof ErrnoError && (codes.length === 0 || codes.includes(error.code));
+}

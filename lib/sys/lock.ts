@@ -1,0 +1,62 @@
+/** Locks between processes: flock(2) on a file, waited for no longer than a bound. */
+import { sleepMs } from "./clock.ts";
+import { isErrno } from "./errno.ts";
+import * as libc from "./libc.ts";
+
+const TIMEOUT_MS = 10_000;
+const RETRY_MIN_MS = 1;
+const RETRY_MAX_MS = 16;
+
+/** Somebody else held the lock for the whole of the bound. */
+export class LockTimeoutError extends Error {
+  constructor(path: string, timeoutMs: number) {
+    super(`Cannot lock "${path}": another process held it for ${timeoutMs} ms; try again`);
+    this.name = "LockTimeoutError";
+  }
+}
+
+/** A held lock. The kernel releases it with the process, so a kill leaves none behind. */
+export class Lock implements Disposable {
+  readonly #fd: number;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  [Symbol.dispose](): void {
+    libc.close(this.#fd);
+  }
+}
+
+/**
+ * Locks a file, creating it where needed. flock(2) has no bound of its own and gives no event, so a lock that
+ * is taken is tried again, 1 to 16 ms apart.
+ * @param options.shared lets other shared holders in, and keeps exclusive ones out
+ * @throws LockTimeoutError after `timeoutMs`
+ */
+export function acquireLock(path: string, options: { timeoutMs?: number; shared?: boolean } = {}): Lock {
+  const { timeoutMs = TIMEOUT_MS, shared = false } = options;
+  const operation = (shared ? libc.LOCK_SH : libc.LOCK_EX) | libc.LOCK_NB;
+  const fd = libc.open(path, libc.O_CREAT | libc.O_RDONLY, 0o644);
+  try {
+    const deadline = performance.now() + timeoutMs;
+    for (let pauseMs = RETRY_MIN_MS; !tryLock(fd, operation); pauseMs = Math.min(pauseMs * 2, RETRY_MAX_MS)) {
+      if (performance.now() >= deadline) throw new LockTimeoutError(path, timeoutMs);
+      sleepMs(pauseMs);
+    }
+    return new Lock(fd);
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+}
+
+function tryLock(fd: number, operation: number): boolean {
+  try {
+    libc.flock(fd, operation);
+    return true;
+  } catch (error) {
+    if (isErrno(error, "EAGAIN")) return false;
+    throw error;
+  }
+}
