@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { findStale, write } from "./generate.ts";
-import { keyTable, publishedSchema } from "./key-table.ts";
+import { keyTable, publishedSchema, type SchemaNode } from "./key-table.ts";
 import { validatorText } from "./validator.ts";
 
 const SCHEMA = {

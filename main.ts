@@ -1,0 +1,24 @@
+/**
+ * The one executable. It is called by the name of a plugin, as which it is that plugin, or as `weft`, the operator's tool.
+ *
+ * A link of any kind, a lookup on PATH and `exec -a` all show in argv0; when that is empty, the name of the file counts.
+ * Process start is most of what a plugin costs: whatever is imported here is paid by every call.
+ */
+import { runPlugin } from "./lib/cni/plugin.ts";
+import { plugins } from "./plugins.ts";
+
+const path = process.argv0 || process.execPath;
+const name = path.slice(path.lastIndexOf("/") + 1);
+const load = plugins.get(name);
+
+if (load) {
+  const { default: plugin } = await load();
+  await runPlugin(plugin, { loadOwn: async (type) => (await plugins.get(type)?.())?.default });
+} else if (name === "weft") {
+  const { run } = await import("./cli/main.ts");
+  await run();
+} else {
+  const known = ["weft", ...plugins.keys()].join(", ");
+  console.error(`Cannot run as "${name}": call this executable by one of its names: ${known}`);
+  process.exitCode = 1;
+}

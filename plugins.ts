@@ -1,0 +1,11 @@
+/** The plugins of the suite, one a line. Each is loaded, with all that it imports, only when it is called. */
+import type { Plugin } from "./lib/cni/plugin.ts";
+
+type Load = () => Promise<{ readonly default: Plugin }>;
+
+export const plugins: ReadonlyMap<string, Load> = new Map<string, Load>([
+  ["bridge", () => import("./plugins/bridge/main.ts")],
+  ["host-local", () => import("./plugins/host-local/main.ts")],
+  ["loopback", () => import("./plugins/loopback/main.ts")],
+  ["static", () => import("./plugins/static/main.ts")],
+]);
