@@ -1,0 +1,79 @@
+/**
+ * The error a plugin answers with.
+ *
+ * Reference: CNI spec 1.1 §5 "Error"; codes 8 and 999 are libcni's (pkg/types/types.go).
+ */
+import { LockTimeoutError } from "../sys/lock.ts";
+
+/** What went wrong, in the words of the specification: a code, a message, and what else is known. */
+export class CniError extends Error {
+  static readonly INCOMPATIBLE_VERSION = 1;
+  static readonly UNSUPPORTED_FIELD = 2;
+  static readonly UNKNOWN_CONTAINER = 3;
+  static readonly INVALID_ENVIRONMENT = 4;
+  static readonly IO_FAILURE = 5;
+  static readonly DECODING_FAILURE = 6;
+  static readonly INVALID_NETWORK_CONFIG = 7;
+  static readonly SAME_NETNS = 8;
+  static readonly TRY_AGAIN_LATER = 11;
+  /** STATUS: the plugin cannot serve an ADD. */
+  static readonly NOT_AVAILABLE = 50;
+  /** STATUS: neither that, nor are the containers there known to be connected. */
+  static readonly NOT_AVAILABLE_AFFECTED = 51;
+  /** CHECK: something is not as ADD made it. 100 and above are the plugins' own. */
+  static readonly CHECK_FAILED = 100;
+  static readonly INTERNAL = 999;
+
+  readonly code: number;
+  readonly msg: string;
+  /** "" when there are none; a cause speaks here unless details are given. */
+  readonly details: string;
+
+  constructor(code: number, msg: string, options: { details?: string; cause?: unknown } = {}) {
+    const details = options.details ?? (options.cause === undefined ? "" : messageOf(options.cause));
+    super(details === "" ? msg : `${msg}; ${details}`, { cause: options.cause });
+    this.name = "CniError";
+    this.code = code;
+    this.msg = msg;
+    this.details = details;
+  }
+}
+
+/** The JSON document that answers for `error`, whatever was thrown. */
+export function formatError(error: unknown, cniVersion: string): string {
+  const { code, msg, details } = toCniError(error);
+  return JSON.stringify({ cniVersion, code, msg, ...(details !== "" && { details }) }, null, 4);
+}
+
+/** The same failure as a CniError. Several that share a code keep it. */
+export function toCniError(error: unknown): CniError {
+  if (error instanceof CniError) return error;
+  if (error instanceof LockTimeoutError)
+    return new CniError(CniError.TRY_AGAIN_LATER, error.message, { cause: error.cause });
+  if (!(error instanceof Error)) return new CniError(CniError.INTERNAL, String(error));
+  const parts = partsOf(error);
+  if (parts.length < 2) return new CniError(CniError.INTERNAL, error.message, { cause: error.cause });
+  const [code = CniError.INTERNAL, ...others] = new Set(parts.map((part) => toCniError(part).code));
+  return new CniError(others.length > 0 ? CniError.INTERNAL : code, messageOf(error));
+}
+
+/** `error` with what failed while cleaning up after it: the first failure stays the message, the others are details. */
+export function withFurther(error: unknown, further: readonly unknown[]): unknown {
+  if (further.length === 0) return error;
+  const { code, msg, details } = toCniError(error);
+  const texts = further.map((failure) => `while cleaning up: ${messageOf(failure)}`);
+  return new CniError(code, msg, { details: [details, ...texts].filter(Boolean).join("; "), cause: error });
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const parts = partsOf(error);
+  return parts.length < 2 ? error.message : parts.map(messageOf).join("; ");
+}
+
+/** The failures inside an error made of several, in the order they happened. */
+function partsOf(error: Error): readonly unknown[] {
+  if (error instanceof AggregateError) return error.errors;
+  if (error instanceof SuppressedError) return [error.suppressed, error.error];
+  return [error];
+}
