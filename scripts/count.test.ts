@@ -1,0 +1,87 @@
+import { expect, test } from "bun:test";
+import { countJunit, countTap, skippedInTap } from "./count.ts";
+
+// $ bun test --reporter=junit, of two files with four tests
+const JUNIT = `<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="bun test" tests="4" assertions="1" failures="1" skipped="2" time="0.03">
+  <testsuite name="a.test.ts" tests="3" failures="0" skipped="2"/>
+</testsuites>`;
+
+// $ tap run --reporter=tap: a file with all kinds of tests, one skipped as a whole, one killed, one that has none
+const TAP = `TAP version 14
+1..4
+# Subtest: a.test.ts
+    # Subtest: one
+        ok 1 - should be equal
+        1..1
+    ok 1 - one # time=2.954ms
+
+    ok 2 - two # SKIP no kernel
+    # Subtest: three
+        ok 1 - inner reason # SKIP
+        1..1
+    ok 3 - three # time=0.973ms
+
+    # Subtest: four
+        # Subtest: nested
+            not ok 1 - should be equal
+              ---
+              diff: |
+                --- expected
+                +++ actual
+                ok 7 - not a test
+              ...
+
+            1..1
+        not ok 1 - nested # time=21ms
+        1..1
+    not ok 4 - four # time=27.952ms
+
+    1..4
+not ok 1 - a.test.ts # time=53.692ms
+  ---
+  exitCode: 1
+  ...
+
+# Subtest: b.test.ts
+    1..0 # not root
+ok 2 - b.test.ts # SKIP not root
+
+# Subtest: c.test.ts
+    # Subtest: one
+    ok 1 - one # time=2.798ms
+
+    # test count(1) != plan(null)
+not ok 3 - c.test.ts # time=589.725ms
+  ---
+  signal: SIGKILL
+  ...
+
+# Subtest: d.test.ts
+    1..0 # no tests found
+not ok 4 - d.test.ts # time=284.991ms
+`;
+
+test("countJunit() takes the sums of all files", () => {
+  expect(countJunit(JUNIT)).toEqual({ passed: 1, failed: 1, skipped: 2 });
+});
+
+test("countJunit() refuses a file without sums", () => {
+  expect(() => countJunit("<testsuites>")).toThrow("Cannot count: no tests in the JUnit file");
+});
+
+test("countTap() counts the tests of each file, a file that died, and one without tests", () => {
+  expect(countTap(TAP)).toEqual({ passed: 2, failed: 3, skipped: 3 });
+});
+
+test("countTap() refuses a stream that broke off before the first file ended", () => {
+  expect(() => countTap("TAP version 14\n# Subtest: a.test.ts\n    ok 1 - one\n")).toThrow("no test");
+});
+
+test("skippedInTap() names what was skipped, and why", () => {
+  expect(skippedInTap(TAP)).toEqual([
+    "a.test.ts > two # SKIP no kernel",
+    "a.test.ts > three > inner reason # SKIP",
+    "b.test.ts # SKIP not root",
+  ]);
+});

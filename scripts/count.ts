@@ -1,0 +1,80 @@
+/** How many tests passed, failed and were skipped, from what the two test runners write for machines. */
+
+export interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+/** A line `ok` or `not ok` of TAP. */
+interface Point {
+  readonly ok: boolean;
+  readonly name: string;
+  readonly skipped: boolean;
+  readonly children: readonly Point[];
+}
+
+/** Of bun's JUnit file: the sums in its first element. @throws SyntaxError when there are none */
+export function countJunit(xml: string): Counts {
+  const head = /<testsuites\b[^>]*>/.exec(xml)?.[0] ?? "";
+  const [tests, failed, skipped] = ["tests", "failures", "skipped"].map((name) => {
+    const value = new RegExp(`\\b${name}="(\\d+)"`).exec(head)?.[1];
+    if (value === undefined) throw new SyntaxError(`Cannot count: no ${name} in the JUnit file`);
+    return Number(value);
+  }) as [number, number, number]; // one for each of the three names
+  return { passed: tests - failed - skipped, failed, skipped };
+}
+
+/**
+ * Of a TAP version 14 stream whose first level is the test files, the second their tests: the tests. A file without
+ * tests counts itself, and a file that failed though its tests passed (it died, or timed out) counts as a failure.
+ * @throws SyntaxError when there is no file at all
+ */
+export function countTap(text: string): Counts {
+  const files = parseTap(text);
+  if (files.length === 0) throw new SyntaxError("Cannot count: no test in the TAP stream");
+  const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  for (const file of files) {
+    const tests = file.children.length > 0 ? file.children : [file];
+    for (const test of tests) counts[outcome(test)]++;
+    if (!file.ok && tests.every((test) => test.ok)) counts.failed++;
+  }
+  return counts;
+}
+
+/** The names of what was skipped, from the file down, with the reasons. */
+export function skippedInTap(text: string): string[] {
+  const walk = (point: Point, path: string): string[] => {
+    const name = path + point.name.replace(/ # time=\S+$/, "");
+    return point.skipped ? [name] : point.children.flatMap((child) => walk(child, `${name} > `));
+  };
+  return parseTap(text).flatMap((file) => walk(file, ""));
+}
+
+/** A test all of whose parts were skipped was skipped. */
+function outcome(point: Point): keyof Counts {
+  if (!point.ok) return "failed";
+  const { children } = point;
+  return point.skipped || (children.length > 0 && children.every((child) => outcome(child) === "skipped"))
+    ? "skipped"
+    : "passed";
+}
+
+/** A subtest stands indented by four, before the line that sums it up. */
+function parseTap(text: string): readonly Point[] {
+  const levels: Point[][] = [[]];
+  let diagnosticIndent: string | undefined;
+  for (const line of text.split("\n")) {
+    const fence = /^( +)(---|\.\.\.)$/.exec(line);
+    if (fence && fence[2] === "---") diagnosticIndent ??= fence[1];
+    else if (fence && fence[1] === diagnosticIndent) diagnosticIndent = undefined;
+    const match = diagnosticIndent === undefined && /^((?: {4})*)(not )?ok \d+(?: - )?(.*)$/.exec(line);
+    if (!match) continue;
+    const [, indent = "", not, name = ""] = match;
+    const depth = indent.length / 4;
+    const children = levels.splice(depth + 1)[0] ?? [];
+    while (levels.length <= depth) levels.push([]);
+    levels[depth]?.push({ ok: not === undefined, name, skipped: / # SKIP\b/i.test(name), children });
+  }
+  return levels[0] ?? [];
+}

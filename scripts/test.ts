@@ -1,0 +1,103 @@
+/**
+ * Every test there is, in the order in which a failure is cheapest to find. Closes with one line, the sum of all:
+ * "N passed, N failed, N skipped". A suite that dies without a count is a failure.
+ *
+ * `bun scripts/test.ts build units conformance/bridge.test.ts` runs the suites and files named.
+ */
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { type Counts, countJunit, countTap, skippedInTap } from "./count.ts";
+
+const ROOT = dirname(import.meta.dir);
+const JUNIT = join(ROOT, "dist/units.xml");
+const TAP = join(ROOT, "dist/conformance.tap");
+const UNIT_FOLDERS = ["agent", "bench", "cli", "lib", "plugins", "scripts"];
+
+/** What passes or fails as a whole: it counts only when it fails. */
+const CHECKS: Readonly<Record<string, readonly string[]>> = {
+  build: ["bun", "scripts/build.ts"],
+  types: ["tsc"],
+  lint: ["biome", "check", "--error-on-warnings", "."],
+};
+
+/** Test files, the runner that takes them, and where and how it leaves its count. */
+interface Suite {
+  readonly patterns: readonly string[];
+  readonly command: readonly string[];
+  readonly output: string;
+  readonly count: (text: string) => Counts;
+}
+
+const SUITES: Readonly<Record<string, Suite>> = {
+  units: {
+    patterns: ["*.test.ts", ...UNIT_FOLDERS.map((folder) => `${folder}/**/*.test.ts`)],
+    command: ["bun", "test", "--reporter=junit", `--reporter-outfile=${JUNIT}`],
+    output: JUNIT,
+    count: countJunit,
+  },
+  conformance: {
+    patterns: ["conformance/**/*.test.ts"],
+    command: ["tap", "run", "--reporter=min", `--output-file=${TAP}`],
+    output: TAP,
+    count: countTap,
+  },
+};
+
+/** The files of a suite that the words ask for: all of them when there are no words, or when it is named. */
+function filesOf(name: string, suite: Suite, words: readonly string[]): string[] {
+  const globs = suite.patterns.map((pattern) => new Bun.Glob(pattern));
+  const all = words.length === 0 || words.includes(name);
+  const files = all
+    ? globs.flatMap((glob) => [...glob.scanSync(ROOT)].sort())
+    : words.filter((word) => globs.some((glob) => glob.match(word)));
+  return files.map((file) => `./${file}`); // without "./", bun takes a path for a pattern
+}
+
+function isKnown(word: string): boolean {
+  return (
+    word in CHECKS || Object.entries(SUITES).some(([name, suite]) => filesOf(name, suite, [word]).length > 0)
+  );
+}
+
+/** Runs it as it would run in a terminal. Returns the exit code. */
+function run(name: string, command: readonly string[]): number {
+  console.log(`\n== ${name}`);
+  return Bun.spawnSync([...command], { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] }).exitCode;
+}
+
+function runSuite(name: string, suite: Suite, files: readonly string[]): Counts {
+  rmSync(suite.output, { force: true });
+  const exitCode = run(name, [...suite.command, ...files]);
+  try {
+    const counts = suite.count(readFileSync(suite.output, "utf8"));
+    return exitCode !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
+  } catch (error) {
+    console.error(`${name}: ${error instanceof Error ? error.message : error}`);
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
+}
+
+const words = process.argv.slice(2).map((word) => word.replace(/^\.\//, ""));
+const sum: Counts = { passed: 0, failed: 0, skipped: 0 };
+
+for (const word of words.filter((word) => !isKnown(word))) {
+  console.error(`error: ${word} is no suite and no test file`);
+  sum.failed++;
+}
+for (const [name, command] of Object.entries(CHECKS)) {
+  if (words.length > 0 && !words.includes(name)) continue;
+  if (run(name, command) === 0) continue;
+  console.log(`${name}: failed`);
+  sum.failed++;
+}
+for (const [name, suite] of Object.entries(SUITES)) {
+  const files = filesOf(name, suite, words);
+  if (files.length === 0) continue;
+  const counts = runSuite(name, suite, files);
+  console.log(`${name}: passed ${counts.passed}, failed ${counts.failed}, skipped ${counts.skipped}`);
+  for (const key of ["passed", "failed", "skipped"] as const) sum[key] += counts[key];
+  if (suite.output !== TAP || !existsSync(TAP)) continue;
+  for (const skipped of skippedInTap(readFileSync(TAP, "utf8"))) console.log(`skipped: ${skipped}`);
+}
+console.log(`\n${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
+process.exitCode = sum.failed > 0 ? 1 : 0;
