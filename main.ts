@@ -4,7 +4,7 @@
  * A link of any kind, a lookup on PATH and `exec -a` all show in argv0; when that is empty, the name of the file counts.
  * Process start is most of what a plugin costs: whatever is imported here is paid by every call.
  */
-import { runPlugin } from "./lib/cni/plugin.ts";
+import { runPlugin } from "./lib/cni/run.ts";
 import { plugins } from "./plugins.ts";
 
 const path = process.argv0 || process.execPath;

@@ -53,7 +53,7 @@ export function attributes<const T extends Table>(prefix: string, table: T): Att
         if (!known) continue; // from a newer kernel
         const value = readNamed(`${prefix} ${known.name}`, known.codec, payload.subarray(start, end));
         if (!known.codec.repeated) values[known.name] = value;
-        else ((values[known.name] ??= []) as unknown[]).push(value);
+        else values[known.name] = [...((values[known.name] as unknown[]) ?? []), value];
       }
       return values as Values<T>; // each value was read by the codec its type comes from
     },

@@ -31,15 +31,22 @@ export class NetnsError extends Error {
 /** An open network namespace; the descriptor keeps it alive. */
 export class Netns implements Disposable {
   readonly path: string;
-  readonly fd: number;
+  #fd: number;
 
   constructor(path: string, fd: number) {
     this.path = path;
-    this.fd = fd;
+    this.#fd = fd;
   }
 
+  /** The descriptor; -1 when it has been closed. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /** Closes the descriptor; again is nothing. */
   [Symbol.dispose](): void {
-    libc.close(this.fd);
+    if (this.#fd >= 0) libc.close(this.#fd);
+    this.#fd = -1;
   }
 }
 
@@ -58,7 +65,7 @@ export function openNetns(path: string): Netns {
 
 function openPath(path: string): number {
   try {
-    return libc.open(path, libc.O_RDONLY);
+    return libc.open(path, libc.O_RDONLY | libc.O_NONBLOCK); // a FIFO would wait for its writer
   } catch (error) {
     if (!(error instanceof ErrnoError)) throw error;
     const missing = error.code === "ENOENT" || error.code === "ENOTDIR";

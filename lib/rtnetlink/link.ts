@@ -5,7 +5,7 @@ import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/message.ts";
 import type { Request } from "../netlink/socket.ts";
 import type { Netns } from "../netns/netns.ts";
 import { afSpec, bridgePort, linkMessage, veth } from "./link-attributes.ts";
-import { AF_UNSPEC, type RouteSocket } from "./route-socket.ts";
+import { AF_UNSPEC, openRouteSocket, type RouteSocket, RTNLGRP_LINK } from "./route-socket.ts";
 
 const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
@@ -18,6 +18,8 @@ export const IFF_UP = 0x1;
 const IFF_PROMISC = 0x100;
 /** IF_OPER_UP (linux/if.h): the link is up and has carrier. */
 const IF_OPER_UP = 6;
+/** BR_STATE_FORWARDING (linux/if_bridge.h) */
+const BR_STATE_FORWARDING = 3;
 /** IN6_ADDR_GEN_MODE_NONE (linux/if_link.h): no link-local address of its own. */
 const IN6_ADDR_GEN_MODE_NONE = 1;
 /** Longest interface name and alias, without the NUL (linux/if.h IFNAMSIZ, IFALIASZ). */
@@ -72,6 +74,9 @@ export interface LinkSettings {
   linkLocal?: boolean | undefined;
   /** What it is to its bridge (setLink() only). */
   port?: BridgePort | undefined;
+  /** IFLA_INFO_DATA, in the terms of `kind`. */
+  kind?: string | undefined;
+  data?: Uint8Array | undefined;
 }
 
 function linkHeader(settings: LinkSettings, index = 0): LinkHeader {
@@ -106,7 +111,7 @@ function request(
 /** Equivalent to `ip link add NAME type KIND …`. `data` is the kind's IFLA_INFO_DATA; `link` the device below. */
 export function createLink(
   socket: RouteSocket,
-  settings: LinkSettings & { name: string; kind: string; data?: Uint8Array; link?: number },
+  settings: LinkSettings & { name: string; kind: string; link?: number },
 ): void {
   const { name, kind, data, link } = settings;
   socket.change(
@@ -131,17 +136,22 @@ export function createVeth(
   createLink(socket, { ...settings, kind: "veth", data });
 }
 
-/** Equivalent to `ip link set dev …`: changes what is given, in one message, and leaves the rest. */
+/**
+ * Equivalent to `ip link set dev …`: changes what is given, in one message, and leaves the rest.
+ * A link without an index is found by its name, which then cannot be changed.
+ */
 export function setLink(
   socket: RouteSocket,
-  link: { index: number; name: string },
+  link: { index?: number; name: string },
   settings: LinkSettings,
 ): void {
-  const { linkLocal, port } = settings;
+  const { linkLocal, port, kind, data } = settings;
   const attributes = linkSettings(settings);
+  if (link.index === undefined) attributes.ifname = link.name;
   if (linkLocal !== undefined) {
     attributes.afSpec = encode(afSpec, { inet6: { addrGenMode: linkLocal ? 0 : IN6_ADDR_GEN_MODE_NONE } });
   }
+  if (kind) attributes.linkinfo = { kind, data };
   if (port) attributes.linkinfo = { slaveKind: "bridge", slaveData: encode(bridgePort, port) };
   socket.change(
     request(["RTM_NEWLINK", RTM_NEWLINK], `change link "${link.name}"`, {
@@ -174,7 +184,7 @@ export function linkByIndex(socket: RouteSocket, index: number): Link {
   return oneLink(socket, `find link ${index}`, { header: { family: AF_UNSPEC, index }, attributes: {} });
 }
 
-/** As linkByName(), or undefined. */
+/** As linkByName(), or undefined when there is none. */
 export function findLink(socket: RouteSocket, name: string): Link | undefined {
   try {
     return linkByName(socket, name);
@@ -182,6 +192,29 @@ export function findLink(socket: RouteSocket, name: string): Link | undefined {
     if (isMissing(error)) return undefined;
     throw error;
   }
+}
+
+/**
+ * Waits until a link that is up has carrier and its bridge forwards, by event.
+ * @returns the link, or undefined when `timeoutMs` passed without
+ */
+export function awaitRunning(socket: RouteSocket, name: string, timeoutMs: number): Link | undefined {
+  const now = linkByName(socket, name);
+  if (isRunning(now)) return now;
+  using events = openRouteSocket();
+  events.subscribe(RTNLGRP_LINK);
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const link = linkByName(socket, name); // after subscribing, so that no change is missed
+    if (isRunning(link)) return link;
+    const remainingMs = deadline - performance.now();
+    if (remainingMs <= 0) return undefined;
+    events.awaitEvent(remainingMs);
+  }
+}
+
+function isRunning({ running, port }: Link): boolean {
+  return running && (port === undefined || port.state === BR_STATE_FORWARDING);
 }
 
 function oneLink(
@@ -207,7 +240,8 @@ export function listLinks(socket: RouteSocket, filter: { master?: number; kind?:
         attributes: { extMask: RTEXT_FILTER_SKIP_STATS, master, ...(kind ? { linkinfo: { kind } } : {}) },
       }),
     )
-    .map(readLink);
+    .map(readLink)
+    .filter((link) => kind === undefined || link.kind === kind); // the kernel does not filter by a kind it has not loaded
 }
 
 function readLink(message: LinkHeader & LinkAttributes): Link {

@@ -21,7 +21,7 @@ const RTN_UNICAST = 1;
 const RTNH_F_ONLINK = 4;
 
 /** struct rtmsg */
-const rtmsg = struct({
+export const rtmsg = struct({
   family: u8,
   dstLen: u8,
   srcLen: u8,
@@ -72,6 +72,8 @@ export interface Route {
   readonly scope?: number | undefined;
   /** The gateway is on the link although no address says so. */
   readonly onlink?: boolean | undefined;
+  /** RTPROT_*: who made it; a new one says RTPROT_BOOT unless told. */
+  readonly protocol?: number | undefined;
 }
 
 type Header = Parameters<typeof routeMessage.write>[1];
@@ -99,7 +101,12 @@ function newRoute(socket: RouteSocket, route: Route, how: { doing: string; flags
     type: RTM_NEWROUTE,
     flags: how.flags,
     codec: routeMessage,
-    header: { ...routeHeader(route), protocol: RTPROT_BOOT, type: RTN_UNICAST, scope: route.scope ?? 0 },
+    header: {
+      ...routeHeader(route),
+      protocol: route.protocol ?? RTPROT_BOOT,
+      type: RTN_UNICAST,
+      scope: route.scope ?? 0,
+    },
     attributes: routeSettings(route),
   });
 }
@@ -166,6 +173,7 @@ export function listRoutes(
       table: message.table,
       scope: message.scope,
       onlink: ((message.flags ?? 0) & RTNH_F_ONLINK) !== 0,
+      protocol: message.protocol,
     }));
 }
 

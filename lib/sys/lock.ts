@@ -17,14 +17,16 @@ export class LockTimeoutError extends Error {
 
 /** A held lock. The kernel releases it with the process, so a kill leaves none behind. */
 export class Lock implements Disposable {
-  readonly #fd: number;
+  #fd: number | undefined;
 
   constructor(fd: number) {
     this.#fd = fd;
   }
 
+  /** Releases the lock; again is nothing. */
   [Symbol.dispose](): void {
-    libc.close(this.#fd);
+    if (this.#fd !== undefined) libc.close(this.#fd);
+    this.#fd = undefined;
   }
 }
 

@@ -1,0 +1,34 @@
+/**
+ * Aliases of host interfaces: what `ip link` shows of whose they are. GC finds by them what no record tells of.
+ *
+ *     weft:<network>/<containerId>/<ifname>    an attachment's interface
+ *     weft:<network>                           a network's own, such as its bridge
+ */
+import { IFALIAS_MAX, type Link } from "./rtnetlink/link.ts";
+
+export interface AttachmentName {
+  readonly network: string;
+  readonly containerId: string;
+  readonly ifname: string;
+}
+
+/** "" where the ids are longer than an alias may be: then the record alone tells. */
+export function attachmentAlias({ network, containerId, ifname }: AttachmentName): string {
+  const alias = `${networkAlias(network)}/${containerId}/${ifname}`;
+  return alias.length <= IFALIAS_MAX ? alias : "";
+}
+
+export function networkAlias(network: string): string {
+  return `weft:${network}`;
+}
+
+/** Whose interface it is; undefined where no alias of ours says. */
+export function attachmentOf(link: Link): AttachmentName | undefined {
+  if (!link.alias.startsWith("weft:")) return undefined;
+  const [network, containerId, ifname, ...rest] = link.alias.slice("weft:".length).split("/");
+  return network && containerId && ifname && rest.length === 0 ? { network, containerId, ifname } : undefined;
+}
+
+export function isSameAttachment(a: AttachmentName, b: AttachmentName): boolean {
+  return a.network === b.network && a.containerId === b.containerId && a.ifname === b.ifname;
+}

@@ -1,0 +1,24 @@
+/** What plugins ask of a call. */
+import { CniError } from "./error.ts";
+import type { Call, GcCall } from "./plugin.ts";
+import type { Dns, Result } from "./result.ts";
+
+/** The result CHECK compares with. @throws CniError 7 when the runtime gave none */
+export function requiredPrevResult({ prevResult }: Call): Result {
+  if (prevResult) return prevResult;
+  throw new CniError(CniError.INVALID_NETWORK_CONFIG, "required prevResult missing");
+}
+
+/** Those that the runtime did not name as valid. */
+export function staleAttachments<A extends { containerId: string; ifname: string }>(
+  { validAttachments }: GcCall,
+  attachments: readonly A[],
+): A[] {
+  const valid = new Set(validAttachments.map(({ containerID, ifname }) => `${containerID}:${ifname}`));
+  return attachments.filter(({ containerId, ifname }) => !valid.has(`${containerId}:${ifname}`));
+}
+
+/** The DNS settings of the configuration, where it has any; else those that came with the addresses. */
+export function chooseDns(configured: Dns | undefined, leased: Dns | undefined): Dns | undefined {
+  return configured && Object.keys(configured).length > 0 ? configured : leased;
+}

@@ -1,0 +1,47 @@
+/** Gateways of a network whose gateway is the host itself. */
+import type { IpConfig, Result, Route } from "./cni/result.ts";
+import { type Address, offsetAddress } from "./netaddr/address.ts";
+import { networkOf, type Prefix, samePrefix } from "./netaddr/prefix.ts";
+
+export interface GatewayOptions {
+  /** An address that comes without a gateway takes the first of its subnet. */
+  readonly isGateway: boolean;
+  /** Every family gets a default route by its gateway, unless it has one. */
+  readonly isDefaultGateway: boolean;
+}
+
+/** An IPAM result with the gateways and default routes that the options ask for. */
+export function withGateways<R extends Pick<Result, "ips" | "routes">>(
+  result: R,
+  options: GatewayOptions,
+): R & { readonly ips: readonly IpConfig[]; readonly routes: readonly Route[] } {
+  const isGateway = options.isGateway || options.isDefaultGateway;
+  const ips = (result.ips ?? []).map((ip) =>
+    ip.gateway || !isGateway ? ip : { ...ip, gateway: firstOfSubnet(ip.address) },
+  );
+  const routes = [...(result.routes ?? [])];
+  for (const { gateway } of options.isDefaultGateway ? ips : []) {
+    if (gateway && !routes.some((route) => route.gw && isDefault(route, gateway))) {
+      routes.push({ dst: { address: { family: gateway.family, value: 0n }, length: 0 }, gw: gateway });
+    }
+  }
+  return { ...result, ips, routes };
+}
+
+/** The addresses the host needs in order to be the gateway of these, each once. */
+export function gatewayPrefixes(ips: readonly IpConfig[]): Prefix[] {
+  const prefixes = ips.flatMap(({ address, gateway }) =>
+    gateway ? { address: gateway, length: address.length } : [],
+  );
+  return prefixes.filter(
+    (prefix, index) => prefixes.findIndex((other) => samePrefix(prefix, other)) === index,
+  );
+}
+
+function firstOfSubnet(prefix: Prefix): Address {
+  return offsetAddress(networkOf(prefix).address, 1);
+}
+
+function isDefault({ dst }: Route, { family }: Address): boolean {
+  return dst.length === 0 && dst.address.family === family;
+}

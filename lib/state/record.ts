@@ -1,0 +1,97 @@
+/**
+ * Attachment records: what a plugin made for one interface of one container on one network.
+ *
+ * A record is written before the kernel is touched and removed when nothing is left, so that after a kill at any
+ * point DEL and GC know what to undo. They live in /run and go with the boot, as the interfaces do.
+ *
+ *     /run/weft/attachments/<network>/<containerId>:<ifname>:<plugin>    JSON
+ *
+ * None of the parts can hold a "/" or the separator (CNI spec 1.1 §2: names and ids; ifnames exclude ":").
+ */
+import { isErrno } from "../sys/errno.ts";
+import {
+  createFileExclusive,
+  findTextFile,
+  listDirectory,
+  makeDirectory,
+  removeDirectory,
+  removeFile,
+} from "../sys/file.ts";
+
+const ATTACHMENTS_DIR = "/run/weft/attachments";
+/** Longest file name (NAME_MAX), less room for the hash that then stands for the container's id. */
+const NAME_MAX = 255;
+/** How often the directory may vanish, because the network's last DEL removed it, before that is an error. */
+const DIRECTORY_ATTEMPTS = 10;
+
+/** Whose record it is. */
+export interface RecordKey {
+  readonly plugin: string;
+  readonly network: string;
+  readonly containerId: string;
+  readonly ifname: string;
+}
+
+/** A record: its key, the container's namespace, and what the plugin needs in order to undo. */
+export interface AttachmentRecord<Details> extends RecordKey {
+  /** CNI_NETNS of the ADD. */
+  readonly netns: string;
+  readonly details: Details;
+}
+
+/** Writes the record, in place of one that a killed ADD left. */
+export function writeRecord<Details>(record: AttachmentRecord<Details>): void {
+  const path = recordPath(record);
+  removeFile(path);
+  for (let attempt = 1; ; attempt++) {
+    makeDirectory(networkDirectory(record.network));
+    try {
+      createFileExclusive(path, JSON.stringify(record), 0o600);
+      return;
+    } catch (error) {
+      if (!isErrno(error, "ENOENT") || attempt === DIRECTORY_ATTEMPTS) throw error;
+    }
+  }
+}
+
+/** The record, or undefined when there is none that can be read. */
+export function findRecord<Details>(key: RecordKey): AttachmentRecord<Details> | undefined {
+  return readRecord(recordPath(key));
+}
+
+/** Removes the record, and the network's directory with its last. */
+export function removeRecord(key: RecordKey): void {
+  if (removeFile(recordPath(key))) removeDirectory(networkDirectory(key.network));
+}
+
+/** The plugin's records on a network. */
+export function listRecords<Details>(plugin: string, network: string): AttachmentRecord<Details>[] {
+  const directory = networkDirectory(network);
+  return listDirectory(directory)
+    .filter((name) => name.endsWith(`:${plugin}`))
+    .flatMap((name) => readRecord<Details>(`${directory}/${name}`) ?? []);
+}
+
+function readRecord<Details>(path: string): AttachmentRecord<Details> | undefined {
+  const text = findTextFile(path);
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as AttachmentRecord<Details>; // written by writeRecord() of the same plugin
+  } catch {
+    return undefined; // damaged from outside; DEL works without it too
+  }
+}
+
+function networkDirectory(network: string): string {
+  return `${ATTACHMENTS_DIR}/${network}`;
+}
+
+function recordPath({ plugin, network, containerId, ifname }: RecordKey): string {
+  const tail = `:${ifname}:${plugin}`;
+  const id = containerId.length + tail.length <= NAME_MAX ? containerId : hash(containerId);
+  return `${networkDirectory(network)}/${id}${tail}`;
+}
+
+function hash(text: string): string {
+  return new Bun.CryptoHasher("sha256").update(text).digest("hex");
+}

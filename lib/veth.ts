@@ -1,0 +1,95 @@
+/** A container's veth pair: one end in its namespace, the other on the host under an alias that says whose it is. */
+import { type AttachmentName, attachmentOf, isSameAttachment } from "./alias.ts";
+import { randomMac } from "./netaddr/mac.ts";
+import { isMissing } from "./netlink/error.ts";
+import type { Netns } from "./netns/netns.ts";
+import { createVeth, deleteLink, findLink, type Link, linkByIndex, listLinks } from "./rtnetlink/link.ts";
+import type { RouteSocket } from "./rtnetlink/route-socket.ts";
+
+/** "veth" and eight random hexadecimal digits: two links in 2^32 share a name. */
+export function randomVethName(): string {
+  return `veth${crypto.getRandomValues(new Uint8Array(4)).toHex()}`;
+}
+
+export interface VethPair {
+  /** Name of the end on the host. */
+  readonly hostName: string;
+  /** ifindex of the bridge that end becomes a port of. */
+  readonly master: number | undefined;
+  /** Name of the other end, and the namespace it is in: the host's own when undefined. */
+  readonly name: string;
+  readonly netns: Netns | undefined;
+  readonly mac: Uint8Array | undefined;
+  /** Bytes; the kernel's default when undefined. */
+  readonly mtu: number | undefined;
+}
+
+/**
+ * Makes the pair in one message, both ends down. Both MACs are given, so that udev leaves them as they are
+ * (addr_assign_type NET_ADDR_SET).
+ */
+export function createVethPair(host: RouteSocket, pair: VethPair): void {
+  const { hostName, master, name, netns, mac = randomMac(), mtu } = pair;
+  createVeth(host, { name: hostName, master, mac: randomMac(), mtu, peer: { name, netns, mac, mtu } });
+}
+
+/** The end on the host of a container's interface, if that is a veth whose other end is there. */
+export function findHostEnd(host: RouteSocket, inside: Link): Link | undefined {
+  if (inside.kind !== "veth" || inside.link === undefined) return undefined;
+  try {
+    const link = linkByIndex(host, inside.link);
+    return link.kind === "veth" && link.link === inside.index ? link : undefined;
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Deletes the attachment's pair, from whichever side it can be found: the container's interface, the name in the
+ * record, the alias. An interface of that name which belongs to another attachment stays.
+ */
+export function deleteVethPair(
+  { host, container }: { host: RouteSocket; container: RouteSocket | undefined },
+  attachment: AttachmentName,
+  hostName: string | undefined,
+): void {
+  const inside = container && findLink(container, attachment.ifname);
+  if (container && inside?.kind === "veth" && !belongsToAnother(findHostEnd(host, inside), attachment)) {
+    deleteIfThere(container, inside);
+    return;
+  }
+  const outsideName = hostName ?? findByAlias(host, attachment);
+  const outside = outsideName === undefined ? undefined : findLink(host, outsideName);
+  if (outside?.kind === "veth" && !belongsToAnother(outside, attachment)) deleteIfThere(host, outside);
+}
+
+/** Deletes the end on the host, and with it the other one, wherever that is. */
+export function deleteHostEnd(host: RouteSocket, attachment: AttachmentName, hostName: string): void {
+  deleteVethPair({ host, container: undefined }, attachment, hostName);
+}
+
+/** Every end on the host that says it is an attachment's of this network. */
+export function listHostEnds(host: RouteSocket, network: string): (AttachmentName & { hostName: string })[] {
+  return listLinks(host, { kind: "veth" }).flatMap((link) => {
+    const attachment = attachmentOf(link);
+    return attachment?.network === network ? { ...attachment, hostName: link.name } : [];
+  });
+}
+
+function findByAlias(host: RouteSocket, attachment: AttachmentName): string | undefined {
+  return listHostEnds(host, attachment.network).find((end) => isSameAttachment(end, attachment))?.hostName;
+}
+
+function belongsToAnother(link: Link | undefined, attachment: AttachmentName): boolean {
+  const owner = link && attachmentOf(link);
+  return owner !== undefined && !isSameAttachment(owner, attachment);
+}
+
+function deleteIfThere(socket: RouteSocket, link: Link): void {
+  try {
+    deleteLink(socket, link);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+}
