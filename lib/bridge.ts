@@ -5,11 +5,11 @@ import { CniError } from "./cni/error.ts";
 import { randomMac } from "./netaddr/mac.ts";
 import { formatPrefix, type Prefix, prefixesOverlap, samePrefix } from "./netaddr/prefix.ts";
 import { encode } from "./netlink/attributes.ts";
-import { isExisting, isMissing } from "./netlink/error.ts";
-import { addAddress, deleteAddress, listAddresses } from "./rtnetlink/address.ts";
+import { isExisting } from "./netlink/error.ts";
+import { addAddress, deleteAddressIfThere, listAddresses } from "./rtnetlink/address.ts";
 import {
   createLink,
-  deleteLink,
+  deleteLinkIfThere,
   findLink,
   type Link,
   linkByName,
@@ -58,26 +58,13 @@ export function findBridge(host: RouteSocket, name: string): Link | undefined {
 }
 
 /**
- * The bridge, up, made if need be. Equivalent to `ip link add NAME address MAC type bridge; ip link set NAME up`.
- * One that is there keeps its MTU and address; VLAN filtering is turned on where it is needed.
+ * Makes the bridge, with a MAC of its own, so that it does not change as ports come and go, and sets it up.
+ * Equivalent to `ip link add NAME address MAC type bridge; ip link set NAME up`.
  */
-export function ensureBridge(host: RouteSocket, settings: BridgeSettings): Link {
-  const existing = findBridge(host, settings.name);
-  if (!existing) return createBridge(host, settings);
-  const { promiscuous, vlanFiltering } = settings;
-  if (vlanFiltering && !isVlanFiltering(existing)) {
-    setLink(host, existing, { kind: "bridge", data: encode(bridgeAttributes, { vlanFiltering: 1 }) });
-  }
-  if (existing.up && (existing.promiscuous || !promiscuous)) return existing;
-  setLink(host, existing, { up: true, promiscuous: promiscuous || existing.promiscuous });
-  return linkByName(host, existing.name);
-}
-
-function createBridge(host: RouteSocket, settings: BridgeSettings): Link {
+export function createBridge(host: RouteSocket, settings: BridgeSettings): Link {
   const { name, network, mtu, promiscuous, vlanFiltering } = settings;
   const data = encode(bridgeAttributes, vlanFiltering ? { vlanFiltering: 1 } : {});
   try {
-    // A MAC of its own, so that it does not change as ports come and go.
     createLink(host, { name, kind: "bridge", mac: randomMac(), mtu, data });
   } catch (error) {
     if (!isExisting(error)) throw error; // made by another ADD meanwhile
@@ -85,6 +72,17 @@ function createBridge(host: RouteSocket, settings: BridgeSettings): Link {
   writeSysctlIfPresent(`net/ipv6/conf/${name}/accept_ra`, "0"); // containers do not advertise routes to the host
   setLink(host, { name }, { up: true, promiscuous, alias: networkAlias(network) });
   return linkByName(host, name);
+}
+
+/** Turns on what a bridge that is there lacks. Its MTU and addresses stay. */
+export function adaptBridge(host: RouteSocket, bridge: Link, settings: BridgeSettings): Link {
+  const { promiscuous, vlanFiltering } = settings;
+  if (vlanFiltering && !isVlanFiltering(bridge)) {
+    setLink(host, bridge, { kind: "bridge", data: encode(bridgeAttributes, { vlanFiltering: 1 }) });
+  }
+  if (bridge.up && (bridge.promiscuous || !promiscuous)) return bridge;
+  setLink(host, bridge, { up: true, promiscuous: promiscuous || bridge.promiscuous });
+  return linkByName(host, bridge.name);
 }
 
 export function isVlanFiltering(bridge: Link): boolean {
@@ -115,7 +113,7 @@ export function ensureGatewayAddress(
         { details: `it has ${formatPrefix(prefix)}; remove that, or set "forceAddress": true to replace it` },
       );
     }
-    unlessMissing(() => deleteAddress(host, link, prefix));
+    deleteAddressIfThere(host, link, prefix);
   }
   try {
     addAddress(host, link, gateway, { nodad: true }); // nobody else on this bridge may be its gateway
@@ -146,14 +144,5 @@ export function whenUnused(
 /** Removes a bridge that this network made, with its own ports; one that others made stays. */
 export function deleteOwnBridge(host: RouteSocket, bridge: Link, network: string): void {
   if (bridge.alias !== networkAlias(network)) return;
-  for (const link of [...listLinks(host, { master: bridge.index }), bridge])
-    unlessMissing(() => deleteLink(host, link));
-}
-
-function unlessMissing(change: () => void): void {
-  try {
-    change();
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-  }
+  for (const { name } of [...listLinks(host, { master: bridge.index }), bridge]) deleteLinkIfThere(host, name);
 }

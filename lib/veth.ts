@@ -1,9 +1,17 @@
 /** A container's veth pair: one end in its namespace, the other on the host under an alias that says whose it is. */
 import { type AttachmentName, attachmentOf, isSameAttachment } from "./alias.ts";
+import { CniError } from "./cni/error.ts";
 import { randomMac } from "./netaddr/mac.ts";
-import { isMissing } from "./netlink/error.ts";
+import { NetlinkError, unlessMissing } from "./netlink/error.ts";
 import type { Netns } from "./netns/netns.ts";
-import { createVeth, deleteLink, findLink, type Link, linkByIndex, listLinks } from "./rtnetlink/link.ts";
+import {
+  createVeth,
+  deleteLinkIfThere,
+  findLink,
+  type Link,
+  linkByIndex,
+  listLinks,
+} from "./rtnetlink/link.ts";
 import type { RouteSocket } from "./rtnetlink/route-socket.ts";
 
 /** "veth" and eight random hexadecimal digits: two links in 2^32 share a name. */
@@ -30,19 +38,20 @@ export interface VethPair {
  */
 export function createVethPair(host: RouteSocket, pair: VethPair): void {
   const { hostName, master, name, netns, mac = randomMac(), mtu } = pair;
-  createVeth(host, { name: hostName, master, mac: randomMac(), mtu, peer: { name, netns, mac, mtu } });
+  try {
+    createVeth(host, { name: hostName, master, mac: randomMac(), mtu, peer: { name, netns, mac, mtu } });
+  } catch (error) {
+    if (!(error instanceof NetlinkError) || error.code !== "EXFULL") throw error;
+    throw new CniError(CniError.INTERNAL, "the bridge is full: it takes no further port", { cause: error });
+  }
 }
 
 /** The end on the host of a container's interface, if that is a veth whose other end is there. */
 export function findHostEnd(host: RouteSocket, inside: Link): Link | undefined {
   if (inside.kind !== "veth" || inside.link === undefined) return undefined;
-  try {
-    const link = linkByIndex(host, inside.link);
-    return link.kind === "veth" && link.link === inside.index ? link : undefined;
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  const { link: index } = inside;
+  const outside = unlessMissing(() => linkByIndex(host, index));
+  return outside?.kind === "veth" && outside.link === inside.index ? outside : undefined;
 }
 
 /**
@@ -56,12 +65,13 @@ export function deleteVethPair(
 ): void {
   const inside = container && findLink(container, attachment.ifname);
   if (container && inside?.kind === "veth" && !belongsToAnother(findHostEnd(host, inside), attachment)) {
-    deleteIfThere(container, inside);
+    deleteLinkIfThere(container, inside.name);
     return;
   }
   const outsideName = hostName ?? findByAlias(host, attachment);
   const outside = outsideName === undefined ? undefined : findLink(host, outsideName);
-  if (outside?.kind === "veth" && !belongsToAnother(outside, attachment)) deleteIfThere(host, outside);
+  if (outside?.kind === "veth" && !belongsToAnother(outside, attachment))
+    deleteLinkIfThere(host, outside.name);
 }
 
 /** Deletes the end on the host, and with it the other one, wherever that is. */
@@ -84,12 +94,4 @@ function findByAlias(host: RouteSocket, attachment: AttachmentName): string | un
 function belongsToAnother(link: Link | undefined, attachment: AttachmentName): boolean {
   const owner = link && attachmentOf(link);
   return owner !== undefined && !isSameAttachment(owner, attachment);
-}
-
-function deleteIfThere(socket: RouteSocket, link: Link): void {
-  try {
-    deleteLink(socket, link);
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-  }
 }

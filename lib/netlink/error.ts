@@ -36,8 +36,18 @@ export class NetlinkError extends Error {
 }
 
 /** Whether the kernel said that there is no such thing: what a DEL takes for done. */
-export function isMissing(error: unknown): error is NetlinkError {
+function isMissing(error: unknown): error is NetlinkError {
   return isRefusal(error, "ENODEV", "ENOENT", "ESRCH", "EADDRNOTAVAIL", "ENXIO");
+}
+
+/** What `ask` returns, or undefined when the kernel says that there is no such thing. */
+export function unlessMissing<T>(ask: () => T): T | undefined {
+  try {
+    return ask();
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
 }
 
 /** Whether the kernel said that it is there already. */

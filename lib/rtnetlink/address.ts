@@ -2,6 +2,7 @@
 import { type Address, isLoopback } from "../netaddr/address.ts";
 import { formatPrefix, lastAddress, type Prefix } from "../netaddr/prefix.ts";
 import { attributes } from "../netlink/attributes.ts";
+import { unlessMissing } from "../netlink/error.ts";
 import { messageCodec, NLM_F_CREATE, NLM_F_EXCL } from "../netlink/message.ts";
 import { address, cstring, struct, u8, u32 } from "../netlink/wire.ts";
 import { AF_UNSPEC, addressFamily, type RouteSocket } from "./route-socket.ts";
@@ -17,7 +18,7 @@ const IFA_F_TENTATIVE = 0x40;
 const IFA_F_PERMANENT = 0x80;
 
 /** struct ifaddrmsg */
-const ifaddrmsg = struct({ family: u8, prefixlen: u8, flags: u8, scope: u8, index: u32 });
+export const ifaddrmsg = struct({ family: u8, prefixlen: u8, flags: u8, scope: u8, index: u32 });
 
 /** IFA_* */
 export const addressAttributes = attributes("IFA", {
@@ -84,6 +85,11 @@ export function deleteAddress(socket: RouteSocket, link: LinkName, prefix: Prefi
     header: { family: addressFamily(local.family), prefixlen: length, index: link.index },
     attributes: { local, address: local },
   });
+}
+
+/** As deleteAddress(); when it is not there, all is well. */
+export function deleteAddressIfThere(socket: RouteSocket, link: LinkName, prefix: Prefix): void {
+  unlessMissing(() => deleteAddress(socket, link, prefix));
 }
 
 /** Equivalent to `ip addr show [dev NAME]`, filtered by the kernel. */

@@ -1,6 +1,6 @@
 /** Links: create, look up, change, delete. rtnetlink(7), net/core/rtnetlink.c. */
 import { encode } from "../netlink/attributes.ts";
-import { isMissing } from "../netlink/error.ts";
+import { unlessMissing } from "../netlink/error.ts";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/message.ts";
 import type { Request } from "../netlink/socket.ts";
 import type { Netns } from "../netns/netns.ts";
@@ -171,6 +171,11 @@ export function deleteLink(socket: RouteSocket, link: { index: number; name: str
   );
 }
 
+/** As deleteLink(), by name; when there is none, all is well. */
+export function deleteLinkIfThere(socket: RouteSocket, name: string): void {
+  unlessMissing(() => deleteLink(socket, linkByName(socket, name)));
+}
+
 /** Equivalent to `ip -d link show dev NAME`. @throws NetlinkError ENODEV when there is none */
 export function linkByName(socket: RouteSocket, name: string): Link {
   return oneLink(socket, `find link "${name}"`, {
@@ -186,12 +191,7 @@ export function linkByIndex(socket: RouteSocket, index: number): Link {
 
 /** As linkByName(), or undefined when there is none. */
 export function findLink(socket: RouteSocket, name: string): Link | undefined {
-  try {
-    return linkByName(socket, name);
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  return unlessMissing(() => linkByName(socket, name));
 }
 
 /**

@@ -12,10 +12,11 @@
 import validate from "../../generated/validate/bridge.js";
 import { attachmentAlias, networkAlias } from "../../lib/alias.ts";
 import {
+  adaptBridge,
   BRIDGE_PORTS_MAX,
   type BridgeSettings,
+  createBridge,
   deleteOwnBridge,
-  ensureBridge,
   ensureGatewayAddress,
   findBridge,
   lockBridge,
@@ -34,8 +35,16 @@ import { ipamAdd, ipamCheck, ipamDel, ipamGc, ipamStatus } from "../../lib/ipam/
 import { parseMac } from "../../lib/netaddr/mac.ts";
 import { formatPrefix, type Prefix, samePrefix } from "../../lib/netaddr/prefix.ts";
 import { missingPortVlans, type PortVlans, parseVlanTrunk, setPortVlans } from "../../lib/port-vlan.ts";
-import { deleteAddress, listAddresses } from "../../lib/rtnetlink/address.ts";
-import { awaitRunning, findLink, type Link, linkByName, setLink } from "../../lib/rtnetlink/link.ts";
+import { deleteAddressIfThere, listAddresses } from "../../lib/rtnetlink/address.ts";
+import {
+  awaitRunning,
+  deleteLinkIfThere,
+  findLink,
+  IFNAME_MAX,
+  type Link,
+  linkByName,
+  setLink,
+} from "../../lib/rtnetlink/link.ts";
 import { openRouteSocket, type RouteSocket } from "../../lib/rtnetlink/route-socket.ts";
 import { findSandbox, openSandbox, refuseExistingInterface } from "../../lib/sandbox.ts";
 import {
@@ -72,6 +81,9 @@ function verify(config: Config): void {
   if (config.vlan !== 0 && parseVlanTrunk(config.vlanTrunk).length > 0) {
     throw invalid("cannot set vlan and vlanTrunk at the same time");
   }
+  if (config.vlan !== 0 && isGateway(config) && vlanGatewayName(config).length > IFNAME_MAX) {
+    throw invalid(`"${vlanGatewayName(config)}" is too long for an interface`, 'shorten "bridge"');
+  }
   if (config.disableContainerInterface && config.ipam.type) {
     throw invalid("cannot use IPAM when DisableContainerInterface flag is set");
   }
@@ -93,7 +105,8 @@ function add(call: Call<Config>): Result {
   undo.defer(() => removeRecord(recordKey(call)));
   writeRecord<Details>({ ...recordKey(call), netns: call.netnsPath, details: { hostName } });
 
-  const bridge = attachBridge(call, host);
+  const attached = attachBridge(call, host);
+  const { bridge } = attached;
   undo.defer(() => deleteVethPair({ host, container }, recordKey(call), hostName));
   const mtu = config.mtu || undefined;
   createVethPair(host, { hostName, master: bridge.index, name: ifname, netns, mac, mtu });
@@ -106,7 +119,7 @@ function add(call: Call<Config>): Result {
   const leased = config.ipam.type ? withGateways(ipamAdd(call), config) : undefined;
   if (leased) configureInterface(sandbox, inside, leased, { duplicateDetection: config.enabledad });
   else setLink(container, inside, { up: !config.disableContainerInterface });
-  const gatewayLink = addGateways(call, { host, bridge, ips: leased?.ips ?? [] });
+  const gatewayLink = addGateways(call, host, { ...attached, ips: leased?.ips ?? [] });
 
   const outside = config.disableContainerInterface
     ? linkByName(host, hostName)
@@ -196,42 +209,55 @@ function status(call: Call<Config>): void {
   if (config.ipam.type) ipamStatus(call);
 }
 
-/** The bridge, kept there by a lock until this process ends; removed again if this ADD made it and fails. */
-function attachBridge(call: Call<Config>, host: RouteSocket): Link {
+interface AttachedBridge {
+  readonly bridge: Link;
+  /** What this ADD did to the bridge itself: taken back when it fails, unless others use the bridge by then. */
+  readonly undoIfUnused: DisposableStack;
+}
+
+/** The bridge, made if need be, and kept there by a lock until this process ends. */
+function attachBridge(call: Call<Config>, host: RouteSocket): AttachedBridge {
   const { config, resources, undo } = call;
   const settings = bridgeSettings(config);
   const lock = resources.use(lockBridge(settings.name, { shared: true }));
-  if (!findBridge(host, settings.name)) {
-    undo.defer(() => {
-      lock[Symbol.dispose]();
-      whenUnused(host, settings, (bridge) => deleteOwnBridge(host, bridge, settings.network));
-    });
-  }
-  return ensureBridge(host, settings);
+  const undoIfUnused = new DisposableStack();
+  undo.defer(() => {
+    lock[Symbol.dispose]();
+    whenUnused(host, settings, () => undoIfUnused.dispose());
+  });
+  const existing = findBridge(host, settings.name);
+  if (existing) return { bridge: adaptBridge(host, existing, settings), undoIfUnused };
+  undoIfUnused.defer(() => deleteOwnBridge(host, linkByName(host, settings.name), settings.network));
+  return { bridge: createBridge(host, settings), undoIfUnused };
 }
 
 /** Gives the host the gateways' addresses. @returns the link that has them: the bridge, or its end in the VLAN */
 function addGateways(
-  call: Call<Config>,
-  { host, bridge, ips }: { host: RouteSocket; bridge: Link; ips: readonly IpConfig[] },
+  { config }: Call<Config>,
+  host: RouteSocket,
+  { bridge, undoIfUnused, ips }: AttachedBridge & { ips: readonly IpConfig[] },
 ): Link {
-  const { config, undo } = call;
   const gateways = isGateway(config) ? gatewayPrefixes(ips) : [];
   if (gateways.length === 0) return bridge;
-  const link = config.vlan === 0 ? bridge : ensureVlanGateway(host, bridge, config);
+  const link = config.vlan === 0 ? bridge : ensureVlanGateway(config, host, { bridge, undoIfUnused });
   for (const gateway of gateways) {
     if (!ensureGatewayAddress(host, link, gateway, { force: config.forceAddress })) continue;
-    undo.defer(() => deleteAddress(host, link, gateway));
+    undoIfUnused.defer(() => deleteAddressIfThere(host, link, gateway));
   }
   for (const family of new Set(gateways.map(({ address }) => address.family))) enableForwarding(host, family);
   return link;
 }
 
 /** A veth pair within the host: one end a port of the VLAN, the other, NAME.VLAN, the host's own interface in it. */
-function ensureVlanGateway(host: RouteSocket, bridge: Link, config: Config): Link {
+function ensureVlanGateway(
+  config: Config,
+  host: RouteSocket,
+  { bridge, undoIfUnused }: AttachedBridge,
+): Link {
   const name = vlanGatewayName(config);
   const existing = findLink(host, name);
   if (existing) return existing;
+  undoIfUnused.defer(() => deleteLinkIfThere(host, name));
   const hostName = randomVethName();
   const alias = networkAlias(config.name);
   createVethPair(host, {
