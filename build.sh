@@ -19,11 +19,13 @@ install_npm_packages() {
   command -v npm >/dev/null || fail "npm is missing: install Node 20 or later"
   if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
     echo "installing npm packages by package-lock.json"
+    rm -rf .tap
     npm ci --no-progress --loglevel=error
   fi
   # npm can be told not to run install scripts; bun's puts its executable in place.
   bun --version >/dev/null 2>&1 || (cd node_modules/bun && node install.js)
   bun --version >/dev/null || fail "bun does not run on this machine"
+  [ -d .tap/plugins ] || tap build >/dev/null # with the plugins that .taprc names
 }
 
 install_debian_packages() {
