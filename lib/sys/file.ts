@@ -12,23 +12,19 @@ const PIPE_TIMEOUT_MS = 60_000;
 
 /** Reads a descriptor to its end, whatever it is: pipe, file, socket, blocking or not. */
 export function readFd(fd: number): Uint8Array {
-  const chunks: Uint8Array[] = [];
+  let buffer = new Uint8Array(new ArrayBuffer(CHUNK_BYTES));
   let length = 0;
   for (;;) {
-    const chunk = new Uint8Array(new ArrayBuffer(CHUNK_BYTES));
-    const count = whenReady(fd, libc.POLLIN, () => libc.read(fd, chunk));
-    if (count === 0) break;
-    chunks.push(chunk.subarray(0, count));
+    if (length === buffer.length) {
+      const larger = new Uint8Array(new ArrayBuffer(2 * length));
+      larger.set(buffer);
+      buffer = larger;
+    }
+    const free = buffer.subarray(length);
+    const count = whenReady(fd, libc.POLLIN, () => libc.read(fd, free));
+    if (count === 0) return buffer.subarray(0, length);
     length += count;
   }
-  if (chunks.length === 1) return chunks[0] as Uint8Array; // length was just checked
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  return whole;
 }
 
 /** Writes all the bytes. */
@@ -111,7 +107,8 @@ export function replaceFile(
   mode: number,
   options: { durable?: boolean } = {},
 ): void {
-  const temporary = `${directoryOf(path)}/.${path.slice(path.lastIndexOf("/") + 1)}.new`;
+  // Of this process alone: another may be replacing the same file.
+  const temporary = `${directoryOf(path)}/.${path.slice(path.lastIndexOf("/") + 1)}.${process.pid}.new`;
   try {
     withFile(temporary, libc.O_CREAT | libc.O_TRUNC | libc.O_WRONLY, mode, (fd) => {
       writeFd(fd, new TextEncoder().encode(text));
@@ -137,7 +134,7 @@ export function makeDirectory(path: string, mode = 0o755): void {
   try {
     libc.mkdir(path, mode);
   } catch (error) {
-    if (isErrno(error, "EEXIST")) return;
+    if (isErrno(error, "EEXIST") && (findFile(path)?.isDirectory ?? true)) return;
     if (!isErrno(error, "ENOENT") || directoryOf(path) === path) throw error;
     makeDirectory(directoryOf(path), mode);
     makeDirectory(path, mode);
@@ -204,7 +201,7 @@ export function findFile(path: string): FileStatus | undefined {
 /** What fstat(2) says of an open file. */
 export function fileStatus(fd: number): FileStatus {
   const bytes = new Uint8Array(new ArrayBuffer(256));
-  libc.statx(bytes, "", fd);
+  libc.statx(bytes, fd);
   return decodeStatus(bytes);
 }
 

@@ -38,7 +38,8 @@ const { symbols: libc } = dlopen("libc.so.6", {
   bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
   setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
   send: { args: ["i32", "ptr", "u64", "i32"], returns: FFIType.i64_fast },
-  recv: { args: ["i32", "ptr", "u64", "i32"], returns: FFIType.i64_fast },
+  recvfrom: { args: ["i32", "ptr", "u64", "i32", "ptr", "ptr"], returns: FFIType.i64_fast },
+  getsockname: { args: ["i32", "ptr", "ptr"], returns: "i32" },
 });
 
 const errnoLocation = libc.__errno_location();
@@ -87,6 +88,7 @@ export const O_RDWR = 2;
 export const O_CREAT = 0o100;
 export const O_EXCL = 0o200;
 export const O_TRUNC = 0o1000;
+export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
 export const O_DIRECTORY = process.arch === "arm64" ? 0o40000 : 0o200000;
 export const O_TMPFILE = 0o20000000 | O_DIRECTORY;
@@ -101,8 +103,10 @@ export function open(path: string, flags: number, mode = 0): number {
 }
 
 export function close(fd: number): void {
+  if (libc.close(fd) === 0) return;
+  const errno = memory.i32(errnoPointer, 0);
   // Not made again after EINTR: Linux has released the descriptor by then (close(2)).
-  libc.close(fd);
+  if (errno !== EINTR) fail("close", errno);
 }
 
 /** @returns bytes read; 0 at the end */
@@ -126,10 +130,10 @@ export function fchmod(fd: number, mode: number): void {
 
 const STATX_BASIC_STATS = 0x7ff;
 
-/** Fills a `struct statx` (linux/stat.h, 256 bytes) for a path, or for a descriptor where the path is "". */
-export function statx(into: Uint8Array, path: string, fd = AT_FDCWD): void {
-  const flags = path === "" ? AT_EMPTY_PATH : 0;
-  check("statx", path, () => libc.statx(fd, checkPath(path), flags, STATX_BASIC_STATS, into));
+/** Fills a `struct statx` (linux/stat.h, 256 bytes) for a path, or for an open descriptor. */
+export function statx(into: Uint8Array, of: string | number): void {
+  const [fd, path, flags] = typeof of === "string" ? [AT_FDCWD, checkPath(of), 0] : [of, "", AT_EMPTY_PATH];
+  check("statx", path, () => libc.statx(fd, path, flags, STATX_BASIC_STATS, into));
 }
 
 export function rename(from: string, to: string): void {
@@ -179,10 +183,16 @@ export function flock(fd: number, operation: number): void {
 export const POLLIN = 1;
 export const POLLOUT = 4;
 
-/** Waits until a descriptor is ready. Without one it is a plain wait. @returns whether it became ready in time */
+/**
+ * Waits until a descriptor is ready. Without one (-1) it is a plain wait. A signal does not prolong it.
+ * @returns whether it became ready in time
+ */
 export function poll(fd: number, events: number, timeoutMs: number): boolean {
+  if (!(timeoutMs <= 0x7fff_ffff)) throw new RangeError(`Cannot wait ${timeoutMs} ms`);
   const set = new Int32Array([fd, events]); // struct pollfd: int fd; short events, revents
-  return check("poll", undefined, () => libc.poll(set, fd < 0 ? 0 : 1, Math.ceil(timeoutMs))) > 0;
+  const deadline = performance.now() + timeoutMs;
+  const restMs = () => Math.max(0, Math.ceil(deadline - performance.now()));
+  return check("poll", undefined, () => libc.poll(set, fd < 0 ? 0 : 1, restMs())) > 0;
 }
 
 export const CLOCK_REALTIME = 0;
@@ -229,7 +239,20 @@ export function send(fd: number, bytes: Uint8Array): void {
 
 const MSG_TRUNC = 0x20;
 
-/** @returns the datagram's whole length, which is above `into.length` when it did not fit */
-export function recv(fd: number, into: Uint8Array): number {
-  return check("recv", undefined, () => libc.recv(fd, into, into.length, MSG_TRUNC));
+/**
+ * Receives a datagram and the address of its sender, a struct sockaddr.
+ * @returns the datagram's whole length, which is above `into.length` when it did not fit
+ */
+export function recvfrom(fd: number, into: Uint8Array, sender: Uint8Array): number {
+  const senderLength = new Uint32Array(1);
+  return check("recvfrom", undefined, () => {
+    senderLength[0] = sender.length;
+    return libc.recvfrom(fd, into, into.length, MSG_TRUNC, sender, senderLength);
+  });
+}
+
+/** Fills in the address the socket is bound to, a struct sockaddr. */
+export function getsockname(fd: number, into: Uint8Array): void {
+  const length = new Uint32Array([into.length]);
+  check("getsockname", undefined, () => libc.getsockname(fd, into, length));
 }
