@@ -18,6 +18,8 @@ const SOCK_RAW = 3;
 const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
 const SOL_NETLINK = 270;
+/** The kernel's own address on netlink (netlink(7), nl_pid). */
+const KERNEL_PORT = 0;
 // linux/netlink.h, socket options
 const NETLINK_ADD_MEMBERSHIP = 1;
 const NETLINK_CAP_ACK = 10;
@@ -30,9 +32,14 @@ const ANSWER_TIMEOUT_S = 30;
 const DUMP_ATTEMPTS = 20;
 /** Twice what the kernel puts into one datagram of a dump (netlink_dump(), NLMSG_GOODSIZE). */
 const RECEIVE_BYTES = 65_536;
+/**
+ * Requests sent at a time. Their acknowledgements wait in the socket's receive buffer, which holds some 250 by default
+ * (net.core.rmem_default); the kernel drops what does not fit in without a word.
+ */
+const REQUESTS_IN_FLIGHT = 64;
 
 /** NLMSGERR_ATTR_* (linux/netlink.h): what an extended acknowledgement says. */
-const extendedAck = attributes("NLMSGERR_ATTR", {
+export const extendedAck = attributes("NLMSGERR_ATTR", {
   msg: [1, cstring],
   offs: [2, u32],
   cookie: [3, bytes],
@@ -61,7 +68,9 @@ let receiveBuffer: Uint8Array | undefined;
 let nextSequence = 1;
 
 export class NetlinkSocket implements Disposable {
-  readonly #fd: number;
+  #fd: number;
+  /** The socket's address: the kernel puts it into answers to us, and other sockets' into events they caused. */
+  readonly #port: number;
 
   /** Opens a socket of a netlink family (linux/netlink.h NETLINK_*), in `netns` or where the process is. */
   constructor(family: number, netns?: Netns) {
@@ -72,21 +81,37 @@ export class NetlinkSocket implements Disposable {
       this.#setOption(SOL_NETLINK, NETLINK_EXT_ACK, 1);
       this.#setOption(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
       this.#setReceiveTimeout(ANSWER_TIMEOUT_S);
+      libc.bind(this.#fd, netlinkAddress());
+      const own = netlinkAddress();
+      libc.getsockname(this.#fd, own);
+      this.#port = portOf(own);
     } catch (error) {
       libc.close(this.#fd);
       throw error;
     }
   }
 
+  /** Closes the socket; again is nothing. */
   [Symbol.dispose](): void {
-    libc.close(this.#fd);
+    if (this.#fd >= 0) libc.close(this.#fd);
+    this.#fd = -1;
   }
 
   /**
-   * Sends the requests in one datagram and waits until each is acknowledged. The kernel carries them out in order and
-   * goes on after one that fails; the first refusal is thrown when all have been answered.
+   * Sends the requests, many in one datagram, and waits until each is acknowledged. The kernel carries them out in
+   * order and goes on after one that fails; the first refusal is thrown when all have been answered.
    */
   change(...requests: AnyRequest[]): void {
+    let refused: NetlinkError | undefined;
+    for (let from = 0; from < requests.length; from += REQUESTS_IN_FLIGHT) {
+      const refusedNow = this.#changeTogether(requests.slice(from, from + REQUESTS_IN_FLIGHT));
+      refused ??= refusedNow;
+    }
+    if (refused) throw refused;
+  }
+
+  /** @returns the first refusal */
+  #changeTogether(requests: readonly AnyRequest[]): NetlinkError | undefined {
     const sent = this.#send(requests, nl.NLM_F_REQUEST | nl.NLM_F_ACK);
     const waiting = new Map(sent.map((one) => [one.sequence, one]));
     let refused: NetlinkError | undefined;
@@ -95,10 +120,11 @@ export class NetlinkSocket implements Disposable {
         const request = waiting.get(message.sequence);
         if (!request || message.type !== nl.NLMSG_ERROR) continue;
         waiting.delete(message.sequence);
-        refused ??= refusal(request, message);
+        const refusedNow = refusal(request, message);
+        refused ??= refusedNow;
       }
     }
-    if (refused) throw refused;
+    return refused;
   }
 
   /** Asks for one object. @throws NetlinkError, also when there is none */
@@ -143,11 +169,11 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  /** Joins a multicast group (RTNLGRP_*), so that receiveEvent() has something to receive. */
+  /**
+   * Joins a multicast group (RTNLGRP_*), so that awaitEvent() has something to wait for. For a socket that asks for
+   * nothing else: events that come in while a request waits for its answer are passed over.
+   */
   subscribe(group: number): void {
-    const address = new Uint8Array(12); // struct sockaddr_nl; the kernel chooses the port
-    new DataView(address.buffer).setUint16(0, AF_NETLINK, true);
-    libc.bind(this.#fd, address);
     this.#setOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
   }
 
@@ -156,7 +182,7 @@ export class NetlinkSocket implements Disposable {
     if (!libc.poll(this.#fd, libc.POLLIN, timeoutMs)) return false;
     try {
       receiveBuffer ??= new Uint8Array(new ArrayBuffer(RECEIVE_BYTES));
-      libc.recv(this.#fd, receiveBuffer);
+      libc.recvfrom(this.#fd, receiveBuffer, netlinkAddress());
     } catch (error) {
       if (!isErrno(error, "ENOBUFS")) throw error; // more events than the socket keeps: something did happen
     }
@@ -166,7 +192,7 @@ export class NetlinkSocket implements Disposable {
   #send(requests: readonly AnyRequest[], flags: number): Sent[] {
     const writer = new Writer();
     const sent = requests.map((request) => {
-      const sequence = nextSequence++;
+      const sequence = nextSequence++ >>> 0;
       const start = nl.openMessage(writer, {
         type: request.type,
         flags: flags | (request.flags ?? 0),
@@ -180,16 +206,19 @@ export class NetlinkSocket implements Disposable {
     return sent;
   }
 
+  /** Receives a datagram. @returns those of its messages that answer this socket */
   *#receive(request: AnyRequest | undefined): Generator<nl.ReceivedMessage> {
     receiveBuffer ??= new Uint8Array(new ArrayBuffer(RECEIVE_BYTES));
     const doing = request?.doing ?? "receive";
+    const sender = netlinkAddress();
     let length: number;
     try {
-      length = libc.recv(this.#fd, receiveBuffer);
+      length = libc.recvfrom(this.#fd, receiveBuffer, sender);
     } catch (error) {
       if (!isErrno(error, "EAGAIN")) throw error;
       throw new NetlinkProtocolError(doing, `the kernel did not answer within ${ANSWER_TIMEOUT_S} s`);
     }
+    if (portOf(sender) !== KERNEL_PORT) return; // a process of the namespace may write to us as well
     if (length > receiveBuffer.length) {
       throw new NetlinkProtocolError(
         doing,
@@ -198,7 +227,7 @@ export class NetlinkSocket implements Disposable {
     }
     for (const message of nl.eachMessage(receiveBuffer.subarray(0, length))) {
       if (message.type === nl.NLMSG_OVERRUN) throw new NetlinkProtocolError(doing, "the kernel lost data");
-      yield message;
+      if (message.port === this.#port) yield message;
     }
   }
 
@@ -221,9 +250,23 @@ interface Sent {
   readonly writer: Writer;
 }
 
+/** `struct sockaddr_nl` (linux/netlink.h): u16 family, u16 zero, u32 port, u32 groups. Port 0: the kernel chooses. */
+function netlinkAddress(): Uint8Array<ArrayBuffer> {
+  const address = new Uint8Array(new ArrayBuffer(12));
+  new DataView(address.buffer).setUint16(0, AF_NETLINK, true);
+  return address;
+}
+
+function portOf(address: Uint8Array<ArrayBuffer>): number {
+  return new DataView(address.buffer).getUint32(4, true);
+}
+
 /** Reads the errno of NLMSG_ERROR or NLMSG_DONE; undefined when it is 0. */
 function refusal(sent: Sent, message: nl.ReceivedMessage): NetlinkError | undefined {
-  if (message.body.length < 4) return undefined; // NLMSG_DONE of an old kernel
+  if (message.body.length < 4) {
+    if (message.type === nl.NLMSG_DONE) return undefined; // of an old kernel
+    throw new NetlinkProtocolError(sent.request.doing, `an acknowledgement of ${message.body.length} bytes`);
+  }
   const view = new DataView(message.body.buffer, message.body.byteOffset, message.body.byteLength);
   const errno = -view.getInt32(0, true);
   if (errno === 0) return undefined;
