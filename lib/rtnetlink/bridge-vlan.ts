@@ -8,8 +8,8 @@ const RTM_GETLINK = 18;
 const RTM_SETLINK = 19;
 
 // linux/if_bridge.h BRIDGE_VLAN_INFO_*, BRIDGE_FLAGS_SELF
-const VLAN_INFO_PVID = 2;
-const VLAN_INFO_UNTAGGED = 4;
+const BRIDGE_VLAN_INFO_PVID = 2;
+const BRIDGE_VLAN_INFO_UNTAGGED = 4;
 const BRIDGE_FLAGS_SELF = 2;
 /** linux/rtnetlink.h RTEXT_FILTER_BRVLAN */
 const RTEXT_FILTER_BRVLAN = 2;
@@ -63,7 +63,7 @@ function change(
   for (let from = 0; from < vlans.length; from += VLANS_PER_MESSAGE) {
     const vlanInfo = vlans.slice(from, from + VLANS_PER_MESSAGE).map(({ vlanId, pvid, untagged }) => ({
       vid: vlanId,
-      flags: (pvid ? VLAN_INFO_PVID : 0) | (untagged ? VLAN_INFO_UNTAGGED : 0),
+      flags: (pvid ? BRIDGE_VLAN_INFO_PVID : 0) | (untagged ? BRIDGE_VLAN_INFO_UNTAGGED : 0),
     }));
     socket.change({
       ...verb,
@@ -86,17 +86,16 @@ export function listBridgeVlans(socket: RouteSocket): Map<number, BridgeVlan[]> 
     header: { family: AF_BRIDGE },
     attributes: { extMask: RTEXT_FILTER_BRVLAN },
   });
-  return new Map(
-    links.map(({ index = 0, afSpec }) => {
-      const { vlanInfo = [] } = bridgeAfSpec.read(afSpec ?? new Uint8Array(0));
-      return [
-        index,
-        vlanInfo.map(({ vid = 0, flags = 0 }) => ({
-          vlanId: vid,
-          pvid: (flags & VLAN_INFO_PVID) !== 0,
-          untagged: (flags & VLAN_INFO_UNTAGGED) !== 0,
-        })),
-      ];
-    }),
-  );
+  const vlansByIfindex = new Map<number, BridgeVlan[]>();
+  for (const { index = 0, afSpec } of links) {
+    const { vlanInfo = [] } = bridgeAfSpec.read(afSpec ?? new Uint8Array(0));
+    const vlans = vlanInfo.map(({ vid = 0, flags = 0 }) => ({
+      vlanId: vid,
+      pvid: (flags & BRIDGE_VLAN_INFO_PVID) !== 0,
+      untagged: (flags & BRIDGE_VLAN_INFO_UNTAGGED) !== 0,
+    }));
+    // A network card that bridges in itself answers beside its bridge, without VLANs.
+    vlansByIfindex.set(index, [...(vlansByIfindex.get(index) ?? []), ...vlans]);
+  }
+  return vlansByIfindex;
 }

@@ -7,7 +7,7 @@ import { be16, bytes, type Codec, cstring, s32, struct, u8, u16, u32 } from "../
 export const ifinfomsg = struct({ family: u8, pad: u8, type: u16, index: s32, flags: u32, change: u32 });
 
 /** IFLA_INFO_*: `data` is in the terms of its `kind`, `slaveData` in those of the master's kind. */
-const linkinfo = attributes("IFLA_INFO", {
+export const linkinfo = attributes("IFLA_INFO", {
   kind: [1, cstring],
   data: [2, bytes],
   slaveKind: [4, cstring],
@@ -25,7 +25,7 @@ export const bridgeAfSpec = attributes("IFLA_BRIDGE", {
 });
 
 /** IFLA_INET6_* */
-const inet6 = attributes("IFLA_INET6", {
+export const inet6 = attributes("IFLA_INET6", {
   addrGenMode: [8, u8],
 });
 

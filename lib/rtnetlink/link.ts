@@ -241,7 +241,7 @@ export function listLinks(socket: RouteSocket, filter: { master?: number; kind?:
       }),
     )
     .map(readLink)
-    .filter((link) => kind === undefined || link.kind === kind); // the kernel does not filter by a kind it has not loaded
+    .filter((link) => kind === undefined || link.kind === kind); // the kernel ignores a kind it has not loaded
 }
 
 function readLink(message: LinkHeader & LinkAttributes): Link {

@@ -17,8 +17,8 @@ export const NTF_SELF = 0x02;
 export const NTF_MASTER = 0x04;
 export const NTF_EXT_LEARNED = 0x10;
 
-/** struct ndmsg */
-const ndmsg = struct({ family: u8, pad1: u8, pad2: u16, ifindex: s32, state: u16, flags: u8, type: u8 });
+/** struct ndmsg. `index` is ndm_ifindex: NDA_IFINDEX is another thing, the device below a tunnel. */
+export const ndmsg = struct({ family: u8, pad1: u8, pad2: u16, index: s32, state: u16, flags: u8, type: u8 });
 
 /** NDA_* */
 export const neighbourAttributes = attributes("NDA", {
@@ -76,7 +76,7 @@ function changeNeighbour(socket: RouteSocket, verb: keyof typeof VERBS, entry: N
     ...VERBS[verb],
     doing: `${verb} neighbour ${formatAddress(dst)}`,
     codec: neighbourMessage,
-    header: { family: addressFamily(dst.family), ifindex, state, flags },
+    header: { family: addressFamily(dst.family), index: ifindex, state, flags },
     attributes: { dst, lladdr: mac.length > 0 ? mac : undefined, protocol },
   });
 }
@@ -97,7 +97,7 @@ function changeFdbEntry(socket: RouteSocket, verb: keyof typeof VERBS, entry: Fd
     ...VERBS[verb],
     doing: `${verb} forwarding entry ${formatMac(mac)}`,
     codec: neighbourMessage,
-    header: { family: AF_BRIDGE, ifindex, state, flags },
+    header: { family: AF_BRIDGE, index: ifindex, state, flags },
     attributes: { lladdr: mac, dst, vlan },
   });
 }
@@ -115,7 +115,7 @@ export function listNeighbours(
   return list(socket, { family: addressFamily(filter.family), ifindex: filter.ifindex }).flatMap((message) =>
     message.dst
       ? {
-          ifindex: message.ifindex ?? 0,
+          ifindex: message.index ?? 0,
           address: message.dst,
           mac: message.lladdr ?? new Uint8Array(0),
           state: message.state ?? 0,
@@ -129,7 +129,7 @@ export function listNeighbours(
 /** Equivalent to `bridge fdb show [br BRIDGE]`. `master` is the bridge's ifindex. */
 export function listFdb(socket: RouteSocket, filter: { master?: number } = {}): FdbEntry[] {
   return list(socket, { family: AF_BRIDGE, master: filter.master }).map((message) => ({
-    ifindex: message.ifindex ?? 0,
+    ifindex: message.index ?? 0,
     mac: message.lladdr ?? new Uint8Array(0),
     flags: message.flags ?? 0,
     state: message.state ?? 0,

@@ -12,7 +12,7 @@ const RTM_GETRULE = 34;
 const FR_ACT_TO_TBL = 1;
 
 /** struct fib_rule_hdr */
-const fibRuleHdr = struct({
+export const fibRuleHdr = struct({
   family: u8,
   dstLen: u8,
   srcLen: u8,
