@@ -29,7 +29,7 @@ export function withGateways<R extends Pick<Result, "ips" | "routes">>(
 }
 
 /** The addresses the host needs in order to be the gateway of these, each once. */
-export function gatewayPrefixes(ips: readonly IpConfig[]): Prefix[] {
+export function gatewayPrefixes(ips: readonly IpConfig[] = []): Prefix[] {
   const prefixes = ips.flatMap(({ address, gateway }) =>
     gateway ? { address: gateway, length: address.length } : [],
   );

@@ -6,7 +6,7 @@ import {
   deleteBridgeVlans,
   listBridgeVlans,
 } from "./rtnetlink/bridge-vlan.ts";
-import type { Link } from "./rtnetlink/link.ts";
+import { type Link, linkByName } from "./rtnetlink/link.ts";
 import type { RouteSocket } from "./rtnetlink/route-socket.ts";
 
 /** 0 and 4095 are reserved (IEEE 802.1Q). */
@@ -64,10 +64,15 @@ function invalid(message: string, details = ""): CniError {
   return new CniError(CniError.INVALID_NETWORK_CONFIG, message, { details });
 }
 
+export function hasVlans({ access, trunk }: PortVlans): boolean {
+  return access !== 0 || trunk.length > 0;
+}
+
 /** Equivalent to `bridge vlan add dev NAME vid N [pvid untagged]`, and to `del` for the default VLAN. */
-export function setPortVlans(host: RouteSocket, port: Link, vlans: PortVlans): void {
+export function setPortVlans(host: RouteSocket, name: string, vlans: PortVlans): void {
   const wanted = portVlans(vlans);
   if (wanted.length === 0) return; // the port stays as the bridge made it
+  const port = linkByName(host, name);
   if (!vlans.preserveDefault) {
     const wantedIds = new Set(wanted.map(({ vlanId }) => vlanId));
     const others = heldVlans(host, port).filter(({ vlanId }) => !wantedIds.has(vlanId));

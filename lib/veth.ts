@@ -23,13 +23,15 @@ export interface VethPair {
   /** Name of the end on the host. */
   readonly hostName: string;
   /** ifindex of the bridge that end becomes a port of. */
-  readonly master: number | undefined;
+  readonly master?: number | undefined;
   /** Name of the other end, and the namespace it is in: the host's own when undefined. */
   readonly name: string;
-  readonly netns: Netns | undefined;
-  readonly mac: Uint8Array | undefined;
+  readonly netns?: Netns | undefined;
+  readonly mac?: Uint8Array | undefined;
   /** Bytes; the kernel's default when undefined. */
-  readonly mtu: number | undefined;
+  readonly mtu?: number | undefined;
+  /** Whose the end on the host is. */
+  readonly alias: string;
 }
 
 /**
@@ -37,9 +39,16 @@ export interface VethPair {
  * (addr_assign_type NET_ADDR_SET).
  */
 export function createVethPair(host: RouteSocket, pair: VethPair): void {
-  const { hostName, master, name, netns, mac = randomMac(), mtu } = pair;
+  const { hostName, master, name, netns, mac = randomMac(), mtu, alias } = pair;
   try {
-    createVeth(host, { name: hostName, master, mac: randomMac(), mtu, peer: { name, netns, mac, mtu } });
+    createVeth(host, {
+      name: hostName,
+      master,
+      mac: randomMac(),
+      mtu,
+      alias,
+      peer: { name, netns, mac, mtu },
+    });
   } catch (error) {
     if (!(error instanceof NetlinkError) || error.code !== "EXFULL") throw error;
     throw new CniError(CniError.INTERNAL, "the bridge is full: it takes no further port", { cause: error });
@@ -72,11 +81,6 @@ export function deleteVethPair(
   const outside = outsideName === undefined ? undefined : findLink(host, outsideName);
   if (outside?.kind === "veth" && !belongsToAnother(outside, attachment))
     deleteLinkIfThere(host, outside.name);
-}
-
-/** Deletes the end on the host, and with it the other one, wherever that is. */
-export function deleteHostEnd(host: RouteSocket, attachment: AttachmentName, hostName: string): void {
-  deleteVethPair({ host, container: undefined }, attachment, hostName);
 }
 
 /** Every end on the host that says it is an attachment's of this network. */

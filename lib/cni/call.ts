@@ -1,4 +1,5 @@
 /** What plugins ask of a call. */
+import { parseMac } from "../netaddr/mac.ts";
 import { CniError } from "./error.ts";
 import type { Call, GcCall } from "./plugin.ts";
 import type { Dns, Result } from "./result.ts";
@@ -16,6 +17,17 @@ export function staleAttachments<A extends { containerId: string; ifname: string
 ): A[] {
   const valid = new Set(validAttachments.map(({ containerID, ifname }) => `${containerID}:${ifname}`));
   return attachments.filter(({ containerId, ifname }) => !valid.has(`${containerId}:${ifname}`));
+}
+
+/** The MAC that comes first among what was asked for; "" and undefined ask for none. @throws CniError 7 */
+export function requestedMac(...candidates: readonly (string | undefined)[]): Uint8Array | undefined {
+  const text = candidates.find((candidate) => candidate);
+  if (!text) return undefined;
+  try {
+    return parseMac(text);
+  } catch (cause) {
+    throw new CniError(CniError.INVALID_NETWORK_CONFIG, `invalid "mac": ${JSON.stringify(text)}`, { cause });
+  }
 }
 
 /** The DNS settings of the configuration, where it has any; else those that came with the addresses. */

@@ -57,6 +57,11 @@ export type BridgePort = ReturnType<typeof bridgePort.read>;
 type LinkHeader = Parameters<typeof linkMessage.write>[1];
 type LinkAttributes = Parameters<typeof linkMessage.write>[2];
 
+type LinkRequest = Request<LinkHeader, LinkAttributes, LinkHeader & LinkAttributes>;
+
+/** A link by its index, or by its name where that is not known. */
+type LinkReference = { readonly index?: number; readonly name: string };
+
 /** What createLink() and setLink() can say of a link. */
 export interface LinkSettings {
   name?: string | undefined;
@@ -104,23 +109,27 @@ function request(
   [name, type]: readonly [string, number],
   doing: string,
   parts: { header: LinkHeader; attributes: LinkAttributes; flags?: number },
-): Request<LinkHeader, LinkAttributes, LinkHeader & LinkAttributes> {
+): LinkRequest {
   return { doing, type, name, codec: linkMessage, ...parts };
 }
 
-/** Equivalent to `ip link add NAME type KIND …`. `data` is the kind's IFLA_INFO_DATA; `link` the device below. */
+/**
+ * Equivalent to `ip link add NAME type KIND …`. `data` is the kind's IFLA_INFO_DATA; `link` the device below.
+ * The kernel takes an alias only of a link that is there (rtnl_create_link()), so it goes in a second message of the
+ * same datagram: nobody sees the link without, and a kill cannot come between.
+ */
 export function createLink(
   socket: RouteSocket,
-  settings: LinkSettings & { name: string; kind: string; link?: number },
+  { alias, ...settings }: LinkSettings & { name: string; kind: string; link?: number },
 ): void {
   const { name, kind, data, link } = settings;
-  socket.change(
-    request(["RTM_NEWLINK", RTM_NEWLINK], `create ${kind} "${name}"`, {
-      flags: NLM_F_CREATE | NLM_F_EXCL,
-      header: linkHeader(settings),
-      attributes: { ...linkSettings(settings), link, linkinfo: { kind, data } },
-    }),
-  );
+  const creation = request(["RTM_NEWLINK", RTM_NEWLINK], `create ${kind} "${name}"`, {
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    header: linkHeader(settings),
+    attributes: { ...linkSettings(settings), link, linkinfo: { kind, data } },
+  });
+  if (alias) socket.change(creation, changeRequest({ name }, { alias }));
+  else socket.change(creation);
 }
 
 /**
@@ -140,11 +149,11 @@ export function createVeth(
  * Equivalent to `ip link set dev …`: changes what is given, in one message, and leaves the rest.
  * A link without an index is found by its name, which then cannot be changed.
  */
-export function setLink(
-  socket: RouteSocket,
-  link: { index?: number; name: string },
-  settings: LinkSettings,
-): void {
+export function setLink(socket: RouteSocket, link: LinkReference, settings: LinkSettings): void {
+  socket.change(changeRequest(link, settings));
+}
+
+function changeRequest(link: LinkReference, settings: LinkSettings): LinkRequest {
   const { linkLocal, port, kind, data } = settings;
   const attributes = linkSettings(settings);
   if (link.index === undefined) attributes.ifname = link.name;
@@ -153,12 +162,8 @@ export function setLink(
   }
   if (kind) attributes.linkinfo = { kind, data };
   if (port) attributes.linkinfo = { slaveKind: "bridge", slaveData: encode(bridgePort, port) };
-  socket.change(
-    request(["RTM_NEWLINK", RTM_NEWLINK], `change link "${link.name}"`, {
-      header: linkHeader(settings, link.index),
-      attributes,
-    }),
-  );
+  const header = linkHeader(settings, link.index);
+  return request(["RTM_NEWLINK", RTM_NEWLINK], `change link "${link.name}"`, { header, attributes });
 }
 
 /** Equivalent to `ip link delete NAME`. Waits for the kernel's grace period, some 15 ms. @throws NetlinkError */

@@ -1,0 +1,108 @@
+/** The host as gateway of a bridge's network: its addresses on the bridge, or on an interface of its own in a VLAN. */
+import { networkAlias } from "./alias.ts";
+import type { AttachedBridge } from "./bridge.ts";
+import { CniError } from "./cni/error.ts";
+import { enableForwarding, isForwarding } from "./forwarding.ts";
+import { checkLink, failed } from "./interface.ts";
+import { formatPrefix, type Prefix, prefixesOverlap, samePrefix } from "./netaddr/prefix.ts";
+import { isExisting } from "./netlink/error.ts";
+import { setPortVlans } from "./port-vlan.ts";
+import { addAddress, deleteAddressIfThere, listAddresses } from "./rtnetlink/address.ts";
+import { deleteLinkIfThere, findLink, type Link, linkByName, setLink } from "./rtnetlink/link.ts";
+import type { RouteSocket } from "./rtnetlink/route-socket.ts";
+import { createVethPair, randomVethName } from "./veth.ts";
+
+export interface GatewaySettings {
+  readonly network: string;
+  /** The VLAN the gateway is in; 0 is none. */
+  readonly vlanId: number;
+  /** Replace an address of the host that is in the way. */
+  readonly forceAddress: boolean;
+}
+
+/** The interface that has the gateway's addresses. */
+export function gatewayLinkName(bridge: string, vlanId: number): string {
+  return vlanId === 0 ? bridge : `${bridge}.${vlanId}`;
+}
+
+/** Gives the host the gateways' addresses and lets it forward. @returns the interface that has them */
+export function addBridgeGateways(
+  host: RouteSocket,
+  attached: AttachedBridge,
+  { gateways, ...settings }: GatewaySettings & { gateways: readonly Prefix[] },
+): Link {
+  const { bridge, undoIfUnused } = attached;
+  if (gateways.length === 0) return bridge;
+  const link = settings.vlanId === 0 ? bridge : ensureVlanGateway(host, attached, settings);
+  for (const gateway of gateways) {
+    if (!ensureGatewayAddress(host, link, gateway, settings)) continue;
+    undoIfUnused.defer(() => deleteAddressIfThere(host, link, gateway));
+  }
+  for (const family of new Set(gateways.map(({ address }) => address.family))) enableForwarding(host, family);
+  return link;
+}
+
+/** @throws CniError that says what is not as it was */
+export function checkBridgeGateways(host: RouteSocket, linkName: string, gateways: readonly Prefix[]): void {
+  if (gateways.length === 0) return;
+  const held = listAddresses(host, checkLink(host, { name: linkName }));
+  for (const gateway of gateways) {
+    if (!held.some(({ prefix }) => samePrefix(prefix, gateway))) {
+      throw failed(`Gateway address ${formatPrefix(gateway)} not found on ${linkName}`);
+    }
+    const { family } = gateway.address;
+    if (!isForwarding(family)) throw failed(`IPv${family} forwarding is off`);
+  }
+}
+
+/** A veth pair within the host: one end a port of the VLAN, the other the host's own interface in it. */
+function ensureVlanGateway(
+  host: RouteSocket,
+  { bridge, undoIfUnused }: AttachedBridge,
+  { network, vlanId }: GatewaySettings,
+): Link {
+  const name = gatewayLinkName(bridge.name, vlanId);
+  const existing = findLink(host, name);
+  if (existing) return existing;
+  undoIfUnused.defer(() => deleteLinkIfThere(host, name));
+  const portName = randomVethName();
+  const alias = networkAlias(network);
+  createVethPair(host, { hostName: portName, master: bridge.index, name, mtu: bridge.mtu, alias });
+  setLink(host, { name: portName }, { up: true, linkLocal: false });
+  setPortVlans(host, portName, { access: vlanId, trunk: [], preserveDefault: false });
+  setLink(host, { name }, { up: true, alias });
+  return linkByName(host, name);
+}
+
+/**
+ * Equivalent to `ip addr replace PREFIX dev NAME`. In the way is any other IPv4 address, or an IPv6 one of an
+ * overlapping subnet.
+ * @returns whether it was added now
+ * @throws CniError 7 when an address is in the way and must stay
+ */
+function ensureGatewayAddress(
+  host: RouteSocket,
+  link: Link,
+  gateway: Prefix,
+  { forceAddress }: GatewaySettings,
+): boolean {
+  const { family } = gateway.address;
+  const held = listAddresses(host, link).filter(({ prefix }) => prefix.address.family === family);
+  if (held.some(({ prefix }) => samePrefix(prefix, gateway))) return false;
+  for (const { prefix } of held.filter(({ prefix }) => family === 4 || prefixesOverlap(prefix, gateway))) {
+    if (!forceAddress) {
+      const msg = `"${link.name}" already has an IP address different from ${formatPrefix(gateway)}`;
+      const details = `it has ${formatPrefix(prefix)}; remove that, or set "forceAddress": true to replace it`;
+      throw new CniError(CniError.INVALID_NETWORK_CONFIG, msg, { details });
+    }
+    deleteAddressIfThere(host, link, prefix);
+  }
+  try {
+    addAddress(host, link, gateway, { nodad: true }); // nobody else on this network may be its gateway
+  } catch (error) {
+    if (!isExisting(error)) throw error; // added by another ADD meanwhile
+  }
+  // A bridge made by others may have its MAC from its ports; a gateway's must not change with them.
+  setLink(host, link, { mac: link.mac });
+  return true;
+}
