@@ -48,13 +48,11 @@ export function formatError(error: unknown, cniVersion: string): string {
 /** The same failure as a CniError. Several that share a code keep it. */
 export function toCniError(error: unknown): CniError {
   if (error instanceof CniError) return error;
-  if (error instanceof LockTimeoutError)
-    return new CniError(CniError.TRY_AGAIN_LATER, error.message, { cause: error.cause });
-  if (!(error instanceof Error)) return new CniError(CniError.INTERNAL, String(error));
-  const parts = partsOf(error);
-  if (parts.length < 2) return new CniError(CniError.INTERNAL, error.message, { cause: error.cause });
-  const [code = CniError.INTERNAL, ...others] = new Set(parts.map((part) => toCniError(part).code));
-  return new CniError(others.length > 0 ? CniError.INTERNAL : code, messageOf(error));
+  if (error instanceof LockTimeoutError) return new CniError(CniError.TRY_AGAIN_LATER, error.message);
+  const codes = new Set(partsOf(error).map((part) => toCniError(part).code));
+  const [code = CniError.INTERNAL] = codes.size === 1 ? codes : [];
+  const cause = error instanceof Error ? error.cause : undefined;
+  return new CniError(code, messageOf(error), { cause });
 }
 
 /** `error` with what failed while cleaning up after it: the first failure stays the message, the others are details. */
@@ -66,14 +64,13 @@ export function withFurther(error: unknown, further: readonly unknown[]): unknow
 }
 
 function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
   const parts = partsOf(error);
-  return parts.length < 2 ? error.message : parts.map(messageOf).join("; ");
+  if (parts.length > 0) return parts.map(messageOf).join("; ");
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** The failures inside an error made of several, in the order they happened. */
-function partsOf(error: Error): readonly unknown[] {
+function partsOf(error: unknown): readonly unknown[] {
   if (error instanceof AggregateError) return error.errors;
-  if (error instanceof SuppressedError) return [error.suppressed, error.error];
-  return [error];
+  return error instanceof SuppressedError ? [error.suppressed, error.error] : [];
 }
