@@ -72,12 +72,14 @@ export function record<T extends object>(
     read(json, path) {
       if (!isObject(json)) throw unexpected(json, path, "an object");
       const at = (key: string) => (path === "" ? key : `${path}.${key}`);
-      const entries = Object.entries(json)
-        .filter(([, value]) => value !== null)
-        .map(([key, value]) => [key, codecs.has(key) ? codecs.get(key)?.read(value, at(key)) : value])
-        .filter(([, value]) => value !== undefined);
+      const entries: [key: string, field: unknown][] = [];
+      for (const [key, value] of Object.entries(json)) {
+        const codec = codecs.get(key);
+        const field = codec && value !== null ? codec.read(value, at(key)) : value;
+        if (field !== undefined && field !== null) entries.push([key, field]);
+      }
       const object = Object.fromEntries(entries);
-      const missing = required.find((key) => !(key in object));
+      const missing = required.find((key) => !Object.hasOwn(object, key));
       if (missing !== undefined) throw new SyntaxError(`${at(missing)}: missing`);
       return object as T; // each key was read by the codec its type names, and the required ones are there
     },
