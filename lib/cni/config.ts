@@ -103,13 +103,17 @@ function withSchemaKeys(value: unknown, schema: Schema): unknown {
   const { properties = {}, additionalProperties = true, items } = schema;
   if (Array.isArray(value)) return items ? value.map((item) => withSchemaKeys(item, items)) : value;
   if (!isObject(value)) return value;
-  const entries = Object.entries(value).flatMap(([given, child]) => {
+  const entries: [key: string, child: unknown][] = [];
+  for (const [given, child] of Object.entries(value)) {
     const key = findKey(properties, given);
-    if (key !== undefined) return child === null ? [] : [[key, withSchemaKeys(child, properties[key] ?? {})]];
-    if (typeof additionalProperties === "object")
-      return [[given, withSchemaKeys(child, additionalProperties)]];
-    return additionalProperties ? [[given, child]] : [];
-  });
+    if (key === undefined && typeof additionalProperties === "object") {
+      entries.push([given, withSchemaKeys(child, additionalProperties)]);
+    } else if (key === undefined && additionalProperties) {
+      entries.push([given, child]);
+    } else if (key !== undefined && child !== null) {
+      entries.push([key, withSchemaKeys(child, properties[key] ?? {})]);
+    }
+  }
   return Object.fromEntries(entries);
 }
 

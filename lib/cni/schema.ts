@@ -4,7 +4,7 @@
  *   export const schema = {
  *     type: "object",
  *     properties: { ...netConfKeys, mtu: { type: "integer", minimum: 0, default: 0, description: "Bytes." } },
- *     required: ["name", "type"],
+ *     required: ["name"],
  *     additionalProperties: false,
  *   } as const satisfies Schema;
  *   export type Config = FromSchema<typeof schema>; // json-schema-to-ts

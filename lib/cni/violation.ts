@@ -53,8 +53,9 @@ function describe(
   }
   const value = at(config, path);
   const fixed = node["x-message"];
-  if (fixed !== undefined)
+  if (fixed !== undefined) {
     return fixed.replaceAll("${value}", () => (typeof value === "string" ? value : shown(value)));
+  }
   const wanted = SPOKEN_OF.includes(keyword) ? `must be ${allowedBy(node)}` : message;
   const found =
     value === undefined ? `missing "${dotted(path)}"` : `invalid value ${shown(value)} for "${dotted(path)}"`;
@@ -84,9 +85,9 @@ export function steps(pointer: string): string[] {
     .map((step) => step.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
-/** The value a path leads to. */
+/** The value a path leads to; undefined where it leads nowhere. */
 export function at(root: unknown, path: readonly string[]): unknown {
-  return path.reduce<unknown>((node, step) => (node as Record<string, unknown> | undefined)?.[step], root); // undefined leads nowhere
+  return path.reduce<unknown>((node, step) => (Object(node) as Record<string, unknown>)[step], root); // any value can be asked
 }
 
 function dotted(path: readonly string[]): string {
