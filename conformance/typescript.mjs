@@ -5,6 +5,8 @@ import { basename, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isMainThread } from "node:worker_threads";
 
+const BUN = fileURLToPath(new URL("../node_modules/.bin/bun", import.meta.url)); // also without npx and its PATH
+
 // Node runs this file twice: as --import in the test's process, and as the loader in a thread of its own.
 if (isMainThread) register(import.meta.url);
 
@@ -12,6 +14,6 @@ export async function load(url, context, nextLoad) {
   if (!url.endsWith(".ts")) return nextLoad(url, context);
   const path = fileURLToPath(url);
   const args = ["build", `./${basename(path)}`, "--target=node", "--external=*", "--sourcemap=inline"];
-  const source = execFileSync("bun", args, { cwd: dirname(path), encoding: "utf8" });
+  const source = execFileSync(BUN, args, { cwd: dirname(path), encoding: "utf8" });
   return { format: "module", shortCircuit: true, source };
 }
