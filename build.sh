@@ -1,23 +1,24 @@
 #!/bin/bash
 # ./build.sh          builds dist/bin
-# ./build.sh demo     builds, then shows networks being made and removed; more words go to "weft demo"
+# ./build.sh demo     builds, then shows networks being made and removed (more words go to weft demo)
 # ./build.sh test     builds and runs every test; its last line is the sum
 # ./build.sh bench    builds and measures against the reference plugins
 # ./build.sh fuzz [N] feeds the decoders N hostile inputs each, a million unless told
 #
-# Needs Debian 12 or later with Node 20 or later and npm; installs the rest: npm packages by the lock file, Debian's as root.
+# Needs Debian 12 or later, Node 20 or later, npm. Installs the rest: npm packages by the lock file, and, when
+# root, Debian packages.
 set -euo pipefail
 cd "$(dirname "$0")"
 export PATH="$PWD/node_modules/.bin:$PATH"
 
-TEST_PACKAGES="iproute2 nftables iptables conntrack tcpdump strace containernetworking-plugins containerd iputils-ping
-  busybox-static qemu-system-x86 cpio kmod jq ethtool"
+TEST_PACKAGES="iproute2 nftables iptables conntrack tcpdump strace ethtool iputils-ping jq kmod cpio
+  busybox-static qemu-system-x86 containernetworking-plugins containerd"
 
 fail() { echo "build.sh: $*" >&2; exit 1; }
 
 install_npm_packages() {
   command -v npm >/dev/null || fail "npm is missing: install Node 20 or later"
-  if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+  if [ package-lock.json -nt node_modules/.package-lock.json ]; then
     echo "installing npm packages by package-lock.json"
     rm -rf .tap
     npm ci --no-progress --loglevel=error
@@ -68,7 +69,8 @@ case "$command" in
     ;;
   fuzz)
     export FUZZ_CASES="${1:-1000000}"
-    find lib plugins -name '*.fuzz.test.ts' -printf './%p\n' | xargs --no-run-if-empty bun test --timeout 86400000
+    find lib plugins -name '*.fuzz.test.ts' -printf './%p\n' |
+      xargs --no-run-if-empty bun test --timeout 86400000 # ms, a day
     ;;
   *) fail "unknown command \"$command\": build, demo, test, bench, fuzz" ;;
 esac

@@ -1,8 +1,8 @@
 /**
- * The one executable. It is called by the name of a plugin, as which it is that plugin, or as `weft`, the operator's tool.
+ * The one executable. Called by the name of a plugin it is that plugin; as `weft`, the operator's tool.
  *
- * A link of any kind, a lookup on PATH and `exec -a` all show in argv0; when that is empty, the name of the file counts.
- * Process start is most of what a plugin costs: whatever is imported here is paid by every call.
+ * A link of any kind, a lookup on PATH and `exec -a` all show in argv0; when that is empty, the name of the
+ * file counts. Process start is most of what a plugin costs: whatever is imported here is paid by every call.
  */
 import { runPlugin } from "./lib/cni/run.ts";
 import { plugins } from "./plugins.ts";

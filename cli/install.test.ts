@@ -73,7 +73,7 @@ test("installExecutable() replaces an executable that is running, which goes on"
   }
 });
 
-test("installExecutable() takes the place of other plugins and links of that name, and of nothing else", () => {
+test("installExecutable() takes the place of what has the name of a plugin, and of nothing else", () => {
   mkdirSync(bin, { recursive: true });
   writeFileSync(join(scratch, "elsewhere"), "not ours");
   writeFileSync(join(bin, "bridge"), "another suite's");

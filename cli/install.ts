@@ -1,8 +1,9 @@
 /**
- * weft install --to DIR: the executable once, and a hard link for each plugin. Plain copies would take 109 MB a plugin.
+ * weft install --to DIR: the executable once, and a hard link for each plugin; copies would take 109 MB each.
  *
- * Every name is made beside its place and renamed into it: a call that comes meanwhile finds the old file or the new
- * one, whole, and an executable that is running, which cannot be written to (ETXTBSY), is replaced all the same.
+ * Every name is made beside its place and renamed into it: a call that comes meanwhile finds the old file or
+ * the new one, whole, and an executable that is running, which cannot be written to (ETXTBSY), is replaced
+ * all the same.
  */
 import {
   closeSync,
@@ -83,7 +84,7 @@ function replace(path: string, make: (temporary: string) => void): void {
   }
 }
 
-/** The content is on the disk before the name is, or a crash of the machine could leave the name with an empty file. */
+/** The content is on the disk before the name is: a crash of the machine leaves no name without content. */
 function copyDurably(from: string, to: string): void {
   copyFileSync(from, to, constants.COPYFILE_EXCL);
   const fd = openSync(to, "r");
@@ -95,7 +96,7 @@ function copyDurably(from: string, to: string): void {
   }
 }
 
-/** A file system without hard links (vfat, some of FUSE) gets symbolic ones; the entry takes its name from either. */
+/** A file system without hard links (vfat, some of FUSE) gets symbolic ones; the entry's name is the same. */
 function linkExecutable(directory: string, temporary: string): void {
   try {
     linkSync(join(directory, EXECUTABLE), temporary);

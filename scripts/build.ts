@@ -1,4 +1,4 @@
-/** Builds dist/bin/weft, the one executable, and its hard links dist/bin/<plugin>; says how big it is and how fast. */
+/** Builds dist/bin/weft, the one executable, and a link for each plugin; says how big it is and how fast. */
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { installExecutable } from "../cli/install.ts";

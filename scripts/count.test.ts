@@ -7,7 +7,7 @@ const JUNIT = `<?xml version="1.0" encoding="UTF-8"?>
   <testsuite name="a.test.ts" tests="3" failures="0" skipped="2"/>
 </testsuites>`;
 
-// $ tap run --reporter=tap: a file with all kinds of tests, one skipped as a whole, one killed, one that has none
+// $ tap run --reporter=tap: a file with all kinds of tests, a skipped one, a killed one, one without tests
 const TAP = `TAP version 14
 1..4
 # Subtest: a.test.ts

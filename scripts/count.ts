@@ -26,8 +26,9 @@ export function countJunit(xml: string): Counts {
 }
 
 /**
- * Of a TAP version 14 stream whose first level is the test files, the second their tests: the tests. A file without
- * tests counts itself, and a file that failed though its tests passed (it died, or timed out) counts as a failure.
+ * Of a TAP version 14 stream whose first level is the test files, the second their tests: the tests. A file
+ * without tests counts itself, and a file that failed though its tests passed (it died, or timed out) counts
+ * as a failure.
  * @throws SyntaxError when there is no file at all
  */
 export function countTap(text: string): Counts {

@@ -1,7 +1,8 @@
 /**
  * Makes one executable of an entry file: what Bun's compiler does, and the closing of what it leaves open.
  *
- * Reference: https://bun.com/docs/bundler/executables; conformance/hardening.test.ts shows each hole open and closed.
+ * Reference: https://bun.com/docs/bundler/executables
+ * Each hole is shown open and closed in conformance/hardening.test.ts.
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -32,8 +33,8 @@ const VARIABLES = [
 ];
 
 /**
- * Compiles `entry` to `outfile`. The bytes depend on the sources and on the last part of `outfile`, nothing else:
- * the compiler writes down the way from its directory to the sources, so it runs in theirs.
+ * Compiles `entry` to `outfile`. The bytes depend on the sources and on the last part of `outfile`, nothing
+ * else: the compiler writes down the way from its directory to the sources, so it runs in theirs.
  * `open` leaves every hole as Bun has it, for the tests to show that they are there.
  */
 export function compileExecutable(entry: string, outfile: string, options: { open?: boolean } = {}): void {
@@ -46,9 +47,9 @@ export function compileExecutable(entry: string, outfile: string, options: { ope
 }
 
 /**
- * Overwrites the names of those variables with "=", in place: no environment can hold such a name. `strip` must not be
- * run on the result, nor on any compiled executable: it takes the program away and leaves the bun command.
- * @throws Error when a name does not stand exactly once, alone between NULs: another version of Bun, to be looked at
+ * Overwrites the names of those variables with "=", in place: no environment can hold such a name.
+ * (`strip` must not be run on the result: of any compiled executable it leaves the bun command alone.)
+ * @throws Error when a name is not there exactly once, alone between NULs: a new version of Bun to look at
  */
 export function neutralise<T extends Buffer>(bytes: T): T {
   for (const name of VARIABLES) {

@@ -36,7 +36,7 @@ export async function write(root: string): Promise<readonly string[]> {
   return problems;
 }
 
-/** A line for each committed file that is not what its schema says, for each schema at fault or without a plugin. */
+/** A line for each committed file that is not what its schema says, and for each schema at fault. */
 export async function findStale(root: string): Promise<readonly string[]> {
   const { outputs, problems } = await plan(root);
   const committed = outputs.filter((output) => output.committed);

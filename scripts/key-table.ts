@@ -1,4 +1,4 @@
-/** The table of keys in a plugin's README, and its published JSON Schema: both made from the schema constant. */
+/** The table of keys in a plugin's README, and its published JSON Schema, both made from the constant. */
 
 /** The part of JSON Schema (draft 7) that the plugins use. */
 export interface SchemaNode {
@@ -21,7 +21,10 @@ export interface SchemaNode {
   readonly [other: string]: unknown;
 }
 
-/** A Markdown table, one line a key; nested keys are dotted, `[]` steps into an array. Throws when a key has no meaning. */
+/**
+ * A Markdown table, one line a key; nested keys are dotted, `[]` steps into an array.
+ * @throws Error when a key has no description
+ */
 export function keyTable(schema: SchemaNode): string {
   return ["| key | type | default | meaning |", "|---|---|---|---|", ...keyRows(schema, "")].join("\n");
 }

@@ -1,6 +1,6 @@
 /**
- * Every test there is, in the order in which a failure is cheapest to find. Closes with one line, the sum of all:
- * "N passed, N failed, N skipped". A suite that dies without a count is a failure.
+ * Every test there is, in the order in which a failure is cheapest to find. Closes with one line, the sum of
+ * all: "N passed, N failed, N skipped". A suite that dies without a count is a failure.
  *
  * `bun scripts/test.ts build units conformance/bridge.test.ts` runs the suites and files named.
  */

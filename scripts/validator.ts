@@ -1,6 +1,6 @@
 /**
- * The text of a plugin's validator: ajv's standalone output, made fit for an executable that forbids code generation
- * at run time and carries no node_modules.
+ * The text of a plugin's validator: ajv's standalone output, made fit for an executable that forbids code
+ * generation at run time and carries no node_modules.
  *
  * Reference: https://ajv.js.org/standalone.html
  */
@@ -17,11 +17,15 @@ const RUNTIME: Record<string, string> = {
   if (a === null || b === null || typeof a !== "object" || typeof b !== "object") return false;
   if (Array.isArray(a) !== Array.isArray(b)) return false;
   const keys = Object.keys(a);
-  return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && equal(a[key], b[key]));
+  if (keys.length !== Object.keys(b).length) return false;
+  return keys.every((key) => Object.hasOwn(b, key) && equal(a[key], b[key]));
 }`,
 };
 
-/** ESM text with one default export. Throws an Error when the schema is invalid or needs what cannot be bundled. */
+/**
+ * ESM text with one default export.
+ * @throws Error when the schema is invalid, or needs what cannot be bundled
+ */
 export function validatorText(schema: SchemaNode): string {
   const ajv = new Ajv({
     ...AJV_OPTIONS,
