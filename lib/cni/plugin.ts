@@ -71,24 +71,33 @@ export interface Input {
   readonly environment: Variables;
   readonly stdin: string;
   readonly own?: ReadonlyMap<string, Plugin>;
+  /** Hands the answer to the caller. An ADD whose answer cannot be handed over is undone. */
+  deliver?(text: string): void;
 }
 
 /** Runs the command of the environment. @returns what belongs on stdout @throws whatever the plugin threw, or CniError */
 export function callPlugin(plugin: Plugin, input: Input): string {
-  const answer = answerOf(plugin, input);
-  if (answer === undefined) return "";
-  return input.environment["CNI_COMMAND"] === "VERSION"
-    ? `${JSON.stringify(answer)}\n`
-    : JSON.stringify(answer, null, 4);
+  let text = "";
+  answerOf(plugin, input, (answer) => {
+    if (input.environment["CNI_COMMAND"] === "VERSION") text = `${JSON.stringify(answer)}\n`;
+    else if (answer !== undefined) text = JSON.stringify(answer, null, 4);
+    input.deliver?.(text);
+  });
+  return text;
 }
 
-/** What callPlugin() prints, before it is text: undefined is nothing. */
+type Answer = JsonObject | undefined;
+
+/** What callPlugin() prints, before it is text: undefined is nothing. `deliver` gets it while ADD can still be undone. */
 export function answerOf(
   plugin: Plugin,
   { environment, stdin, own = new Map() }: Input,
-): JsonObject | undefined {
+  deliver: (answer: Answer) => void = () => {},
+): Answer {
   if (environment["CNI_COMMAND"] === "VERSION") {
-    return { cniVersion: replyVersion(stdin, plugin.versions), supportedVersions: plugin.versions };
+    const answer = { cniVersion: replyVersion(stdin, plugin.versions), supportedVersions: plugin.versions };
+    deliver(answer);
+    return answer;
   }
   const request = parseEnvironment(environment);
   const decoded = decodeConfig(stdin, plugin.schema);
@@ -105,7 +114,7 @@ export function answerOf(
   if (command === "ADD" || command === "DEL") checkNetns(request.netnsPath, environment);
 
   const understood = argKeys?.some((key) => key in args);
-  return perform(plugin, {
+  const call: Call = {
     ...request,
     command,
     config,
@@ -117,6 +126,11 @@ export function answerOf(
     resources: new DisposableStack(),
     own,
     validAttachments: command === "GC" ? config["cni.dev/valid-attachments"] : undefined,
+  };
+  return perform(call, () => {
+    const answer = runCommand(plugin, call);
+    deliver(answer);
+    return answer;
   });
 }
 
@@ -127,12 +141,11 @@ export function everyStep(...steps: readonly (() => void)[]): void {
   if (failures.length > 1) throw new AggregateError(failures);
 }
 
-/** ADD's answer is made before its undo is abandoned: some results cannot be said in an old version. */
-function perform(plugin: Plugin, call: Call): JsonObject | undefined {
-  const { undo, resources } = call;
-  let answer: JsonObject | undefined;
+/** Runs `body`; what it did is undone when it throws, also when its answer cannot be said in an old version. */
+function perform<T>({ undo, resources }: Call, body: () => T): T {
+  let answer: T;
   try {
-    answer = runCommand(plugin, call);
+    answer = body();
   } catch (error) {
     throw withFurther(error, failuresOf([() => undo.dispose(), () => resources.dispose()]));
   }
@@ -141,7 +154,7 @@ function perform(plugin: Plugin, call: Call): JsonObject | undefined {
   return answer;
 }
 
-function runCommand(plugin: Plugin, call: Call): JsonObject | undefined {
+function runCommand(plugin: Plugin, call: Call): Answer {
   const { command, config, validAttachments } = call;
   if (command === "ADD") return resultJson(plugin.add(call), config.cniVersion);
   if (command === "DEL") plugin.del(call);

@@ -29,19 +29,25 @@ export async function runPlugin(plugin: Plugin, options: { loadOwn: LoadOwn }): 
     process.exit(0);
   }
   let stdin = "";
-  let answer: string;
-  let exitCode = 0;
   try {
     parseEnvironment(environment); // before stdin, which a caller with the wrong variables may never close
     stdin = readStdin(command);
     const own = command === "VERSION" ? new Map() : await loadDelegates(plugin, stdin, options.loadOwn);
-    answer = callPlugin(plugin, { environment, stdin, own });
+    callPlugin(plugin, { environment, stdin, own, deliver: (answer) => print(1, answer) });
   } catch (error) {
-    answer = formatError(error, replyVersion(stdin, plugin.versions));
-    exitCode = 1;
+    reportError(formatError(error, replyVersion(stdin, plugin.versions)));
+    process.exit(1);
   }
-  print(1, answer);
-  process.exit(exitCode);
+  process.exit(0);
+}
+
+/** On stderr where stdout takes nothing, so that somebody learns of it. */
+function reportError(text: string): void {
+  try {
+    print(1, text);
+  } catch {
+    print(2, `${text}\n`);
+  }
 }
 
 function readStdin(command: string): string {
