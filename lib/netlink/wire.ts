@@ -103,17 +103,25 @@ export const s32 = integer("s32", 4, { signed: true });
 export const be16 = integer("be16", 2, { big: true });
 export const be32 = integer("be32", 4, { big: true });
 
-/** Text, ended by one NUL. */
-export const cstring: Codec<string> = {
+/** Text without an end of its own, where the kernel counts a NUL as part of it. One that it sends itself is passed over. */
+export const text: Codec<string> = {
   write(to, value) {
     if (value.includes("\0")) throw new RangeError(`Cannot encode ${JSON.stringify(value)}: it holds a NUL`);
     to.append(new TextEncoder().encode(value));
-    to.reserve(1);
   },
   read(from) {
     const end = from.indexOf(0);
     return new TextDecoder().decode(end < 0 ? from : from.subarray(0, end));
   },
+};
+
+/** Text, ended by one NUL. */
+export const cstring: Codec<string> = {
+  write(to, value) {
+    text.write(to, value);
+    to.reserve(1);
+  },
+  read: text.read,
 };
 
 /** Bytes as they are; a copy when read. */

@@ -1,7 +1,7 @@
 /** Links: their attributes (linux/if_link.h, linux/rtnetlink.h, linux/veth.h, linux/if_bridge.h). */
 import { attributes, repeated } from "../netlink/attributes.ts";
 import { messageCodec } from "../netlink/message.ts";
-import { be16, bytes, type Codec, cstring, s32, struct, u8, u16, u32 } from "../netlink/wire.ts";
+import { be16, bytes, type Codec, cstring, s32, struct, text, u8, u16, u32 } from "../netlink/wire.ts";
 
 /** struct ifinfomsg (linux/rtnetlink.h) */
 export const ifinfomsg = struct({ family: u8, pad: u8, type: u16, index: s32, flags: u32, change: u32 });
@@ -47,7 +47,7 @@ export const linkAttributes = attributes("IFLA", {
   operstate: [16, u8],
   linkinfo: [18, linkinfo],
   netNsPid: [19, u32],
-  ifalias: [20, cstring],
+  ifalias: [20, text], // IFALIASZ counts a NUL
   afSpec: [26, bytes],
   group: [27, u32],
   netNsFd: [28, u32],

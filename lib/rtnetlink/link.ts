@@ -22,7 +22,7 @@ const IF_OPER_UP = 6;
 const BR_STATE_FORWARDING = 3;
 /** IN6_ADDR_GEN_MODE_NONE (linux/if_link.h): no link-local address of its own. */
 const IN6_ADDR_GEN_MODE_NONE = 1;
-/** Longest interface name and alias, without the NUL (linux/if.h IFNAMSIZ, IFALIASZ). */
+/** Longest interface name and alias, in bytes without the NUL (linux/if.h IFNAMSIZ, IFALIASZ). */
 export const IFNAME_MAX = 15;
 export const IFALIAS_MAX = 255;
 
@@ -115,21 +115,22 @@ function request(
 
 /**
  * Equivalent to `ip link add NAME type KIND …`. `data` is the kind's IFLA_INFO_DATA; `link` the device below.
- * The kernel takes an alias only of a link that is there (rtnl_create_link()), so it goes in a second message of the
- * same datagram: nobody sees the link without, and a kill cannot come between.
+ * The kernel takes an alias only of a link that is there (rtnl_create_link()), so it goes in a second message. Not in
+ * the same datagram: the kernel goes on after a refusal, and a link of that name which is somebody else's would get it.
  */
 export function createLink(
   socket: RouteSocket,
   { alias, ...settings }: LinkSettings & { name: string; kind: string; link?: number },
 ): void {
   const { name, kind, data, link } = settings;
-  const creation = request(["RTM_NEWLINK", RTM_NEWLINK], `create ${kind} "${name}"`, {
-    flags: NLM_F_CREATE | NLM_F_EXCL,
-    header: linkHeader(settings),
-    attributes: { ...linkSettings(settings), link, linkinfo: { kind, data } },
-  });
-  if (alias) socket.change(creation, changeRequest({ name }, { alias }));
-  else socket.change(creation);
+  socket.change(
+    request(["RTM_NEWLINK", RTM_NEWLINK], `create ${kind} "${name}"`, {
+      flags: NLM_F_CREATE | NLM_F_EXCL,
+      header: linkHeader(settings),
+      attributes: { ...linkSettings(settings), link, linkinfo: { kind, data } },
+    }),
+  );
+  if (alias) setLink(socket, { name }, { alias });
 }
 
 /**
