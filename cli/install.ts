@@ -32,7 +32,7 @@ const COMPARED_BYTES = 1 << 20;
 /** A file that an install left behind when it was killed is removed by one that runs this much later. */
 const LEFTOVER_AGE_MS = 3_600_000;
 
-export function installCommand(): Command {
+export function command(): Command {
   return new Command("install")
     .description("install this executable and a link for each plugin; safe while plugins are running")
     .requiredOption("--to <directory>", "where the runtime looks for plugins, such as /opt/cni/bin")

@@ -1,18 +1,33 @@
-/** weft: the operator's tool. Its verbs are one file each; this one knows only their names. */
+/** weft: the operator's tool. Its verbs are one file each, and only the one that is called is loaded. */
 import { Command } from "commander";
 import { version } from "../package.json" with { type: "json" };
-import { installCommand } from "./install.ts";
 
-/** Reads the command line and runs the verb. Sets the exit code; an error is one line on stderr. */
+type Load = () => Promise<{ readonly command: () => Command }>;
+
+const verbs: ReadonlyMap<string, Load> = new Map<string, Load>([
+  ["add", () => import("./add.ts")],
+  ["del", () => import("./del.ts")],
+  ["check", () => import("./check.ts")],
+  ["gc", () => import("./gc.ts")],
+  ["status", () => import("./status.ts")],
+  ["install", () => import("./install.ts")],
+]);
+
+/** Reads the command line and runs the verb. Sets the exit code; an error is told on stderr. */
 export async function run(): Promise<void> {
   const program = new Command("weft")
     .description("CNI plugins, and the tool to see and mend container networks")
     .version(version)
-    .addCommand(installCommand());
+    .addHelpText("after", "\nweft <command> --help says more and gives an example.")
+    .showHelpAfterError("(--help says more)");
+  const called = verbs.get(process.argv[2] ?? "");
+  for (const load of called ? [called] : verbs.values()) {
+    program.addCommand((await load()).command().copyInheritedSettings(program));
+  }
   try {
     await program.parseAsync();
   } catch (error) {
     console.error(`weft: ${error instanceof Error ? error.message : error}`);
-    process.exitCode = 1;
+    process.exitCode = error instanceof Error && "exitCode" in error ? Number(error.exitCode) : 1;
   }
 }

@@ -56,7 +56,7 @@ function answerInProcess(plugin: Plugin, environment: Variables, { stdin, own }:
 }
 
 /** Runs the executable. @returns what it printed: a value where that is JSON, else the text */
-function execute(file: string, environment: Variables, stdin: string): unknown {
+export function execute(file: string, environment: Variables, stdin: string): unknown {
   const child = spawn(file, environment, stdin);
   const answer = parseOutput(new TextDecoder().decode(child.stdout));
   if (child.exitCode === 0) return answer;

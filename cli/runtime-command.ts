@@ -1,0 +1,71 @@
+/**
+ * What add, del, check, gc and status share: the variables of cnitool, and the help that tells of them.
+ *
+ * Reference: https://www.cni.dev/docs/cnitool/
+ */
+import { dirname } from "node:path";
+import { Command } from "commander";
+import type { Variables } from "../lib/cni/environment.ts";
+import type { Runtime } from "./runtime/plugin-request.ts";
+import { CACHE_DIR } from "./runtime/result-cache.ts";
+
+const NETWORKS_DIR = "/etc/cni/net.d";
+const PLUGINS_DIR = "/opt/cni/bin";
+
+export function networksDirectory(variables: Variables): string {
+  return variables["NETCONFPATH"] || NETWORKS_DIR;
+}
+
+/** Plugins are looked for beside this executable first, unless CNI_PATH says where. */
+export function runtimeOf(variables: Variables): Runtime {
+  const path = variables["CNI_PATH"] || `${dirname(process.execPath)}:${PLUGINS_DIR}`;
+  return { path: path.split(":").filter(Boolean), environment: variables, cacheDirectory: CACHE_DIR };
+}
+
+const VARIABLES = {
+  NETCONFPATH: `directory of the networks (default ${NETWORKS_DIR})`,
+  CNI_PATH: `directories of plugins (default: weft's own, ${PLUGINS_DIR})`,
+};
+
+const ATTACHMENT_VARIABLES = {
+  CNI_IFNAME: "name of the interface (default eth0)",
+  CNI_ARGS: "arguments for the plugins: KEY=value;KEY2=value2",
+  CAP_ARGS: 'capability arguments as JSON: {"mac": "02:00:00:00:00:01"}',
+};
+
+const ENDING = `
+Exit status: 0 done, 1 not begun (arguments, variables, configuration),
+2 a plugin failed: its words are on stderr.`;
+
+interface Words {
+  readonly name: string;
+  readonly description: string;
+  /** What comes after the description: details and an example. */
+  readonly more: string;
+}
+
+/** A verb for one interface of one container. */
+export function attachmentCommand({ name, description, more }: Words): Command {
+  return new Command(name)
+    .description(`${description}\n\n${more}`)
+    .summary(description)
+    .argument("<network>", "name of a network")
+    .argument("<netns>", "name or path of a network namespace")
+    .option("-i, --ifname <name>", "name of the interface, rather than CNI_IFNAME")
+    .addHelpText("after", variablesHelp({ ...VARIABLES, ...ATTACHMENT_VARIABLES }));
+}
+
+/** A verb for a network. cnitool wants a namespace here too, which nothing looks at. */
+export function networkCommand({ name, description, more }: Words): Command {
+  return new Command(name)
+    .description(`${description}\n\n${more}`)
+    .summary(description)
+    .argument("<network>", "name of a network")
+    .argument("[netns]", "not used; cnitool asks for it")
+    .addHelpText("after", variablesHelp(VARIABLES));
+}
+
+function variablesHelp(variables: Readonly<Record<string, string>>): string {
+  const lines = Object.entries(variables).map(([name, text]) => `  ${name.padEnd(13)}${text}`);
+  return `\nVariables:\n${lines.join("\n")}\n${ENDING}`;
+}

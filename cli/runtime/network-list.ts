@@ -1,0 +1,140 @@
+/**
+ * A network: a configuration list, found by its name in a directory such as /etc/cni/net.d.
+ *
+ * Reference: CNI spec 1.1 §1 "Configuration format"; libcni's conf.go for the files and their order.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { extname, join } from "node:path";
+import { isIdentifier } from "../../lib/cni/environment.ts";
+import { isObject, type JsonObject, shown } from "../../lib/cni/json.ts";
+import { ALL_VERSIONS } from "../../lib/cni/version.ts";
+
+export interface NetworkList {
+  readonly name: string;
+  /** Those of cniVersion and cniVersions that are known, ascending; at least one. */
+  readonly cniVersions: readonly string[];
+  readonly disableCheck: boolean;
+  readonly disableGC: boolean;
+  /** At least one. */
+  readonly plugins: readonly PluginConfig[];
+  /** The same as JSON: what the cache keeps of it. */
+  readonly text: string;
+}
+
+export type PluginConfig = JsonObject & { readonly type: string };
+
+/** A list without a version is of the first there was. */
+const UNVERSIONED = "0.1.0";
+
+/** The first list of that name; of a file that cannot be read only when there is none. @throws Error */
+export function findNetwork(directory: string, name: string): NetworkList {
+  const others: string[] = [];
+  const problems: string[] = [];
+  for (const file of configFiles(directory)) {
+    try {
+      const network = readNetworkList(directory, file);
+      if (network.name === name) return network;
+      others.push(network.name);
+    } catch (error) {
+      problems.push(`\n  ${join(directory, file)}: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+  const there = others.length > 0 ? `it has ${others.join(", ")}` : "it has none (NETCONFPATH says where)";
+  throw new Error(`no network "${name}" in ${directory}: ${there}${problems.join("")}`);
+}
+
+/** Reads a list, or a single plugin's configuration, which is a list of one. @throws SyntaxError */
+export function parseNetworkList(text: string): NetworkList {
+  return networkList(parseObject(text));
+}
+
+/** Lists before single configurations, each in the order of their names. */
+function configFiles(directory: string): string[] {
+  let names: string[];
+  try {
+    names = readdirSync(directory).sort();
+  } catch (error) {
+    const { message } = error as Error; // readdirSync throws no other
+    throw new Error(`cannot read networks: ${message} (NETCONFPATH says where)`);
+  }
+  const having = (...extensions: string[]) => names.filter((name) => extensions.includes(extname(name)));
+  return [...having(".conflist"), ...having(".conf", ".json")];
+}
+
+/** A list may leave plugins to files of their own, in a directory of its name. */
+function readNetworkList(directory: string, file: string): NetworkList {
+  const json = parseObject(readFileSync(join(directory, file), "utf8"));
+  const { name, plugins = [] } = json;
+  const isSingle = "type" in json && !("plugins" in json);
+  if (isSingle || typeof name !== "string" || !isIdentifier(name) || !Array.isArray(plugins)) {
+    return networkList(json);
+  }
+  if (readFlag(json, "loadOnlyInlinedPlugins")) return networkList(json);
+  const folder = join(directory, name);
+  return networkList({ ...json, plugins: [...plugins, ...pluginsIn(folder)] });
+}
+
+function pluginsIn(folder: string): JsonObject[] {
+  let names: string[];
+  try {
+    names = readdirSync(folder).sort();
+  } catch {
+    return [];
+  }
+  return names
+    .filter((name) => extname(name) === ".conf")
+    .map((name) => parseObject(readFileSync(join(folder, name), "utf8")));
+}
+
+function networkList(given: JsonObject): NetworkList {
+  const { name, cniVersion } = given;
+  const json = "type" in given && !("plugins" in given) ? { name, cniVersion, plugins: [given] } : given;
+  if (typeof name !== "string" || !isIdentifier(name)) throw wrong("name", name, "letters, digits, _ . -");
+  return {
+    name,
+    cniVersions: readVersions(json),
+    disableCheck: readFlag(json, "disableCheck"),
+    disableGC: readFlag(json, "disableGC"),
+    plugins: readPlugins(json),
+    text: JSON.stringify(json),
+  };
+}
+
+function readPlugins({ plugins }: JsonObject): PluginConfig[] {
+  if (!Array.isArray(plugins) || plugins.length === 0) throw wrong("plugins", plugins, "a list of plugins");
+  return plugins.map((plugin: unknown, i) => {
+    const type = isObject(plugin) ? plugin["type"] : undefined;
+    if (typeof type !== "string" || type === "") throw wrong(`plugins[${i}].type`, type, "a plugin's name");
+    return plugin as PluginConfig; // it has a type
+  });
+}
+
+function readVersions({ cniVersion, cniVersions = [] }: JsonObject): string[] {
+  if (!Array.isArray(cniVersions)) throw wrong("cniVersions", cniVersions, "a list of versions");
+  const given: unknown[] = [...cniVersions, cniVersion].filter(
+    (version) => version !== undefined && version !== "",
+  );
+  if (given.length === 0) return [UNVERSIONED];
+  const known = ALL_VERSIONS.filter((version) => given.includes(version));
+  if (known.length === 0) throw wrong("cniVersion", given.join(", "), `one of ${ALL_VERSIONS.join(", ")}`);
+  return known;
+}
+
+function readFlag(json: JsonObject, key: string): boolean {
+  const value = json[key] ?? false;
+  const flag = typeof value === "string" ? { true: true, false: false }[value.toLowerCase()] : value;
+  if (typeof flag !== "boolean") throw wrong(key, value, "true or false");
+  return flag;
+}
+
+function parseObject(text: string): JsonObject {
+  const json: unknown = JSON.parse(text);
+  if (!isObject(json)) throw new SyntaxError("not a JSON object");
+  return json;
+}
+
+function wrong(key: string, value: unknown, expected: string): SyntaxError {
+  return new SyntaxError(
+    value === undefined ? `"${key}" is missing: ${expected}` : `"${key}" is ${shown(value)}, not ${expected}`,
+  );
+}
