@@ -1,11 +1,12 @@
 /**
  * Attribute tables: the table is the codec.
  *
- * A set of attributes is stated once, one line each: our name, the kernel's number, how the payload is written.
- * Encoding, decoding, the TypeScript type and the attribute's name in an error follow from that line.
- * A set is itself a codec, so one nests in another as one more line.
+ * A set of attributes is stated once, one line each: our name, the kernel's number, how the payload is
+ * written. Encoding, decoding, the TypeScript type and the attribute's name in an error follow from that
+ * line. A set is itself a codec, so one nests in another as one more line.
  *
- * `struct nlattr` (linux/netlink.h): u16 length with this header, u16 type, payload, zeros up to a multiple of four.
+ * `struct nlattr` (linux/netlink.h): u16 length with this header, u16 type, payload, zeros up to a multiple
+ * of four.
  */
 import { type Codec, Writer } from "./wire.ts";
 
@@ -29,7 +30,10 @@ export interface AttributeSet<T extends Table> extends Codec<Values<T>> {
   attributeAt(payload: Uint8Array, offset: number): string | undefined;
 }
 
-/** A set of attributes. `prefix` and a key of the table make the kernel's name: IFLA, netNsFd → IFLA_NET_NS_FD. */
+/**
+ * A set of attributes. `prefix` and a key of the table make the kernel's name: IFLA, netNsFd →
+ * IFLA_NET_NS_FD.
+ */
 export function attributes<const T extends Table>(prefix: string, table: T): AttributeSet<T> {
   const byNumber = new Map(Object.entries(table).map(([name, [number, codec]]) => [number, { name, codec }]));
   return {
@@ -43,6 +47,7 @@ export function attributes<const T extends Table>(prefix: string, table: T): Att
         if (!line) throw new TypeError(`Cannot encode ${prefix} attribute "${name}": not in its table`);
         const [number, codec] = line;
         if (!codec.repeated) writeAttribute(to, number, codec, value);
+        // `repeated` is what makes the value an array
         else for (const element of value as unknown[]) writeAttribute(to, number, codec, element);
       }
     },
@@ -53,7 +58,7 @@ export function attributes<const T extends Table>(prefix: string, table: T): Att
         if (!known) continue; // from a newer kernel
         const value = readNamed(`${prefix} ${known.name}`, known.codec, payload.subarray(start, end));
         if (!known.codec.repeated) values[known.name] = value;
-        else values[known.name] = [...((values[known.name] as unknown[]) ?? []), value];
+        else listIn(values, known.name).push(value);
       }
       return values as Values<T>; // each value was read by the codec its type comes from
     },
@@ -73,12 +78,22 @@ export function attributes<const T extends Table>(prefix: string, table: T): Att
   };
 }
 
+/** The array of that name, made where there is none. */
+function listIn(values: Record<string, unknown>, name: string): unknown[] {
+  const list = (values[name] as unknown[] | undefined) ?? []; // nobody else writes under the name
+  values[name] = list;
+  return list;
+}
+
 /** IFLA, "netNsFd" → "IFLA_NET_NS_FD" */
 export function kernelName(prefix: string, name: string): string {
   return `${prefix}_${name.replace(/[A-Z]/g, "_$&").toUpperCase()}`;
 }
 
-/** The bytes a codec writes, for a payload that is handed on as bytes (IFLA_INFO_DATA, whose codec is the kind's). */
+/**
+ * The bytes a codec writes, for a payload that is handed on as bytes (IFLA_INFO_DATA, whose codec is the
+ * kind's).
+ */
 export function encode<T>(codec: Codec<T>, value: T): Uint8Array {
   const writer = new Writer();
   codec.write(writer, value);
@@ -110,11 +125,15 @@ function readNamed(name: string, codec: Codec<unknown>, payload: Uint8Array): un
   try {
     return codec.read(payload);
   } catch (error) {
-    throw new RangeError(`Cannot decode ${name}: ${(error as Error).message}`, { cause: error });
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new RangeError(`Cannot decode ${name}: ${reason}`, { cause: error });
   }
 }
 
-/** The attributes of a payload: number, and where the content starts and ends. @throws RangeError on a bad length */
+/**
+ * The attributes of a payload: number, and where the content starts and ends. @throws RangeError on a bad
+ * length
+ */
 export function* eachAttribute(
   payload: Uint8Array,
 ): Generator<{ number: number; start: number; end: number }> {

@@ -22,10 +22,9 @@ export class NetlinkError extends Error {
     refusal: { request: string; errno: number; detail?: string | undefined; attribute?: string | undefined },
   ) {
     const { request, errno, detail = "", attribute } = refusal;
-    const tail = [detail, attribute && `attribute ${attribute}`].filter(Boolean).join(", ");
-    super(
-      `Cannot ${doing}: ${request} failed with ${errnoName(errno)} (${errnoText(errno)})${tail ? `: ${tail}` : ""}`,
-    );
+    const more = [detail, attribute && `attribute ${attribute}`].filter(Boolean).join(", ");
+    const failure = `${request} failed with ${errnoName(errno)} (${errnoText(errno)})`;
+    super(`Cannot ${doing}: ${failure}${more ? `: ${more}` : ""}`);
     this.name = "NetlinkError";
     this.request = request;
     this.errno = errno;

@@ -1,9 +1,9 @@
 /**
  * The netlink socket: requests out, answers in, whatever the family.
  *
- * It asks for strict checking and extended acknowledgements, matches answers by sequence number, puts dumps together,
- * makes a dump again that a change interrupted (NLM_F_DUMP_INTR), and never takes a datagram that was cut short.
- * netlink(7), Documentation/userspace-api/netlink/intro.rst.
+ * It asks for strict checking and extended acknowledgements, matches answers by sequence number, puts dumps
+ * together, makes a dump again that a change interrupted (NLM_F_DUMP_INTR), and never takes a datagram that
+ * was cut short. netlink(7), Documentation/userspace-api/netlink/intro.rst.
  */
 import { inNetns, type Netns } from "../netns/netns.ts";
 import { isErrno } from "../sys/errno.ts";
@@ -26,15 +26,17 @@ const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
 const NETLINK_GET_STRICT_CHK = 12;
 
-/** The kernel answers within microseconds, or after the RTNL lock's queue: a loaded node has shown seconds. */
+/**
+ * The kernel answers within microseconds, or after the RTNL lock's queue: a loaded node has shown seconds.
+ */
 const ANSWER_TIMEOUT_S = 30;
 /** Dumps interrupted one after the other before we say so. */
 const DUMP_ATTEMPTS = 20;
 /** Twice what the kernel puts into one datagram of a dump (netlink_dump(), NLMSG_GOODSIZE). */
 const RECEIVE_BYTES = 65_536;
 /**
- * Requests sent at a time. Their acknowledgements wait in the socket's receive buffer, which holds some 250 by default
- * (net.core.rmem_default); the kernel drops what does not fit in without a word.
+ * Requests sent at a time. Their acknowledgements wait in the socket's receive buffer, which holds some 250
+ * by default (net.core.rmem_default); the kernel drops what does not fit in without a word.
  */
 const REQUESTS_IN_FLIGHT = 64;
 
@@ -45,7 +47,10 @@ export const extendedAck = attributes("NLMSGERR_ATTR", {
   cookie: [3, bytes],
 });
 
-/** One request: what it is, how it is written, and for the error how `ip` would put it ("create link \"eth0\""). */
+/**
+ * One request: what it is, how it is written, and for the error how `ip` would put it ("create link
+ * \"eth0\"").
+ */
 export interface Request<H extends object, A, R = H & A> {
   readonly doing: string;
   readonly type: number;
@@ -69,7 +74,9 @@ let nextSequence = 1;
 
 export class NetlinkSocket implements Disposable {
   #fd: number;
-  /** The socket's address: the kernel puts it into answers to us, and other sockets' into events they caused. */
+  /**
+   * The socket's address: the kernel puts it into answers to us, and other sockets' into events they caused.
+   */
   readonly #port: number;
 
   /** Opens a socket of a netlink family (linux/netlink.h NETLINK_*), in `netns` or where the process is. */
@@ -98,8 +105,8 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * Sends the requests, many in one datagram, and waits until each is acknowledged. The kernel carries them out in
-   * order and goes on after one that fails; the first refusal is thrown when all have been answered.
+   * Sends the requests, many in one datagram, and waits until each is acknowledged. The kernel carries them
+   * out in order and goes on after one that fails; the first refusal is thrown when all have been answered.
    */
   change(...requests: AnyRequest[]): void {
     let refused: NetlinkError | undefined;
@@ -170,8 +177,8 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * Joins a multicast group (RTNLGRP_*), so that awaitEvent() has something to wait for. For a socket that asks for
-   * nothing else: events that come in while a request waits for its answer are passed over.
+   * Joins a multicast group (RTNLGRP_*), so that awaitEvent() has something to wait for. For a socket that
+   * asks for nothing else: events that come in while a request waits for its answer are passed over.
    */
   subscribe(group: number): void {
     this.#setOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
@@ -250,7 +257,10 @@ interface Sent {
   readonly writer: Writer;
 }
 
-/** `struct sockaddr_nl` (linux/netlink.h): u16 family, u16 zero, u32 port, u32 groups. Port 0: the kernel chooses. */
+/**
+ * `struct sockaddr_nl` (linux/netlink.h): u16 family, u16 zero, u32 port, u32 groups. Port 0: the kernel
+ * chooses.
+ */
 function netlinkAddress(): Uint8Array<ArrayBuffer> {
   const address = new Uint8Array(new ArrayBuffer(12));
   new DataView(address.buffer).setUint16(0, AF_NETLINK, true);

@@ -1,8 +1,8 @@
 /**
  * Wire types of netlink: how one value is written into a message and read from one.
  *
- * A codec is the pair of both directions. Netlink is in the host's byte order, little endian on every machine weft
- * runs on; what the kernel keeps in network order says so in the codec's name (`be16`).
+ * A codec is the pair of both directions. Netlink is in the host's byte order, little endian on every machine
+ * weft runs on; what the kernel keeps in network order says so in the codec's name (`be16`).
  */
 import { type Address, addressBytes, addressFromBytes } from "../netaddr/address.ts";
 
@@ -103,7 +103,10 @@ export const s32 = integer("s32", 4, { signed: true });
 export const be16 = integer("be16", 2, { big: true });
 export const be32 = integer("be32", 4, { big: true });
 
-/** Text without an end of its own, where the kernel counts a NUL as part of it. One that it sends itself is passed over. */
+/**
+ * Text without an end of its own, where the kernel counts a NUL as part of it. One that it sends itself is
+ * passed over.
+ */
 export const text: Codec<string> = {
   write(to, value) {
     if (value.includes("\0")) throw new RangeError(`Cannot encode ${JSON.stringify(value)}: it holds a NUL`);
@@ -145,8 +148,8 @@ export const address: Codec<Address> = {
 type Fields = Record<string, Codec<number>>;
 
 /**
- * A C struct of numbers, in the order of its members. A member that is not given is written as 0; members whose
- * name starts with `pad` are never given nor read.
+ * A C struct of numbers, in the order of its members. A member that is not given is written as 0; members
+ * whose name starts with `pad` are never given nor read.
  */
 export function struct<const F extends Fields>(
   fields: F,
