@@ -27,7 +27,10 @@ export interface BridgeVlan {
 
 type LinkName = { index: number; name: string };
 
-/** Equivalent to `bridge vlan add dev NAME vid N [pvid] [untagged]` for each; `self` where the link is the bridge. */
+/**
+ * Equivalent to `bridge vlan add dev NAME vid N [pvid] [untagged]` for each; `self` where the link is the
+ * bridge.
+ */
 export function addBridgeVlans(
   socket: RouteSocket,
   link: LinkName,

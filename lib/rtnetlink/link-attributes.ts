@@ -29,7 +29,9 @@ export const inet6 = attributes("IFLA_INET6", {
   addrGenMode: [8, u8],
 });
 
-/** What IFLA_AF_SPEC holds in a message of family AF_UNSPEC: one set an address family, under its AF_ number. */
+/**
+ * What IFLA_AF_SPEC holds in a message of family AF_UNSPEC: one set an address family, under its AF_ number.
+ */
 export const afSpec = attributes("AF", {
   inet6: [10, inet6],
 });
@@ -72,7 +74,9 @@ export const bridge = attributes("IFLA_BR", {
   vlanDefaultPvid: [39, u16],
 });
 
-/** IFLA_BRPORT_*: a bridge port's IFLA_INFO_SLAVE_DATA, or its IFLA_PROTINFO in a message of family AF_BRIDGE. */
+/**
+ * IFLA_BRPORT_*: a bridge port's IFLA_INFO_SLAVE_DATA, or its IFLA_PROTINFO in a message of family AF_BRIDGE.
+ */
 export const bridgePort = attributes("IFLA_BRPORT", {
   state: [1, u8],
   mode: [4, u8],

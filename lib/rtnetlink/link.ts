@@ -41,7 +41,9 @@ export interface Link {
   readonly promiscuous: boolean;
   /** ifindex of the bridge, VRF or bond it is a port of. */
   readonly master: number | undefined;
-  /** ifindex of a veth's other end or of the device below; in another namespace when `linkNetnsid` is given. */
+  /**
+   * ifindex of a veth's other end or of the device below; in another namespace when `linkNetnsid` is given.
+   */
   readonly link: number | undefined;
   readonly linkNetnsid: number | undefined;
   readonly alias: string;
@@ -115,8 +117,9 @@ function request(
 
 /**
  * Equivalent to `ip link add NAME type KIND …`. `data` is the kind's IFLA_INFO_DATA; `link` the device below.
- * The kernel takes an alias only of a link that is there (rtnl_create_link()), so it goes in a second message. Not in
- * the same datagram: the kernel goes on after a refusal, and a link of that name which is somebody else's would get it.
+ * The kernel takes an alias only of a link that is there (rtnl_create_link()), so it goes in a second
+ * message. Not in the same datagram: the kernel goes on after a refusal, and a link of that name which is
+ * somebody else's would get it.
  */
 export function createLink(
   socket: RouteSocket,
@@ -167,7 +170,9 @@ function changeRequest(link: LinkReference, settings: LinkSettings): LinkRequest
   return request(["RTM_NEWLINK", RTM_NEWLINK], `change link "${link.name}"`, { header, attributes });
 }
 
-/** Equivalent to `ip link delete NAME`. Waits for the kernel's grace period, some 15 ms. @throws NetlinkError */
+/**
+ * Equivalent to `ip link delete NAME`. Waits for the kernel's grace period, some 15 ms. @throws NetlinkError
+ */
 export function deleteLink(socket: RouteSocket, link: { index: number; name: string }): void {
   socket.change(
     request(["RTM_DELLINK", RTM_DELLINK], `delete link "${link.name}"`, {
@@ -247,7 +252,7 @@ export function listLinks(socket: RouteSocket, filter: { master?: number; kind?:
       }),
     )
     .map(readLink)
-    .filter((link) => kind === undefined || link.kind === kind); // the kernel ignores a kind it has not loaded
+    .filter((link) => kind === undefined || link.kind === kind); // the kernel ignores one it has not loaded
 }
 
 function readLink(message: LinkHeader & LinkAttributes): Link {

@@ -84,7 +84,10 @@ export function addRoute(socket: RouteSocket, route: Route): void {
   newRoute(socket, route, { doing: "add", flags: NLM_F_CREATE | NLM_F_EXCL });
 }
 
-/** Equivalent to `ip route append …`: beside one that exists, as another way for IPv6, as a further one for IPv4. */
+/**
+ * Equivalent to `ip route append …`: beside one that exists, as another way for IPv6, as a further one for
+ * IPv4.
+ */
 export function appendRoute(socket: RouteSocket, route: Route): void {
   newRoute(socket, route, { doing: "append", flags: NLM_F_CREATE | NLM_F_APPEND });
 }

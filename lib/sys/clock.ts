@@ -1,7 +1,9 @@
 /** Clocks: when this machine booted, and a bounded pause. */
 import { CLOCK_BOOTTIME, CLOCK_REALTIME, clockGettime, poll } from "./libc.ts";
 
-/** Wall-clock time of this boot, in nanoseconds since 1970. Moves with the wall clock when somebody sets that. */
+/**
+ * Wall-clock time of this boot, in nanoseconds since 1970. Moves with the wall clock when somebody sets that.
+ */
 export function bootTimeNs(): bigint {
   return clockGettime(CLOCK_REALTIME) - clockGettime(CLOCK_BOOTTIME);
 }

@@ -1,7 +1,8 @@
 /**
  * Files: complete reads and writes, and changes that another process sees whole or not at all.
  *
- * Built on the C library rather than node:fs, which costs a millisecond of a plugin's three (ARCHITECTURE.md).
+ * Built on the C library rather than node:fs, which costs a millisecond of a plugin's three
+ * (ARCHITECTURE.md).
  */
 import { isErrno } from "./errno.ts";
 import * as libc from "./libc.ts";
@@ -98,8 +99,8 @@ function createFileVisibly(path: string, bytes: Uint8Array, mode: number): boole
 }
 
 /**
- * Replaces or creates a file in one step; a reader sees the old text or the new.
- * With `durable` the text is on the disk before the name is: needed only for what must outlive a crash of the machine.
+ * Replaces or creates a file in one step; a reader sees the old text or the new. With `durable` the text is
+ * on the disk before the name is: needed only for what must outlive a crash of the machine.
  */
 export function replaceFile(
   path: string,

@@ -5,7 +5,8 @@
  * throws an ErrnoError. Calls that a signal interrupted are made again. Arguments are range-checked here,
  * because the boundary truncates integers in silence and a NUL cuts a string short.
  *
- * Buffers are handed over as the typed array itself, never as a pointer taken before (Bun 1.4.5 moves small arrays).
+ * Buffers are handed over as the typed array itself, never as a pointer taken before (Bun 1.4.5 moves small
+ * arrays).
  */
 import { dlopen, FFIType, read as memory } from "bun:ffi";
 import { ErrnoError, errnoName } from "./errno.ts";
@@ -144,7 +145,10 @@ export function link(from: string, to: string): void {
   check("link", to, () => libc.link(checkPath(from), checkPath(to)));
 }
 
-/** Gives a file opened with O_TMPFILE its name (open(2), "O_TMPFILE"). Fails with EEXIST when the name is taken. */
+/**
+ * Gives a file opened with O_TMPFILE its name (open(2), "O_TMPFILE"). Fails with EEXIST when the name is
+ * taken.
+ */
 export function linkDescriptor(fd: number, to: string): void {
   const from = `/proc/self/fd/${fd}`;
   check("linkat", to, () => libc.linkat(AT_FDCWD, from, AT_FDCWD, checkPath(to), AT_SYMLINK_FOLLOW));
