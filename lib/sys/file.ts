@@ -11,13 +11,13 @@ const CHUNK_BYTES = 65_536;
 /** How long a peer may leave a non-blocking pipe full or empty. */
 const PIPE_TIMEOUT_MS = 60_000;
 
-/** Reads a descriptor to its end, whatever it is: pipe, file, socket, blocking or not. */
-export function readFd(fd: number): Uint8Array {
-  let buffer = new Uint8Array(new ArrayBuffer(CHUNK_BYTES));
+/** Reads a descriptor to its end: pipe, file, socket, blocking or not. `into` is used while it is enough. */
+export function readFd(fd: number, into = new Uint8Array(CHUNK_BYTES)): Uint8Array {
+  let buffer = into;
   let length = 0;
   for (;;) {
     if (length === buffer.length) {
-      const larger = new Uint8Array(new ArrayBuffer(2 * length));
+      const larger = new Uint8Array(2 * length);
       larger.set(buffer);
       buffer = larger;
     }
@@ -45,9 +45,14 @@ function whenReady(fd: number, events: number, transfer: () => number): number {
   }
 }
 
+/** Where readTextFile() puts the bytes: a buffer for each file takes longer than its reading. */
+let scratch: Uint8Array<ArrayBuffer> | undefined;
+
 /** Reads a text file. @throws ErrnoError */
 export function readTextFile(path: string): string {
-  return withFile(path, libc.O_RDONLY, 0, (fd) => new TextDecoder().decode(readFd(fd)));
+  scratch ??= new Uint8Array(CHUNK_BYTES);
+  const into = scratch;
+  return withFile(path, libc.O_RDONLY, 0, (fd) => new TextDecoder().decode(readFd(fd, into)));
 }
 
 /** Reads a text file; undefined when there is none. */
@@ -58,6 +63,18 @@ export function findTextFile(path: string): string | undefined {
 /** Writes to a file that exists, in place, as `echo text > path` does to one of /proc/sys. */
 export function writeFile(path: string, text: string): void {
   withFile(path, libc.O_WRONLY | libc.O_TRUNC, 0, (fd) => writeFd(fd, new TextEncoder().encode(text)));
+}
+
+/**
+ * Writes a file in place, or creates it, for what may be lost: a kill leaves the new text with the end of the
+ * old. Not emptied first and not renamed over the old, after either of which ext4 writes to the disk at once.
+ */
+export function overwriteFile(path: string, text: string, mode: number): void {
+  const bytes = new TextEncoder().encode(text);
+  withFile(path, libc.O_CREAT | libc.O_WRONLY, mode, (fd) => {
+    writeFd(fd, bytes);
+    libc.ftruncate(fd, bytes.length);
+  });
 }
 
 /**

@@ -20,6 +20,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   read: { args: ["i32", "ptr", "u64"], returns: FFIType.i64_fast },
   write: { args: ["i32", "ptr", "u64"], returns: FFIType.i64_fast },
   fsync: { args: ["i32"], returns: "i32" },
+  ftruncate: { args: ["i32", "i64"], returns: "i32" },
   fchmod: { args: ["i32", "u32"], returns: "i32" },
   statx: { args: ["i32", "cstring", "i32", "u32", "ptr"], returns: "i32" },
   rename: { args: ["cstring", "cstring"], returns: "i32" },
@@ -122,6 +123,11 @@ export function write(fd: number, bytes: Uint8Array): number {
 
 export function fsync(fd: number): void {
   check("fsync", undefined, () => libc.fsync(fd));
+}
+
+/** Cuts a file off at `length` bytes. */
+export function ftruncate(fd: number, length: number): void {
+  check("ftruncate", undefined, () => libc.ftruncate(fd, checkU32(length, "length")));
 }
 
 /** Sets the mode whatever the umask. */
