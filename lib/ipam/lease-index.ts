@@ -5,9 +5,10 @@
  *     /run/weft/leases/<device>-<inode>/stamp     modification time of the directory of leases, and the boot
  *
  * It is exact as long as nobody else has changed the directory. Whoever seals the index sets the directory's
- * modification time to one that is past, which no change gives it, and writes that down as the stamp. A change by
- * anybody, this program before it seals included, gives the directory another time and so makes the index stale. So
- * do its loss, another boot, and a file system that does not keep nanoseconds. Nothing depends on it but time.
+ * modification time to one that is past, which no change gives it, and writes that down as the stamp. A
+ * change by anybody, also by this program until it seals again, gives the directory another time and so
+ * makes the index stale. So do its loss, another boot, and a file system that does not keep nanoseconds. Without it
+ * everything takes longer and is the same.
  */
 import { nowNs } from "../sys/clock.ts";
 import {
@@ -15,25 +16,16 @@ import {
   findTextFile,
   listDirectory,
   makeDirectory,
+  overwriteFile,
   removeFile,
-  replaceFile,
   setModificationTime,
 } from "../sys/file.ts";
+import type { Holder, Leases } from "./lease-file.ts";
 
 const INDEX_DIR = "/run/weft/leases";
 const SHARDS = 256;
 /** How long ago a sealed directory was changed, as it says; more than a clock's tick. */
 const SEAL_AGE_NS = 1_000_000_000n;
-
-/** Whose a lease is. */
-export interface Holder {
-  readonly containerId: string;
-  /** "" in leases of the older form, which are the container's whatever the interface. */
-  readonly ifname: string;
-}
-
-/** Holders by address. */
-export type Leases = Map<string, Holder>;
 
 /** A directory of leases, as it is in this boot. */
 export interface LeaseDirectory {
@@ -75,14 +67,14 @@ export function rebuildIndex(directory: LeaseDirectory, leases: Leases): void {
 
 function writeShard(directory: LeaseDirectory, shard: string, entries: readonly [string, Holder][]): void {
   const lines = entries.map(([address, { containerId, ifname }]) => `${address} ${containerId} ${ifname}\n`);
-  replaceFile(`${indexPath(directory)}/${shard}`, lines.join(""), 0o600);
+  overwriteFile(`${indexPath(directory)}/${shard}`, lines.join(""), 0o600);
 }
 
 /** Last: from here on the index is exact. */
 function seal(directory: LeaseDirectory): void {
   const mtimeNs = nowNs() - SEAL_AGE_NS;
   setModificationTime(directory.path, mtimeNs);
-  replaceFile(`${indexPath(directory)}/stamp`, stampText(directory, mtimeNs), 0o600);
+  overwriteFile(`${indexPath(directory)}/stamp`, stampText(directory, mtimeNs), 0o600);
 }
 
 function stampText({ bootId }: LeaseDirectory, mtimeNs: bigint): string {

@@ -60,7 +60,7 @@ interface KeyedRange {
   readonly keys: RangeKeys;
 }
 
-/** The sets, in the order their addresses are given: the runtime's, the one in `ipam` itself, `ipam.ranges`. @throws CniError 7 */
+/** The sets in their order: the runtime's, the one in `ipam` itself, `ipam.ranges`. @throws CniError 7 */
 export function parseRangeSets({ cniVersion, ipam, runtimeConfig }: RangeConfig): readonly RangeSet[] {
   if (!ipam) throw invalid("IPAM config missing 'ipam' key", 'set "ipam" with its "type" and "ranges"');
   const { subnet, ranges, ...others } = ipam;

@@ -15,9 +15,8 @@ import { CniError } from "../../lib/cni/error.ts";
 import { type Call, everyStep, type GcCall, type Plugin } from "../../lib/cni/plugin.ts";
 import type { Dns, IpConfig, Result } from "../../lib/cni/result.ts";
 import { ALL_VERSIONS } from "../../lib/cni/version.ts";
-import type { Holder } from "../../lib/ipam/lease-index.ts";
+import { type Holder, readHolder } from "../../lib/ipam/lease-file.ts";
 import {
-  findHolder,
   findLeaseStore,
   hasFreeAddress,
   type Lease,
@@ -44,13 +43,14 @@ const DATA_DIR = schema.properties.ipam.properties.dataDir.default;
 const REMEDY = "every address is leased: add a range, or run GC to release what is no longer used";
 
 function add(call: Call<Config>): Result {
-  const { config, containerId, resources } = call;
+  const { config, containerId, resources, undo } = call;
   const sets = parseRangeSets(config);
   const requested = assignRequests(requestedAddresses(call), sets);
   const routes = parseRoutes(config.ipam?.routes ?? []);
   const dns = readDns(config.ipam?.resolvConf ?? "");
 
   const store = resources.use(openLeaseStore(leaseDirectory(config), containerId));
+  undo.defer(() => store.rollBack());
   for (const [index, set] of sets.entries()) refuseSecondLease(call, store, set, index);
   const ips = sets.map((set, index) => leaseAddress(call, store, { set, index, address: requested[index] }));
   return { ips, routes, dns };
@@ -58,7 +58,7 @@ function add(call: Call<Config>): Result {
 
 function del(call: Call<Config>): void {
   const store = call.resources.use(findLeaseStore(leaseDirectory(call.config), call.containerId));
-  if (store) everyStep(...leasesOf(call, store).map((lease) => () => store.release(lease)));
+  if (store) everyStep(...leasesOf(call, store).map((lease) => () => store.release(lease.address)));
 }
 
 function check(call: Call<Config>): void {
@@ -70,7 +70,7 @@ function check(call: Call<Config>): void {
     .filter((address) => sets.some((set) => findRange(set, address)));
   const text = `host-local: Failed to find address added by container ${containerId}`;
   for (const address of own) {
-    const holder = findHolder(directory, address);
+    const holder = readHolder(directory, formatAddress(address));
     if (holder && isOwner(call, holder)) continue;
     const state = holder ? `is leased to ${formatHolder(holder)}` : "is not leased";
     throw new CniError(CniError.CHECK_FAILED, text, { details: `${formatAddress(address)} ${state}` });
@@ -92,7 +92,7 @@ function gc(call: GcCall<Config>): void {
     ),
     ...leases.filter(({ containerId, ifname }) => ifname === "" && !containers.has(containerId)),
   ];
-  everyStep(...stale.map((lease) => () => store.release(lease)));
+  everyStep(...stale.map((lease) => () => store.release(lease.address)));
 }
 
 function status({ config }: Call<Config>): void {
@@ -107,9 +107,9 @@ function status({ config }: Call<Config>): void {
   });
 }
 
-/** Leases an address of the set, and gives it back when what follows in this ADD fails. */
+/** Leases an address of the set: the one that was asked for, or the next. */
 function leaseAddress(
-  { containerId, ifname, undo }: Call<Config>,
+  { containerId, ifname }: Call<Config>,
   store: LeaseStore,
   { set, index, address }: { set: RangeSet; index: number; address: Address | undefined },
 ): IpConfig {
@@ -121,7 +121,6 @@ function leaseAddress(
     const text = `no IP addresses available in range set: ${formatRangeSet(set)}`;
     throw cannotLease(index, text, { code: CniError.TRY_AGAIN_LATER, details: REMEDY });
   }
-  undo.defer(() => store.release({ ...holder, address: formatAddress(leased.address) }));
   const { subnet, gateway } = leased.range;
   return { address: { address: leased.address, length: subnet.length }, gateway };
 }
@@ -148,14 +147,13 @@ function refuseSecondLease(call: Call<Config>, store: LeaseStore, set: RangeSet,
     .list((holder) => isOwner(call, holder))
     .find(({ address }) => findRange(set, parseAddress(address)));
   if (!lease) return;
-  const text = `${lease.address} has been allocated to ${call.containerId}, duplicate allocation is not allowed`;
-  throw cannotLease(index, text, {
-    code: CniError.INVALID_ENVIRONMENT,
-    details: `see "${leaseDirectory(call.config)}/${lease.address}"; run DEL first`,
-  });
+  const { address, containerId } = lease;
+  const text = `${address} has been allocated to ${containerId}, duplicate allocation is not allowed`;
+  const details = `"${leaseDirectory(call.config)}/${address}" says so; run DEL first`;
+  throw cannotLease(index, text, { code: CniError.INVALID_ENVIRONMENT, details });
 }
 
-/** Which of the addresses each set is to give: of those that are in it, the first. @throws CniError when one is left */
+/** The first of the addresses that each set has. @throws CniError when one is left over */
 function assignRequests(addresses: readonly Address[], sets: readonly RangeSet[]): (Address | undefined)[] {
   const rest = [...addresses];
   const assigned = sets.map((set) => {

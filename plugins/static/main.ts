@@ -20,6 +20,8 @@ import { type Address, formatAddress, parseAddress, sameAddress } from "../../li
 import { containsAddress, type Prefix, parsePrefix } from "../../lib/netaddr/prefix.ts";
 import { type Config, schema } from "./schema.ts";
 
+const REPLACING = "an entry in the 'ips' field is NOT in CIDR notation";
+
 function add(call: Call<Config>): Result {
   const ips = configuredAddresses(call);
   return { ips, routes: parseRoutes(call.config.ipam?.routes ?? []), dns: call.config.ipam?.dns };
@@ -39,30 +41,15 @@ function status(call: Call<Config>): void {
   configuredAddresses(call);
 }
 
-/**
- * Those of the capability, else those of the convention, else those of the configuration and of CNI_ARGS together.
- * @throws CniError
- */
+/** Those of the capability; else of the convention; else of the configuration and CNI_ARGS. @throws CniError */
 function configuredAddresses({ config, args }: Call<Config>): IpConfig[] {
   const { cniVersion, ipam, runtimeConfig } = config;
   if (!ipam) throw invalid("IPAM config missing 'ipam' key", 'set "ipam" with its "type" and "addresses"');
-  const gateways = split(args["GATEWAY"]).map((text) => parseGateway(text, "GATEWAY in CNI_ARGS"));
   const replacing = runtimeConfig.ips.length > 0 ? runtimeConfig.ips : config.args.cni.ips;
   const ips =
     replacing.length > 0
-      ? replacing.map((text) => ({
-          address: parseCidr(text, "an entry in the 'ips' field is NOT in CIDR notation"),
-        }))
-      : [
-          ...ipam.addresses.map(({ address, gateway }, i) => ({
-            address: parseCidr(address, "the 'address' field is expected to be in CIDR notation"),
-            gateway: gateway ? parseGateway(gateway, `ipam.addresses[${i}].gateway`) : undefined,
-          })),
-          ...split(args["IP"]).map((text) => {
-            const address = parseCidr(text, "the 'ip' field is expected to be in CIDR notation");
-            return { address, gateway: gateways.findLast((gateway) => containsAddress(address, gateway)) };
-          }),
-        ];
+      ? replacing.map((text) => ({ address: parseCidr(text, REPLACING) }))
+      : [...ipam.addresses.map(parseConfigured), ...argumentAddresses(args)];
   const families = new Set(ips.map(({ address }) => address.address.family));
   if (families.size < ips.length && !atLeast(cniVersion, "0.3.0")) {
     const text = `CNI version ${cniVersion} does not support more than 1 address per family`;
@@ -71,9 +58,27 @@ function configuredAddresses({ config, args }: Call<Config>): IpConfig[] {
   return ips;
 }
 
-/** The items of a comma list. */
-function split(text = ""): string[] {
-  return text === "" ? [] : text.split(",").map((item) => item.trim());
+function parseConfigured(
+  { address, gateway }: { address: string; gateway?: string },
+  index: number,
+): IpConfig {
+  return {
+    address: parseCidr(address, "the 'address' field is expected to be in CIDR notation"),
+    gateway: gateway ? parseGateway(gateway, `ipam.addresses[${index}].gateway`) : undefined,
+  };
+}
+
+/** IP and GATEWAY of CNI_ARGS, comma lists both: a gateway is that of the addresses in whose network it is. */
+function argumentAddresses({ IP = "", GATEWAY = "" }: Call["args"]): IpConfig[] {
+  const gateways = split(GATEWAY).map((text) => parseGateway(text, "GATEWAY in CNI_ARGS"));
+  return split(IP).map((text) => {
+    const address = parseCidr(text, "the 'ip' field is expected to be in CIDR notation");
+    return { address, gateway: gateways.findLast((gateway) => containsAddress(address, gateway)) };
+  });
+}
+
+function split(list: string): string[] {
+  return list === "" ? [] : list.split(",").map((item) => item.trim());
 }
 
 function parseCidr(text: string, complaint: string): Prefix {
