@@ -32,6 +32,9 @@ const workshop = mkdtempSync(join(ROOT, "dist-"));
 try {
   compileExecutable(join(ROOT, "main.ts"), join(workshop, "weft"));
   installExecutable(join(workshop, "weft"), BIN, [...plugins.keys()]);
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(1);
 } finally {
   rmSync(workshop, { recursive: true });
 }

@@ -7,9 +7,12 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 
 /** Without splitting, every call would load every plugin; without bytecode, parse it. Splitting needs esm. */
 const SHAPE = ["--compile", "--production", "--minify", "--bytecode", "--splitting", "--format=esm"];
+
+const BUN = fileURLToPath(new URL("../node_modules/.bin/bun", import.meta.url));
 
 /** Nothing of the directory that a call is made in is read, and no text becomes code. */
 const CLOSED = [
@@ -18,6 +21,14 @@ const CLOSED = [
   "--no-compile-autoload-tsconfig",
   "--no-compile-autoload-package-json",
   "--compile-exec-argv=--disallow-code-generation-from-strings=strict --no-ffi-cc --no-addons --no-install",
+];
+
+/** The opposite. Two of these four are what Bun does unless told otherwise. */
+const OPEN = [
+  "--compile-autoload-dotenv",
+  "--compile-autoload-bunfig",
+  "--compile-autoload-tsconfig",
+  "--compile-autoload-package-json",
 ];
 
 /** Environment variables of Bun's for which there is no such flag, and what each would do to a plugin. */
@@ -35,13 +46,12 @@ const VARIABLES = [
 /**
  * Compiles `entry` to `outfile`. The bytes depend on the sources and on the last part of `outfile`, nothing
  * else: the compiler writes down the way from its directory to the sources, so it runs in theirs.
- * `open` leaves every hole as Bun has it, for the tests to show that they are there.
+ * `open` leaves every hole that Bun has, for the tests to show that they are there.
  */
 export function compileExecutable(entry: string, outfile: string, options: { open?: boolean } = {}): void {
-  const bun = process.versions["bun"] ? process.execPath : "bun";
-  const flags = options.open ? SHAPE : [...SHAPE, ...CLOSED];
-  const args = ["build", `./${basename(entry)}`, ...flags, "--outfile", resolve(outfile)];
-  const { status, stdout, stderr, error } = spawnSync(bun, args, { cwd: dirname(entry), encoding: "utf8" });
+  const flags = options.open ? OPEN : CLOSED;
+  const args = ["build", `./${basename(entry)}`, ...SHAPE, ...flags, "--outfile", resolve(outfile)];
+  const { status, stdout, stderr, error } = spawnSync(BUN, args, { cwd: dirname(entry), encoding: "utf8" });
   if (status !== 0) throw new Error(`Cannot compile ${entry}: ${error?.message ?? stderr + stdout}`);
   if (!options.open) writeFileSync(outfile, neutralise(readFileSync(outfile)));
 }
