@@ -40,10 +40,19 @@ export function findPlugin(type: string, path: readonly string[]): string {
 export function delegate(call: Call, type: string, command: Command): Result | undefined {
   const file = findPlugin(type, call.path);
   const environment = { ...call.environment, CNI_COMMAND: command };
-  const own = call.own.get(type);
-  const isOwn = own && isSameFile(findFile(file), findFile("/proc/self/exe"));
-  const answer = isOwn ? answerInProcess(own, environment, call) : execute(file, environment, call.stdin);
+  const own = findOwn(call, type, file);
+  const answer = own ? answerInProcess(own, environment, call) : execute(file, environment, call.stdin);
   return command === "ADD" ? parseAnswer(file, answer, call.config.cniVersion) : undefined;
+}
+
+/** Whether delegate() runs the plugin in this process, where an ADD that fails undoes itself. */
+export function isInProcess(call: Call, type: string): boolean {
+  return findOwn(call, type, findPlugin(type, call.path)) !== undefined;
+}
+
+function findOwn({ own }: Call, type: string, file: string): Plugin | undefined {
+  const plugin = own.get(type);
+  return plugin && isSameFile(findFile(file), findFile("/proc/self/exe")) ? plugin : undefined;
 }
 
 /** What execute() returns for the same plugin, but for the text in between. */

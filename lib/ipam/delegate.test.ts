@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CniError } from "../cni/error.ts";
@@ -79,7 +79,7 @@ test("ipamAdd() gives the addresses back when ADD fails afterwards", () => {
   expect(commandsOf(calls)).toEqual(["ADD", "DEL"]);
 });
 
-test("ipamAdd() follows an ADD that failed with a DEL, and passes its error on", () => {
+test("ipamAdd() leaves it to a plugin in this process to undo an ADD that failed", () => {
   const error = new CniError(CniError.TRY_AGAIN_LATER, "no lock", { details: "held" });
   const { plugin, calls } = probe({
     add() {
@@ -87,7 +87,18 @@ test("ipamAdd() follows an ADD that failed with a DEL, and passes its error on",
     },
   });
   expect(failure(() => run("ADD", plugin))).toBe(error);
-  expect(commandsOf(calls)).toEqual(["ADD", "DEL"]);
+  expect(commandsOf(calls)).toEqual(["ADD"]);
+});
+
+test("ipamAdd() follows an ADD that failed in another process with a DEL, and passes its error on", () => {
+  const path = join(directory, "ipam");
+  rmSync(path);
+  const script = `echo "$CNI_COMMAND" >> ${path}.log; echo '{"code":11,"msg":"no lock"}'; exit 1`;
+  writeFileSync(path, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  const { plugin, calls } = giving();
+  expect(failure(() => run("ADD", plugin))).toMatchObject({ code: 11, msg: "no lock" });
+  expect(readFileSync(`${path}.log`, "utf8")).toBe("ADD\nDEL\n");
+  expect(calls).toEqual([]);
 });
 
 test("ipamAdd() reports its own error though giving back fails", () => {

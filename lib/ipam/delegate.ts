@@ -1,23 +1,30 @@
 /**
  * What a plugin asks of the IPAM plugin its configuration names.
  *
- * A configuration without `ipam.type` is refused here ("no plugin name provided"); whether to ask at all is the
- * plugin's decision.
+ * A configuration without `ipam.type` is refused here ("no plugin name provided"); whether to ask at all is
+ * the plugin's decision.
  *
  * Reference: CNI spec 1.1 §4 "Plugin Delegation".
  */
-import { delegate, findPlugin } from "../cni/delegate.ts";
+import { delegate, findPlugin, isInProcess } from "../cni/delegate.ts";
 import { CniError } from "../cni/error.ts";
 import type { Call } from "../cni/plugin.ts";
 import type { Result } from "../cni/result.ts";
 
-/** Gets addresses, and gives them back when what follows in this ADD fails. @throws CniError also when there are none */
+/**
+ * Gets addresses, and gives them back when what follows in this ADD fails.
+ *
+ * An executed plugin's ADD may have failed half-way, and is followed by a DEL (spec §4). One in this process
+ * has undone what it did; a DEL would then end what an ADD before this one got.
+ * @throws CniError also when there are none
+ */
 export function ipamAdd(call: Call): Result {
   const type = ipamType(call);
-  findPlugin(type, call.path); // fails before there is anything to undo
-  // Registered first: an ADD that failed half-way is followed by a DEL as well (spec §4).
-  call.undo.defer(() => ipamDel(call));
+  const undo = () => call.undo.defer(() => ipamDel(call));
+  const undoesItself = isInProcess(call, type);
+  if (!undoesItself) undo();
   const result = delegate(call, type, "ADD");
+  if (undoesItself) undo();
   if (!result?.ips?.length) throw new CniError(CniError.INTERNAL, "IPAM plugin returned missing IP config");
   return result;
 }
