@@ -7,8 +7,8 @@
  * It is exact as long as nobody else has changed the directory. Whoever seals the index sets the directory's
  * modification time to one that is past, which no change gives it, and writes that down as the stamp. A
  * change by anybody, also by this program until it seals again, gives the directory another time and so
- * makes the index stale. So do its loss, another boot, and a file system that does not keep nanoseconds. Without it
- * everything takes longer and is the same.
+ * makes the index stale. So do its loss, another boot, and a file system that does not keep nanoseconds.
+ * Without it everything takes longer and is the same.
  */
 import { nowNs } from "../sys/clock.ts";
 import {

@@ -20,6 +20,8 @@ import { type Address, formatAddress, parseAddress, sameAddress } from "../../li
 import { containsAddress, type Prefix, parsePrefix } from "../../lib/netaddr/prefix.ts";
 import { type Config, schema } from "./schema.ts";
 
+type ConfiguredAddress = NonNullable<Config["ipam"]>["addresses"][number];
+
 const REPLACING = "an entry in the 'ips' field is NOT in CIDR notation";
 
 function add(call: Call<Config>): Result {
@@ -41,7 +43,7 @@ function status(call: Call<Config>): void {
   configuredAddresses(call);
 }
 
-/** Those of the capability; else of the convention; else of the configuration and CNI_ARGS. @throws CniError */
+/** Those of the capability; else the convention; else configuration and CNI_ARGS. @throws CniError */
 function configuredAddresses({ config, args }: Call<Config>): IpConfig[] {
   const { cniVersion, ipam, runtimeConfig } = config;
   if (!ipam) throw invalid("IPAM config missing 'ipam' key", 'set "ipam" with its "type" and "addresses"');
@@ -58,17 +60,14 @@ function configuredAddresses({ config, args }: Call<Config>): IpConfig[] {
   return ips;
 }
 
-function parseConfigured(
-  { address, gateway }: { address: string; gateway?: string },
-  index: number,
-): IpConfig {
+function parseConfigured({ address, gateway }: ConfiguredAddress, index: number): IpConfig {
   return {
     address: parseCidr(address, "the 'address' field is expected to be in CIDR notation"),
     gateway: gateway ? parseGateway(gateway, `ipam.addresses[${index}].gateway`) : undefined,
   };
 }
 
-/** IP and GATEWAY of CNI_ARGS, comma lists both: a gateway is that of the addresses in whose network it is. */
+/** IP and GATEWAY of CNI_ARGS, both comma lists: a gateway is for the addresses in whose network it is. */
 function argumentAddresses({ IP = "", GATEWAY = "" }: Call["args"]): IpConfig[] {
   const gateways = split(GATEWAY).map((text) => parseGateway(text, "GATEWAY in CNI_ARGS"));
   return split(IP).map((text) => {
