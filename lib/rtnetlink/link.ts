@@ -118,9 +118,10 @@ function request(
 /**
  * Equivalent to `ip link add NAME type KIND …`. `data` is the kind's IFLA_INFO_DATA; `link` the device below.
  *
- * The kernel takes an alias only of a link that is there (rtnl_create_link()), so it goes in a second message.
- * In the same datagram: a kill between two would leave a link that nobody knows for ours (conformance/kill.test.ts).
- * The price: when somebody makes a link of that name between the caller's look and this, that one gets the alias.
+ * The kernel takes an alias only of a link that is there (rtnl_create_link()), so it goes in a second
+ * message. In the same datagram: a kill between two would leave a link that nobody knows for ours
+ * (conformance/kill.test.ts). The price: when somebody makes a link of that name between the caller's look
+ * and this, that one gets the alias.
  */
 export function createLink(
   socket: RouteSocket,

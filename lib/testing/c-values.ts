@@ -50,19 +50,17 @@ function program(headers: readonly string[], expressions: readonly string[]): st
 /** A constant as our source states it. */
 export interface Constant {
   readonly name: string;
-  readonly value: number;
+  /** Undefined where it is neither written out as a number nor exported. */
+  readonly value: number | undefined;
 }
 
-/**
- * The constants of a source file whose value is a number written out, in capitals as the kernel's are. A
- * module's exports can be given for those that are computed.
- */
-export function constantsIn(path: string, exports: Record<string, unknown> = {}): Constant[] {
-  const text = readFileSync(path, "utf8");
-  return [...text.matchAll(/^ *(?:export )?const ([A-Z][A-Z0-9_]+)(?:: number)? = (.+);/gm)].flatMap(
+/** The constants of a module whose names are in capitals, as the kernel's are. */
+export async function constantsIn(path: string): Promise<Constant[]> {
+  const exports: Record<string, unknown> = await import(path);
+  return [...readFileSync(path, "utf8").matchAll(/^ *(?:export )?const ([A-Z][A-Z0-9_]*) = (.+);/gm)].map(
     ([, name = "", expression = ""]) => {
       const value = exports[name] ?? Number(expression.replaceAll("_", ""));
-      return typeof value === "number" && !Number.isNaN(value) ? { name, value } : [];
+      return { name, value: typeof value === "number" && !Number.isNaN(value) ? value : undefined };
     },
   );
 }
