@@ -150,7 +150,7 @@ function perform<T>({ undo, resources }: Call, body: () => T): T {
     throw withFurther(error, failuresOf([() => undo.dispose(), () => resources.dispose()]));
   }
   undo.move();
-  resources.dispose();
+  failuresOf([() => resources.dispose()]); // the answer is out; nothing that fails now can change it
   return answer;
 }
 
