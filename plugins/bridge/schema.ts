@@ -11,7 +11,6 @@ export const schema = {
   description: "Connects containers to a bridge of the host by veth pairs.",
   type: "object",
   properties: {
-    ...netConfKeys,
     bridge: {
       type: "string",
       default: "cni0",
@@ -103,6 +102,7 @@ export const schema = {
       default: false,
       description: "Keep the container from reaching other isolated ports of the bridge.",
     },
+    ...netConfKeys,
     args: {
       type: "object",
       default: {},
