@@ -1,0 +1,25 @@
+/**
+ * The files listed here run on Debian's own kernel, as they are, and their tests count as tests of this file. On this
+ * machine's kernel each runs as a file of its own as well, and skips what that kernel lacks.
+ */
+import { join } from "node:path";
+import { IN_SECOND_KERNEL } from "./fixtures/kernel.ts";
+import { PROJECT } from "./fixtures/project.ts";
+import { relay } from "./second-kernel.ts";
+
+/** In conformance/. */
+const FILES = ["vlan-device.test.ts"];
+
+const CONSOLE_TAIL = 4_000; // characters: enough for a kernel's last words
+
+let tail = "";
+if (IN_SECOND_KERNEL) console.log("1..0 # SKIP this is the second kernel");
+else {
+  process.exitCode = await relay(
+    FILES.map((file) => join(PROJECT, "conformance", file)),
+    (text) => {
+      tail = (tail + text).slice(-CONSOLE_TAIL);
+    },
+  );
+  if (process.exitCode !== 0) console.error(tail);
+}
