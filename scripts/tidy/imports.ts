@@ -113,9 +113,9 @@ function banComplaints(path: string, { target, isType, line }: Import): Complain
   }));
 }
 
-/** A folder is a room; the files of lib/ itself are one as well, and each plugin. */
+/** A folder of lib/ is a room, and each plugin; else what stands in one folder of the root. */
 function room(path: string): string {
-  return posix.dirname(path);
+  return /^(lib|plugins)\/[^/]+\/|^[^/]+\/|^/.exec(path)?.[0] ?? "";
 }
 
 function storey(path: string): number | undefined {

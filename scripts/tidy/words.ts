@@ -6,8 +6,8 @@ interface Ban {
   /** The files it is about. */
   readonly where: (path: string) => boolean;
   readonly text: string;
-  /** A comment may speak of it. */
-  readonly inCommentsToo?: boolean;
+  /** It is about comments; else it is about all but them, which may speak of anything. */
+  readonly inComments?: boolean;
 }
 
 const inCode = (path: string) => /\.(ts|mjs|sh)$/.test(path);
@@ -41,22 +41,23 @@ const BANS: readonly Ban[] = [
     word: /\b(?:FIX|TO)(?:ME|DO)\b|\bXX[X]\b/,
     where: inCode,
     text: "is banned, use an issue, or do it",
-    inCommentsToo: true,
+    inComments: true,
   },
   {
     word: /@ts-(?:ignore|nocheck)/,
     where: inCode,
     text: "is banned, use @ts-expect-error with its reason",
-    inCommentsToo: true,
+    inComments: true,
   },
 ];
 
 export function wordComplaints({ path, text }: Source): Complaint[] {
   const bans = BANS.filter(({ where }) => where(path));
   return text.split("\n").flatMap((line, index) => {
-    const isComment = /^\s*(\/\/|\/?\*|#)/.test(line);
-    return bans.flatMap(({ word, text: cure, inCommentsToo }) => {
-      const found = isComment && !inCommentsToo ? undefined : word.exec(line)?.[0];
+    const [comment = ""] = /(^|\s)\/\/ .*|\/\*.*|^\s*[*#].*/.exec(line) ?? [];
+    const code = line.slice(0, line.length - comment.length);
+    return bans.flatMap(({ word, text: cure, inComments }) => {
+      const found = word.exec(inComments ? comment : code)?.[0];
       return found ? [{ path, line: index + 1, rule: "word", text: `${found} ${cure}` }] : [];
     });
   });
