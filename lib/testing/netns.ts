@@ -14,10 +14,21 @@ function findNoNetnsReason(): string | undefined {
   return exitCode === 0 ? undefined : `needs root, or unshare -rn: ${stderr.toString().trim()}`;
 }
 
-/** A test that needs namespaces of its own; where there cannot be any it is skipped and its name says why. */
-export function kernelTest(name: string, body: () => void | Promise<void>): void {
-  if (noNetnsReason === undefined) test(name, body);
-  else test.skip(`${name} [skipped: ${noNetnsReason}]`, body);
+/**
+ * A test that needs namespaces of its own; without them it is skipped, and its name says why.
+ * @param lacking what else is not there that it needs
+ */
+export function kernelTest(name: string, body: () => void | Promise<void>, lacking?: string): void {
+  const reason = noNetnsReason ?? lacking;
+  if (reason === undefined) test(name, body);
+  else test.skip(`${name} [skipped: ${reason}]`, body);
+}
+
+/** Why the kernel refuses a command in an empty namespace, as a reason to skip; undefined when it does not. */
+export function lackingFor(...command: string[]): string | undefined {
+  if (noNetnsReason !== undefined) return noNetnsReason;
+  const { exitCode, stderr } = Bun.spawnSync(["unshare", "--net", ...command]);
+  return exitCode === 0 ? undefined : `"${command.join(" ")}" failed: ${stderr.toString().trim()}`;
 }
 
 /** A namespace with nothing in it but a loopback device that is down. */
