@@ -42,7 +42,7 @@ for port in /sys/class/virtio-ports/*; do
 done
 
 run_test() { # path: the bundle, as the host and this machine know it
-  chroot /host /usr/bin/env -i PATH="$path" HOME=/root WEFT_SECOND_KERNEL=1 TAP=1 \
+  chroot /host /usr/bin/env -i PATH="$path" HOME=/root WEFT_SECOND_KERNEL=1 TAP=1 TAP_TIMEOUT="$file_timeout" \
     sh -c 'cd "$1" && exec timeout -k 5 "$2" "$3" --enable-source-maps "$4"' sh \
     "$project" "$file_timeout" "$node" "$1" < /dev/null >&3 2> /dev/console
 }
