@@ -129,7 +129,7 @@ kernelTest(
       return length;
     });
     try {
-      // Of all links: where the kernel filters by one, it does not look for interruptions (inet_dump_ifaddr()).
+      // Of all links: filtering by one, inet_dump_ifaddr() does not look for interruptions.
       const listed = listAddresses(socket);
       expect(listed).toHaveLength(count + interruptions);
       expect(new Set(listed.map(({ prefix }) => prefix.address.value)).size).toBe(count + interruptions);

@@ -24,7 +24,7 @@ export function kernelTest(name: string, body: () => void | Promise<void>, lacki
   else test.skip(`${name} [skipped: ${reason}]`, body);
 }
 
-/** Why the kernel refuses a command in an empty namespace, as a reason to skip; undefined when it does not. */
+/** Why the kernel refuses a command in an empty namespace, as a reason to skip; undefined where it obeys. */
 export function lackingFor(...command: string[]): string | undefined {
   if (noNetnsReason !== undefined) return noNetnsReason;
   const { exitCode, stderr } = Bun.spawnSync(["unshare", "--net", ...command]);
