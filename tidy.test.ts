@@ -78,8 +78,13 @@ import { execa } from "execa";
     "73: a function of 71 lines is banned, use up to 70",
   ],
   "lib/wide.ts": [
-    `${HEADER}// ${"é".repeat(108)}\n// ${"é".repeat(107)}\n`,
+    `${HEADER}// ${"é".repeat(108)}
+// ${"é".repeat(107)}
+throw new Error("${"a text in one piece ".repeat(6)}");
+call("one", ${"another, ".repeat(10)} "three", "and the rest");
+`,
     "2: 111 columns are banned, use up to 110",
+    "5: 128 columns are banned, use up to 110",
   ],
   // Names and shapes.
   "lib/utils.ts": [HEADER, "1: the name utils is banned, use what it is for"],

@@ -1,6 +1,7 @@
 /**
- * The built executable is a plugin under every name, and under no circumstances anything else: what Bun's executables
- * take from their directory and environment is shown to be taken by an open build of the same sources, and not by ours.
+ * The built executable is a plugin under every name, and nothing else under any circumstances. What Bun's
+ * executables take from their directory and environment is shown to be taken by an open build of the same
+ * sources, and not by ours.
  */
 import { spawnSync } from "node:child_process";
 import {
@@ -164,7 +165,7 @@ t.test("BUN_INSPECT opens no port, and does not keep it from its work", NEEDS_ST
 });
 
 t.test("BUN_INSPECT_PRELOAD runs nothing, and does not keep it from its work", async (t) => {
-  // Nor does it in an open build. Closed by flags alone, it was seen to end with an EvalError before it began.
+  // Nor does it in an open build. Closed by flags alone, it was seen to end with an EvalError at once.
   for (const more of [{}, { BUN_INSPECT: "127.0.0.1:0" }, { BUN_INSPECT_CONNECT_TO: "127.0.0.1:1" }]) {
     neverRuns(t, directoryWith({ "planted.js": PLANTED }), { BUN_INSPECT_PRELOAD: "./planted.js", ...more });
   }
@@ -199,7 +200,8 @@ t.test("text never becomes code, nor a file machine code", async (t) => {
       c: () => cc({ source: "/nonexistent.c", symbols: { f: {} } }),
     };
     for (const [name, attempt] of Object.entries(attempts)) {
-      try { attempt(); console.log(name, "done"); } catch (error) { console.log(name, error.code ?? error.name); }
+      try { attempt(); console.log(name, "done"); }
+      catch (error) { console.log(name, error.code ?? error.name); }
     }`,
   );
   const said = (open: boolean) => {

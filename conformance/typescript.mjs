@@ -1,11 +1,12 @@
-/** Lets Node 20 read TypeScript: bun strips the types of each file as it is loaded. `using` is lowered as well. */
+/** Lets Node 20 read TypeScript: bun strips the types of a file as it is loaded, and lowers `using`. */
 import { execFileSync } from "node:child_process";
 import { register } from "node:module";
 import { basename, dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isMainThread } from "node:worker_threads";
 
-const BUN = fileURLToPath(new URL("../node_modules/.bin/bun", import.meta.url)); // also without npx and its PATH
+// Also without npx and its PATH.
+const BUN = fileURLToPath(new URL("../node_modules/.bin/bun", import.meta.url));
 
 // Node runs this file twice: as --import in the test's process, and as the loader in a thread of its own.
 if (isMainThread) register(import.meta.url);
