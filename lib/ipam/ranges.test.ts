@@ -5,6 +5,7 @@ import { formatAddress, parseAddress } from "../netaddr/address.ts";
 import { formatPrefix } from "../netaddr/prefix.ts";
 import { candidatesAfter, formatRangeSet, parseRangeSets, type RangeKeys, type RangeSet } from "./ranges.ts";
 
+const HOST_BITS = "Network has host bits set. For a subnet mask of length 16 the network address is 10.1.0.0";
 const NONE = { ipRanges: [] };
 
 function parse(...ranges: RangeKeys[][]): readonly RangeSet[] {
@@ -74,7 +75,7 @@ describe("parseRangeSets()", () => {
     [[[{ subnet: "fd00::/127" }]], "invalid range set 0: Network fd00::/127 too small to allocate from", A],
     [
       [[{ subnet: "10.0.0.0/24" }], [{ subnet: "10.1.2.3/16" }]],
-      "invalid range set 1: Network has host bits set. For a subnet mask of length 16 the network address is 10.1.0.0",
+      `invalid range set 1: ${HOST_BITS}`,
       'set "ipam.ranges[1][0].subnet" to "10.1.0.0/16"',
     ],
     [
@@ -153,7 +154,7 @@ describe("parseRangeSets()", () => {
 });
 
 describe("candidatesAfter()", () => {
-  test("candidatesAfter() passes over network, broadcast address and gateway, though the range has them", () => {
+  test("candidatesAfter() passes over network, broadcast address and gateway of a range", () => {
     const all = {
       subnet: "10.0.0.8/29",
       rangeStart: "10.0.0.8",

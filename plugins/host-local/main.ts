@@ -42,18 +42,23 @@ import { type Config, schema } from "./schema.ts";
 const DATA_DIR = schema.properties.ipam.properties.dataDir.default;
 const REMEDY = "every address is leased: add a range, or run GC to release what is no longer used";
 
+/** What an ADD is to lease of a set of ranges: the address asked for, or else the next. */
+interface Wanted {
+  readonly set: RangeSet;
+  readonly index: number;
+  readonly requested: Address | undefined;
+}
+
 function add(call: Call<Config>): Result {
   const { config, containerId, resources, undo } = call;
-  const sets = parseRangeSets(config);
-  const requested = assignRequests(requestedAddresses(call), sets);
+  const wanted = assignRequests(requestedAddresses(call), parseRangeSets(config));
   const routes = parseRoutes(config.ipam?.routes ?? []);
   const dns = readDns(config.ipam?.resolvConf ?? "");
 
   const store = resources.use(openLeaseStore(leaseDirectory(config), containerId));
   undo.defer(() => store.rollBack());
-  for (const [index, set] of sets.entries()) refuseSecondLease(call, store, set, index);
-  const ips = sets.map((set, index) => leaseAddress(call, store, { set, index, address: requested[index] }));
-  return { ips, routes, dns };
+  for (const each of wanted) refuseSecondLease(call, store, each);
+  return { ips: wanted.map((each) => leaseAddress(call, store, each)), routes, dns };
 }
 
 function del(call: Call<Config>): void {
@@ -107,16 +112,11 @@ function status({ config }: Call<Config>): void {
   });
 }
 
-/** Leases an address of the set: the one that was asked for, or the next. */
-function leaseAddress(
-  { containerId, ifname }: Call<Config>,
-  store: LeaseStore,
-  { set, index, address }: { set: RangeSet; index: number; address: Address | undefined },
-): IpConfig {
-  const holder = { containerId, ifname };
-  const leased = address
-    ? leaseRequested(store, holder, { set, index, address })
-    : store.leaseNext(set, index, holder);
+function leaseAddress(call: Call<Config>, store: LeaseStore, wanted: Wanted): IpConfig {
+  const { set, index, requested } = wanted;
+  const leased = requested
+    ? leaseRequested(call, store, { ...wanted, requested })
+    : store.leaseNext(set, index, holderOf(call));
   if (!leased) {
     const text = `no IP addresses available in range set: ${formatRangeSet(set)}`;
     throw cannotLease(index, text, { code: CniError.TRY_AGAIN_LATER, details: REMEDY });
@@ -126,23 +126,27 @@ function leaseAddress(
 }
 
 function leaseRequested(
+  call: Call<Config>,
   store: LeaseStore,
-  holder: Holder,
-  { set, index, address }: { set: RangeSet; index: number; address: Address },
+  { set, index, requested }: Wanted & { requested: Address },
 ): Candidate | undefined {
-  const range = findRange(set, address);
+  const range = findRange(set, requested);
   if (!range) return undefined;
-  const name = formatAddress(address);
-  if (sameAddress(address, range.gateway)) {
+  const name = formatAddress(requested);
+  if (sameAddress(requested, range.gateway)) {
     throw cannotLease(index, `requested ip ${name} is subnet's gateway`, { details: "ask for another" });
   }
-  if (!isReserved(range, address) && store.lease(address, index, holder)) return { address, range };
   const text = `requested IP address ${name} is not available in range set ${formatRangeSet(set)}`;
-  throw cannotLease(index, text, { code: CniError.TRY_AGAIN_LATER, details: "ask for another" });
+  if (isReserved(range, requested)) {
+    throw cannotLease(index, text, { details: "it is the subnet's network or broadcast address" });
+  }
+  if (store.lease(requested, index, holderOf(call))) return { address: requested, range };
+  const details = `it is leased to ${formatHolder(readHolder(leaseDirectory(call.config), name))}`;
+  throw cannotLease(index, text, { code: CniError.TRY_AGAIN_LATER, details });
 }
 
 /** An ADD for an attachment that has an address of the set already would lose track of one. */
-function refuseSecondLease(call: Call<Config>, store: LeaseStore, set: RangeSet, index: number): void {
+function refuseSecondLease(call: Call<Config>, store: LeaseStore, { set, index }: Wanted): void {
   const lease = store
     .list((holder) => isOwner(call, holder))
     .find(({ address }) => findRange(set, parseAddress(address)));
@@ -153,14 +157,14 @@ function refuseSecondLease(call: Call<Config>, store: LeaseStore, set: RangeSet,
   throw cannotLease(index, text, { code: CniError.INVALID_ENVIRONMENT, details });
 }
 
-/** The first of the addresses that each set has. @throws CniError when one is left over */
-function assignRequests(addresses: readonly Address[], sets: readonly RangeSet[]): (Address | undefined)[] {
+/** Gives each set the first of the addresses that is in it. @throws CniError when one is left over */
+function assignRequests(addresses: readonly Address[], sets: readonly RangeSet[]): readonly Wanted[] {
   const rest = [...addresses];
-  const assigned = sets.map((set) => {
+  const wanted = sets.map((set, index) => {
     const at = rest.findIndex((address) => findRange(set, address));
-    return at < 0 ? undefined : rest.splice(at, 1)[0];
+    return { set, index, requested: at < 0 ? undefined : rest.splice(at, 1)[0] };
   });
-  if (rest.length === 0) return assigned;
+  if (rest.length === 0) return wanted;
   const text = `failed to allocate all requested IPs: ${rest.map(formatAddress).join(" ")}`;
   throw invalid(text, `each set of ranges gives one address: ${sets.map(formatRangeSet).join("; ")}`);
 }
@@ -206,7 +210,11 @@ function isOwner({ containerId, ifname }: Call<Config>, holder: Holder): boolean
   return holder.containerId === containerId && (holder.ifname === ifname || holder.ifname === "");
 }
 
-function formatHolder({ containerId, ifname }: Holder): string {
+function holderOf({ containerId, ifname }: Call<Config>): Holder {
+  return { containerId, ifname };
+}
+
+function formatHolder({ containerId, ifname }: Holder = { containerId: "", ifname: "" }): string {
   return [containerId, ifname].filter(Boolean).join(" ") || "nobody known";
 }
 
