@@ -230,6 +230,19 @@ describe("inNetns()", () => {
     expect(here()).toBe(home);
   });
 
+  test("inNetns() throws when it cannot come back in three tries", () => {
+    using own = openNetns(OWN);
+    const calls: number[] = [];
+    spyOn(libc, "setns").mockImplementation((fd) => {
+      calls.push(fd);
+      if (calls.length > 1) throw new ErrnoError("setns", EPERM, { text: "EPERM" });
+    });
+    expect(() => inNetns(own, () => "inside")).toThrow("setns: EPERM");
+    expect(calls).toHaveLength(4);
+    expect(calls[0]).toBe(own.fd);
+    expect(new Set(calls.slice(1)).size).toBe(1); // home
+  });
+
   test("inNetns() of a namespace that was closed throws, and stays", () => {
     const home = here();
     const netns = openNetns(OWN);

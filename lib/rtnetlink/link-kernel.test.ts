@@ -2,8 +2,10 @@
 import { afterAll, beforeAll, expect } from "bun:test";
 import { formatMac, parseMac } from "../netaddr/mac.ts";
 import { encode } from "../netlink/attributes.ts";
+import { inNetns } from "../netns/netns.ts";
 import { kernelTest, noNetnsReason, TestNetns } from "../testing/netns.ts";
 import {
+  awaitRunning,
   createLink,
   createVeth,
   deleteLink,
@@ -191,6 +193,29 @@ kernelTest("IFNAME_MAX and IFALIAS_MAX are as much as the kernel takes, to the b
   expect(linkByName(socket, name)).toMatchObject({ name, alias: "a".repeat(IFALIAS_MAX) });
   expect(() => setLink(socket, { name }, { alias: "a".repeat(IFALIAS_MAX + 1) })).toThrow("IFLA_IFALIAS");
   expect(() => createLink(socket, { name: `${name}n`, kind: "bridge" })).toThrow("IFLA_IFNAME");
+});
+
+kernelTest("awaitRunning() returns when the link has carrier, and undefined when not in time", async () => {
+  createVeth(socket, { name: "run0", up: true, peer: { name: "run1" } });
+  const awaitIt = (timeoutMs: number) => inNetns(host.netns, () => awaitRunning(socket, "run0", timeoutMs));
+  expect(awaitIt(20)).toBeUndefined();
+  const start = performance.now();
+  const setter = Bun.spawn(["nsenter", `--net=${host.path}`, "ip", "link", "set", "run1", "up"]);
+  expect(awaitIt(10_000)?.running).toBe(true);
+  expect(performance.now() - start).toBeLessThan(5_000);
+  expect(awaitIt(0)?.name).toBe("run0");
+  await setter.exited;
+});
+
+kernelTest("awaitRunning() waits until the bridge forwards as well", () => {
+  createLink(socket, { name: "br-run", kind: "bridge", up: true });
+  const master = linkByName(socket, "br-run").index;
+  createVeth(socket, { name: "run2", up: true, master, peer: { name: "run3" } });
+  setLink(socket, { name: "run3" }, { up: true });
+  const awaitIt = () => inNetns(host.netns, () => awaitRunning(socket, "run2", 20));
+  expect(awaitIt()?.port?.state).toBe(3); // forwarding
+  host.run("bridge link set dev run2 state 2"); // learning
+  expect(awaitIt()).toBeUndefined();
 });
 
 kernelTest("linkByName() finds a link by an alternative name as well", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { parseAddress } from "../netaddr/address.ts";
 import { parsePrefix } from "../netaddr/prefix.ts";
-import { expectSameMessage, type Layout } from "../testing/golden.ts";
+import { describeMessage, expectSameMessage, type Layout } from "../testing/golden.ts";
 import { answeredWith, messageOf } from "../testing/recorded.ts";
 import * as golden from "./route.golden.ts";
 import {
@@ -78,6 +78,33 @@ describe("addRoute()", () => {
     expectSameMessage(message, golden.ADD_V6_DEFAULT, ROUTE, { onlyTheirs: [UNSPECIFIED_V6] });
   });
 });
+
+test.each([
+  ["MTU", { mtu: 1400 }, "RTA_METRICS RTAX_MTU 78050000"],
+  ["MSS", { advmss: 1360 }, "RTA_METRICS RTAX_ADVMSS 50050000"],
+])("addRoute() says the %s alone", (_what, metrics, line) => {
+  const route = { dst: parsePrefix("192.0.2.0/24"), oif, ...metrics };
+  const lines = describeMessage(
+    messageOf((socket) => addRoute(socket, route)),
+    ROUTE,
+  );
+  expect(lines.filter((each) => each.startsWith("RTA_METRICS"))).toEqual([line]);
+});
+
+test.each([
+  [255, "struct 02180000ff03000100000000", []],
+  [256, "struct 021800000003000100000000", ["RTA_TABLE 00010000"]],
+])(
+  "addRoute() says table %d in the struct, or in an attribute where that is too small",
+  (table, struct, more) => {
+    const route = { dst: parsePrefix("192.0.2.0/24"), oif, table };
+    const lines = describeMessage(
+      messageOf((socket) => addRoute(socket, route)),
+      ROUTE,
+    );
+    expect(lines.slice(1)).toEqual([struct, "RTA_DST c0000200", "RTA_OIF 03000000", ...more]);
+  },
+);
 
 test("replaceRoute() says what ip says of a default route in a table below 256", () => {
   const route = { dst: parsePrefix("0.0.0.0/0"), gateway: parseAddress("10.22.0.1"), oif, table: 100 };

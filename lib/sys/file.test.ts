@@ -211,6 +211,39 @@ test("removeFile() removes a file, and says whether there was one", () => {
   expect(() => files.removeFile(root)).toThrow("unlink");
 });
 
+test.each([
+  ["/file", "/"],
+  ["/a/file", "/a"],
+  ["file", "."],
+  ["a/file", "a"],
+])("createFileExclusive() of %s looks for the directory %s", (path, directory) => {
+  const open = spyOn(libc, "open").mockImplementation(failing("open", ENOSPC));
+  expect(() => files.createFileExclusive(path, "", 0o600)).toThrow("open");
+  expect(open.mock.calls[0]?.[0]).toBe(directory);
+});
+
+test("files are closed, whether it went well or not", () => {
+  const opened: number[] = [];
+  const { open } = libc;
+  spyOn(libc, "open").mockImplementation((...given) => {
+    const fd = open(...given);
+    opened.push(fd);
+    return fd;
+  });
+  const close = spyOn(libc, "close");
+  const path = freshPath();
+  files.createFileExclusive(path, "text", 0o600);
+  files.createFileExclusive(path, "text", 0o600);
+  files.replaceFile(path, "text", 0o600);
+  files.overwriteFile(path, "text", 0o600);
+  files.writeFile(path, "text");
+  files.readTextFile(path);
+  files.listDirectory(root);
+  expect(() => files.readTextFile(root)).toThrow("EISDIR");
+  expect(opened).toHaveLength(8);
+  expect(close.mock.calls.map(([fd]) => fd)).toEqual(opened);
+});
+
 describe("directories", () => {
   test("makeDirectory() makes what is missing above as well, and is content with one that is there", () => {
     const top = freshPath();
