@@ -59,8 +59,8 @@ export function rebuildIndex(directory: LeaseDirectory, leases: Leases): void {
   const index = indexPath(directory);
   makeDirectory(index);
   removeFile(`${index}/stamp`); // first: without it the rest counts for nothing
-  for (const name of listDirectory(index)) removeFile(`${index}/${name}`);
   const shards = Map.groupBy(leases, ([, { containerId }]) => shardOf(containerId));
+  for (const name of listDirectory(index)) if (!shards.has(name)) removeFile(`${index}/${name}`);
   for (const [shard, entries] of shards) writeShard(directory, shard, entries);
   seal(directory);
 }

@@ -94,22 +94,27 @@ export function findRange(set: RangeSet, address: Address): SubnetRange | undefi
 }
 
 /** Whether the address is the network's own, its broadcast address or its gateway. */
-export function isReserved({ subnet, gateway }: SubnetRange, address: Address): boolean {
-  if (sameAddress(address, gateway) || sameAddress(address, firstAddress(subnet))) return true;
-  return address.family === 4 && sameAddress(address, lastAddress(subnet));
+export function isReserved(range: SubnetRange, address: Address): boolean {
+  return reservedOf(range).some((reserved) => sameAddress(reserved, address));
 }
 
 /** Every address that may be leased, in a round that ends with `after`, or else begins with the first. */
 export function* candidatesAfter(set: RangeSet, after: Address | undefined): Generator<Candidate> {
+  const ranges = set.map((range) => ({ range, reserved: reservedOf(range).map(({ value }) => value) }));
   for (const { address, rangeIndex } of addressesAfter(set, after)) {
-    const range = set[rangeIndex];
-    if (range && !isReserved(range, address)) yield { address, range };
+    const { range, reserved } = ranges[rangeIndex] ?? {};
+    if (range && !reserved?.includes(address.value)) yield { address, range };
   }
 }
 
 /** "10.0.0.1-10.0.0.9,10.0.1.1-10.0.1.9" */
 export function formatRangeSet(set: RangeSet): string {
   return set.map(formatRange).join(",");
+}
+
+function reservedOf({ subnet, gateway }: SubnetRange): Address[] {
+  const network = firstAddress(subnet);
+  return network.family === 4 ? [gateway, network, lastAddress(subnet)] : [gateway, network];
 }
 
 function keyedSets(key: string, sets: readonly (readonly RangeKeys[])[]): KeyedRange[][] {
