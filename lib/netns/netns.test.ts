@@ -172,6 +172,16 @@ describe("isOwnNetns()", () => {
     for (const path of paths) expect(isOwnNetns(path)).toBe(false);
   });
 
+  test("isOwnNetns() is false for what it may not look at", () => {
+    const { statx } = libc;
+    spyOn(libc, "statx").mockImplementation((into, of) => {
+      if (of === "/x") throw new ErrnoError("statx", EPERM, { text: "EPERM" });
+      statx(into, of);
+    });
+    expect(isOwnNetns("/x")).toBe(false);
+    expect(isOwnNetns(OWN)).toBe(true);
+  });
+
   kernelTest("isOwnNetns() is false for another namespace, and true within it", () => {
     expect(isOwnNetns(other.path)).toBe(false);
     expect(inNetns(other.netns, () => isOwnNetns(other.path))).toBe(true);

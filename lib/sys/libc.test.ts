@@ -111,6 +111,19 @@ test("poll() sees that there is nothing to read, and that there is", () => {
   }
 });
 
+test("poll() knows standard input, whose number is 0, from no descriptor", () => {
+  const script = `
+    import { poll, POLLIN } from "${import.meta.dir}/libc.ts";
+    process.exit(poll(0, POLLIN, 10_000) ? 3 : 4);
+  `;
+  const start = performance.now();
+  const { exitCode } = Bun.spawnSync([process.execPath, "-e", script], {
+    stdin: new TextEncoder().encode("text"),
+  });
+  expect(exitCode).toBe(3);
+  expect(performance.now() - start).toBeLessThan(5_000);
+});
+
 test("recvfrom() says how long a datagram was that did not fit", () => {
   const AF_NETLINK = 16;
   const fd = libc.socket(AF_NETLINK, 3, 0); // SOCK_RAW, NETLINK_ROUTE
