@@ -1,10 +1,15 @@
 import { expect, test } from "bun:test";
-import { countJunit, countTap, skippedInTap } from "./count.ts";
+import { countJunit, countTap, skippedInJunit, skippedInTap } from "./count.ts";
 
 // $ bun test --reporter=junit, of two files with four tests
 const JUNIT = `<?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="bun test" tests="4" assertions="1" failures="1" skipped="2" time="0.03">
-  <testsuite name="a.test.ts" tests="3" failures="0" skipped="2"/>
+  <testsuite name="a.test.ts" tests="3" failures="0" skipped="1">
+    <testcase name="a() does &quot;this&quot;" time="0" file="lib/a.test.ts" />
+    <testcase name="a() is &lt; b [skipped: no b]" time="0" file="lib/a.test.ts">
+      <skipped />
+    </testcase>
+  </testsuite>
 </testsuites>`;
 
 // $ tap run --reporter=tap: a file with all kinds of tests, a skipped one, a killed one, one without tests
@@ -68,6 +73,10 @@ test("countJunit() takes the sums of all files", () => {
 
 test("countJunit() refuses a file without sums", () => {
   expect(() => countJunit("<testsuites>")).toThrow("Cannot count: no tests in the JUnit file");
+});
+
+test("skippedInJunit() names what was skipped, and where", () => {
+  expect(skippedInJunit(JUNIT)).toEqual(["lib/a.test.ts > a() is < b [skipped: no b]"]);
 });
 
 test("countTap() counts the tests of each file, a file that died, and one without tests", () => {

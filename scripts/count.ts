@@ -25,6 +25,21 @@ export function countJunit(xml: string): Counts {
   return { passed: tests - failed - skipped, failed, skipped };
 }
 
+/** The names of what was skipped, with their files; bun's tests carry the reason in their names. */
+export function skippedInJunit(xml: string): string[] {
+  return [...xml.matchAll(/<testcase ([^>]*)>\s*<skipped\b/g)].map(([, attributes = ""]) => {
+    const [name, file] = ["name", "file"].map(
+      (key) => new RegExp(`\\b${key}="([^"]*)"`).exec(attributes)?.[1] ?? "",
+    );
+    return unescapeXml(`${file} > ${name}`);
+  });
+}
+
+function unescapeXml(text: string): string {
+  const entities: Readonly<Record<string, string>> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
+  return text.replace(/&(lt|gt|quot|apos|amp);/g, (all, name) => entities[name] ?? all);
+}
+
 /**
  * Of a TAP version 14 stream whose first level is the test files, the second their tests: the tests. A file
  * without tests counts itself, and a file that failed though its tests passed (it died, or timed out) counts

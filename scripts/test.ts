@@ -6,7 +6,7 @@
  */
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type Counts, countJunit, countTap, skippedInTap } from "./count.ts";
+import { type Counts, countJunit, countTap, skippedInJunit, skippedInTap } from "./count.ts";
 
 const ROOT = dirname(import.meta.dir);
 const JUNIT = join(ROOT, "dist/units.xml");
@@ -26,20 +26,23 @@ interface Suite {
   readonly command: readonly string[];
   readonly output: string;
   readonly count: (text: string) => Counts;
+  readonly skipped: (text: string) => string[];
 }
 
 const SUITES: Readonly<Record<string, Suite>> = {
   units: {
     patterns: ["*.test.ts", ...UNIT_FOLDERS.map((folder) => `${folder}/**/*.test.ts`)],
-    command: ["bun", "test", "--reporter=junit", `--reporter-outfile=${JUNIT}`],
+    command: ["bun", "test", "--only-failures", "--reporter=junit", `--reporter-outfile=${JUNIT}`],
     output: JUNIT,
     count: countJunit,
+    skipped: skippedInJunit,
   },
   conformance: {
     patterns: ["conformance/**/*.test.ts"],
     command: ["tap", "run", "--reporter=min", `--output-file=${TAP}`],
     output: TAP,
     count: countTap,
+    skipped: skippedInTap,
   },
 };
 
@@ -96,8 +99,8 @@ for (const [name, suite] of Object.entries(SUITES)) {
   const counts = runSuite(name, suite, files);
   console.log(`${name}: passed ${counts.passed}, failed ${counts.failed}, skipped ${counts.skipped}`);
   for (const key of ["passed", "failed", "skipped"] as const) sum[key] += counts[key];
-  if (suite.output !== TAP || !existsSync(TAP)) continue;
-  for (const skipped of skippedInTap(readFileSync(TAP, "utf8"))) console.log(`skipped: ${skipped}`);
+  if (!existsSync(suite.output)) continue;
+  for (const skipped of suite.skipped(readFileSync(suite.output, "utf8"))) console.log(`skipped: ${skipped}`);
 }
 console.log(`\n${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
 process.exitCode = sum.failed > 0 ? 1 : 0;
