@@ -55,10 +55,13 @@ async function afterBoot(
      import hostLocal from "${import.meta.dir}/main.ts";
      for (const request of ${JSON.stringify(requests)}) callPlugin(hostLocal, request);`,
   );
-  const shell = `mount -t tmpfs run /run && mount --bind ${dataDir}/boot_id ${BOOT_ID} && cd ${dataDir}/net && {
+  const shell = `
+    set -e
+    mount -t tmpfs run /run
+    mount --bind ${dataDir}/boot_id ${BOOT_ID}
+    cd ${dataDir}/net
     ${script}
-    exec ${process.execPath} ${dataDir}/run.ts
-  }`;
+    exec ${process.execPath} ${dataDir}/run.ts`;
   const since = await uptimeAfterWholeSecond();
   const child = Bun.spawn(["unshare", ...namespaces, `--boottime=-${since}`, "sh", "-c", shell], {
     stderr: "pipe",
