@@ -23,7 +23,7 @@ test("callPlugin() answers VERSION on one line, in the version it was asked in",
     '{"cniVersion":"0.4.0","supportedVersions":["0.4.0","1.0.0"]}\n',
   );
   expect(answer('{"cniVersion":"0.1.0"}')).toBe(
-    '{"cniVersion":"1.1.0","supportedVersions":["0.4.0","1.0.0"]}\n',
+    '{"cniVersion":"0.1.0","supportedVersions":["0.4.0","1.0.0"]}\n',
   );
   expect(answer("")).toBe('{"cniVersion":"1.1.0","supportedVersions":["0.4.0","1.0.0"]}\n');
   expect(calls).toEqual([]);

@@ -14,7 +14,7 @@ import { CniError, withFurther } from "./error.ts";
 import type { JsonObject } from "./json.ts";
 import { parsePrevResult, type Result, resultJson } from "./result.ts";
 import type { Schema } from "./schema.ts";
-import { checkVersion, replyVersion } from "./version.ts";
+import { askedVersion, checkVersion } from "./version.ts";
 
 export interface Plugin<C extends NetConf = NetConf> {
   readonly name: string;
@@ -95,7 +95,7 @@ export function answerOf(
   deliver: (answer: Answer) => void = () => {},
 ): Answer {
   if (environment["CNI_COMMAND"] === "VERSION") {
-    const answer = { cniVersion: replyVersion(stdin, plugin.versions), supportedVersions: plugin.versions };
+    const answer = { cniVersion: askedVersion(stdin), supportedVersions: plugin.versions };
     deliver(answer);
     return answer;
   }

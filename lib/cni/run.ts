@@ -53,7 +53,8 @@ function reportError(text: string): void {
 function readStdin(command: string): string {
   if (command === "VERSION" && !poll(0, POLLIN, OPTIONAL_STDIN_TIMEOUT_MS)) return "";
   try {
-    return new TextDecoder().decode(readFd(0));
+    // a byte-order mark is no JSON: one that we took, a delegate in Go would refuse
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(readFd(0));
   } catch (error) {
     throw new CniError(CniError.IO_FAILURE, "error reading from stdin", { cause: error });
   }

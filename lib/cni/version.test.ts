@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import {
   ALL_VERSIONS,
+  askedVersion,
   atLeast,
   checkVersion,
   familyOf,
@@ -75,4 +76,14 @@ test.each<[stdin: string, expected: string]>([
   ["{", "1.1.0"],
 ])("replyVersion() answers %p in %s", (stdin, expected) => {
   expect(replyVersion(stdin, ALL_VERSIONS)).toBe(expected);
+});
+
+test.each<[stdin: string, expected: string]>([
+  ['{"cniVersion":"0.4.0"}', "0.4.0"],
+  ['{"cniVersion":"2.0.0"}', "2.0.0"],
+  ['{"cniVersion":""}', "1.1.0"],
+  ['{"cniVersion":7}', "1.1.0"],
+  ["", "1.1.0"],
+])("askedVersion() answers %p in %s", (stdin, expected) => {
+  expect(askedVersion(stdin)).toBe(expected);
 });

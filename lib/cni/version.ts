@@ -61,9 +61,15 @@ export function checkVersion(command: Command, configVersion: string, supported:
 
 /** The version to answer in: that of the configuration where it has one we speak. */
 export function replyVersion(stdin: string, supported: readonly string[]): string {
+  const asked = askedVersion(stdin);
+  return supported.includes(asked) ? asked : LATEST_VERSION;
+}
+
+/** The version of the configuration, as VERSION returns it, also one that we do not speak. CNI spec 1.1 §4 VERSION. */
+export function askedVersion(stdin: string): string {
   try {
     const { cniVersion } = JSON.parse(stdin);
-    if (supported.includes(cniVersion)) return cniVersion;
+    if (typeof cniVersion === "string" && cniVersion !== "") return cniVersion;
   } catch {
     // No configuration, or none that can be read.
   }
