@@ -131,6 +131,18 @@ test("deleteRoute() says what ip says: any scope, any type", () => {
 });
 
 describe("listRoutes()", () => {
+  test.each([
+    [255, "struct 02000000ff00000100000000"],
+    [256, "struct 020000000000000100000000"],
+  ])("listRoutes() asks the kernel for table %d alone, and for unicast routes", (table, struct) => {
+    const message = messageOf((socket) => answeredNothing(() => listRoutes(socket, { family: 4, table })));
+    expect(describeMessage(message, ROUTE)).toEqual([
+      "type 26 flags 0x301", // RTM_GETROUTE, NLM_F_REQUEST, NLM_F_DUMP
+      struct,
+      `RTA_TABLE ${table === 255 ? "ff00" : "0001"}0000`,
+    ]);
+  });
+
   test("listRoutes() reads an IPv4 route as ip -j -d showed it", () => {
     // {"dst":"10.9.0.0/16","gateway":"10.22.0.1","dev":"veth0a","protocol":"boot","scope":"global",
     // "prefsrc":"10.22.0.5","metric":50,"flags":["onlink"],"metrics":[{"mtu":1400,"advmss":1360}]}
@@ -151,6 +163,11 @@ describe("listRoutes()", () => {
     ]);
   });
 });
+
+/** An acknowledgement is an empty dump. */
+function answeredNothing(list: () => unknown[]): void {
+  expect(list()).toEqual([]);
+}
 
 test.each([
   [{ dst: parsePrefix("0.0.0.0/0") }, "default"],
