@@ -1,6 +1,6 @@
 /**
- * The programs that ours are compared with: the reference plugins of this Debian and of a newer one, and a newer
- * containerd. The newer ones are Debian's too: they need no more than its libc.
+ * The programs that ours are compared with: the reference plugins of this Debian and of a newer one, and a
+ * newer containerd. The newer ones are Debian's too: they need no more than its libc.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";

@@ -1,8 +1,9 @@
 /**
- * Runs conformance files on Debian's own kernel, in a machine that QEMU emulates: it has what this machine's kernel may
- * lack (8021q, ipvlan, vrf, dummy, bonding). The tests see this machine's files, read-only, and nothing of its network.
+ * Runs conformance files on Debian's own kernel, in a machine that QEMU emulates: it has what this machine's
+ * kernel may lack (8021q, ipvlan, vrf, dummy, bonding). The tests see this machine's files, read-only, and
+ * nothing of its network.
  *
- * `bun conformance/second-kernel.ts conformance/vlan-device.test.ts …`: TAP on stdout, the console on stderr.
+ * `bun conformance/second-kernel.ts conformance/vlan-device.test.ts`: TAP on stdout, the console on stderr.
  */
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
@@ -38,8 +39,8 @@ export interface SecondKernel {
 }
 
 /**
- * Boots the kernel and starts the files in it, one after the other. Throws UnavailableError when this machine lacks
- * what it takes; its message is a reason to skip.
+ * Boots the kernel and starts the files in it, one after the other. Throws UnavailableError when this machine
+ * lacks what it takes; its message is a reason to skip.
  */
 export async function startSecondKernel(
   files: readonly string[],
@@ -91,7 +92,10 @@ export async function startSecondKernel(
   }
 }
 
-/** Each test as one JavaScript file: a hundred small ones over 9p on an emulated processor are the better part of a run. */
+/**
+ * Each test as one JavaScript file: a hundred small ones over 9p on an emulated processor are the better part
+ * of a run.
+ */
 async function bundle(files: readonly string[], folder: string): Promise<string[]> {
   const args = [
     "build",
@@ -113,7 +117,9 @@ async function listen(path: string, output: Output): Promise<Server> {
   return server;
 }
 
-/** What the port "tap" carries: the TAP of one file after the other, between lines that begin with the nonce. */
+/**
+ * What the port "tap" carries: the TAP of one file after the other, between lines that begin with the nonce.
+ */
 class Output {
   readonly runs: InsideRun[];
   readonly #nonce: string;
@@ -149,12 +155,13 @@ class Output {
 }
 
 /**
- * Runs the files inside and writes one TAP stream in which each of their tests is a test, named after its file. Returns
- * an exit status: 0 when all is well, or could not be tried (that is a skip, with the reason).
+ * Runs the files inside and writes one TAP stream in which each of their tests is a test, named after its
+ * file. Returns an exit status: 0 when all is well, or could not be tried (that is a skip, with the reason).
  */
 export async function relay(files: readonly string[], onConsole: (text: string) => void): Promise<number> {
   console.log("TAP version 14");
-  console.log(`# timeout=${BOOT_TIMEOUT_MS + files.length * FILE_TIMEOUT_MS}`); // for tap, which would end this sooner
+  // for tap, which would end this sooner
+  console.log(`# timeout=${BOOT_TIMEOUT_MS + files.length * FILE_TIMEOUT_MS}`);
   try {
     const { release, runs, off } = await startSecondKernel(files, onConsole);
     console.log(`# Linux ${release}`);

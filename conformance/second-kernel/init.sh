@@ -1,6 +1,6 @@
 #!/bin/busybox sh
-# Process 1 of the machine that second-kernel.ts boots. The root file system is the host's, read-only over 9p, under
-# an overlay that forgets; every file of /tests runs there, and its TAP goes out through the port "tap".
+# Process 1 of the machine that second-kernel.ts boots. The root file system is the host's, read-only over 9p,
+# under an overlay that forgets; every file of /tests runs there, and its TAP goes out through the port "tap".
 # /settings gives project, modules, nonce, file_timeout and the environment.
 
 /bin/busybox --install -s /bin
@@ -42,7 +42,8 @@ for port in /sys/class/virtio-ports/*; do
 done
 
 run_test() { # path: the bundle, as the host and this machine know it
-  chroot /host /usr/bin/env -i PATH="$path" HOME=/root WEFT_SECOND_KERNEL=1 TAP=1 TAP_TIMEOUT="$file_timeout" \
+  chroot /host /usr/bin/env -i PATH="$path" HOME=/root \
+    WEFT_SECOND_KERNEL=1 TAP=1 TAP_TIMEOUT="$file_timeout" \
     sh -c 'cd "$1" && exec timeout -k 5 "$2" "$3" --enable-source-maps "$4"' sh \
     "$project" "$file_timeout" "$node" "$1" < /dev/null >&3 2> /dev/console
 }

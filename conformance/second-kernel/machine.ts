@@ -1,5 +1,6 @@
 /**
- * What QEMU boots: Debian's kernel, an initramfs made for this run, and the root file system of this machine over 9p.
+ * What QEMU boots: Debian's kernel, an initramfs made for this run, and the root file system of this machine
+ * over 9p.
  */
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";

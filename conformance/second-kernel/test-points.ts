@@ -1,10 +1,15 @@
-/** Several TAP streams as one: their top-level tests numbered through, and named after the file they come from. */
+/**
+ * Several TAP streams as one: their top-level tests numbered through, and named after the file they come
+ * from.
+ */
 export class TestPoints {
   count = 0;
   /** Those that are neither skipped nor to do. */
   failed = 0;
 
-  /** Takes one line of a file's stream. Returns the lines of ours, without the plan, which is `1..<count>`. */
+  /**
+   * Takes one line of a file's stream. Returns the lines of ours, without the plan, which is `1..<count>`.
+   */
   take(line: string, file: string): string[] {
     const subtest = /^# Subtest: (.*)$/.exec(line);
     if (subtest) return [`# Subtest: ${file}: ${subtest[1]}`];
