@@ -25,7 +25,10 @@ const NAMED_NETNS = "/var/run/netns";
 /** Bytes of the hash of the path, of which the id is made. */
 const ID_BYTES = 10;
 
-/** @param netns a path, or a name of `ip netns`. @throws SyntaxError; CniError for a name no interface can have */
+/**
+ * @param netns a path, or a name of `ip netns`
+ * @throws SyntaxError; CniError for a name that no interface can have
+ */
 export function readAttachment(netns: string, ifname: string | undefined, variables: Variables): Attachment {
   if (netns === "") throw new SyntaxError("the namespace is an empty string");
   const path = netns.includes("/") ? resolve(netns) : `${NAMED_NETNS}/${netns}`;

@@ -1,5 +1,5 @@
 /**
- * Which version of the specification a network is run in: the highest that its list, its plugins and this tool know.
+ * The version of the specification a network is run in: the highest that its list, its plugins and we know.
  *
  * Reference: CNI spec 1.1 §1 "Version considerations".
  */

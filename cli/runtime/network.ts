@@ -17,8 +17,8 @@ import { pluginFailure, type Request, type Runtime, requestPlugin } from "./plug
 import { type CachedAttachment, findCached, listCached, removeCached, writeCached } from "./result-cache.ts";
 
 /**
- * Runs ADD on every plugin, each with the result of the one before, and keeps the last. When one fails, DEL is run
- * on all, so that nothing is left.
+ * Runs ADD on every plugin, each with the result of the one before, and keeps the last. When one fails, DEL
+ * is run on all, so that nothing is left.
  * @returns the result, in the version it was negotiated in
  */
 export function addNetwork(runtime: Runtime, network: NetworkList, attachment: Attachment): JsonObject {
@@ -76,7 +76,7 @@ export function checkNetwork(runtime: Runtime, network: NetworkList, attachment:
 }
 
 /**
- * Runs DEL for each attachment whose namespace is gone, then GC on every plugin, with the others as the valid ones.
+ * Runs DEL for each attachment whose namespace is gone, then GC on every plugin, the others being valid.
  * @returns those whose namespace was gone
  */
 export function gcNetwork(runtime: Runtime, network: NetworkList): CachedAttachment[] {

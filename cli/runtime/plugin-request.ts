@@ -31,7 +31,10 @@ export interface Request {
   readonly keys?: JsonObject;
 }
 
-/** @returns what the plugin printed: a value where that is JSON, else the text. @throws Failure with what it said */
+/**
+ * @returns what the plugin printed: a value where that is JSON, else the text
+ * @throws Failure with what the plugin said
+ */
 export function requestPlugin(runtime: Runtime, plugin: PluginConfig, request: Request): unknown {
   try {
     const file = findPlugin(plugin.type, runtime.path);

@@ -1,5 +1,5 @@
 /**
- * Results of ADD, kept until DEL in the files and the format of libcni, so that either finds what the other made.
+ * Results of ADD, kept until DEL in files of libcni's format, so that either finds what the other made.
  *
  *     /var/lib/cni/results/<network>-<containerId>-<ifname>    JSON
  *

@@ -1,0 +1,102 @@
+/** weft demo: builds topologies of Docker's on a private host, shows and proves them, and takes them down. */
+import { Command, Option } from "commander";
+import { Narrator } from "./demo/narrator.ts";
+import { enterPrivateHost, runPrivately, unshareCommand } from "./demo/private-host.ts";
+import { Stage } from "./demo/stage.ts";
+import { connect } from "./demo/topologies/connect.ts";
+import { defaultBridge } from "./demo/topologies/default-bridge.ts";
+import { dualStack } from "./demo/topologies/dual-stack.ts";
+import { joined } from "./demo/topologies/joined.ts";
+import { none } from "./demo/topologies/none.ts";
+import type { Topology } from "./demo/topology.ts";
+import { EXIT_FAILED, Failure } from "./failure.ts";
+
+const TOPOLOGIES: readonly Topology[] = [defaultBridge, connect, joined, none, dualStack];
+
+/** Programs that are run, and Debian's packages of them. */
+const PROGRAMS = {
+  unshare: "util-linux",
+  mount: "mount",
+  ip: "iproute2",
+  bridge: "iproute2",
+  sysctl: "procps",
+  ping: "iputils-ping",
+};
+
+const MODEL = `Docker's three words for a network, and what they are:
+  sandbox    a network namespace: a container's own interfaces and routes
+  endpoint   one interface in it: eth0, at the end of a cable to the host
+  network    a list of plugins in /etc/cni/net.d that make and remove endpoints
+What follows happens in namespaces of its own: the real host is not touched.`;
+
+export function command(): Command {
+  const summary = "show networks being made, proven by packets, and removed";
+  return new Command("demo")
+    .summary(summary)
+    .description(
+      `${summary}\n\nRuns in namespaces of its own, also without root where the kernel lets a user make\n` +
+        "them: the host is not touched, and Ctrl-C leaves nothing. All topologies in turn,\nor those named:\n\n" +
+        `${TOPOLOGIES.map(({ name, title }) => `  ${name.padEnd(4)} ${title}`).join("\n")}\n\n  weft demo T1`,
+    )
+    .argument("[topology...]", "T1, T3, …")
+    .addOption(new Option("--role <role>", "a process of the demonstration").hideHelp())
+    .addHelpText("after", "\nExit status: 0 all proven, 1 not begun or not ended, 2 a proof failed.")
+    .action((names: string[], { role = "audience" }: { role?: string }) => play(role, names));
+}
+
+async function play(role: string, names: readonly string[]): Promise<void> {
+  process.env["PATH"] += ":/usr/sbin:/sbin"; // where users do not look for bridge and sysctl
+  if (role === "host") return await show(findTopologies(names)[0] as Topology); // named by demonstrate()
+  const peer = await import("./demo/peer.ts");
+  if (role === "app") return peer.runApp();
+  if (role === "sidecar") return peer.runSidecar();
+  await demonstrate(findTopologies(names));
+}
+
+/** Each on a host of its own. */
+async function demonstrate(topologies: readonly Topology[]): Promise<void> {
+  if (!import.meta.path.startsWith("/$bunfs/")) {
+    throw new Error("Cannot run the demonstration from source: run ./build.sh demo");
+  }
+  requirePrograms();
+  const unshare = unshareCommand();
+  console.log(MODEL);
+  for (const { name } of topologies) {
+    const status = await runPrivately(unshare, [process.execPath, "demo", "--role", "host", name]);
+    if (status !== 0) process.exitCode = status;
+  }
+}
+
+async function show(topology: Topology): Promise<void> {
+  enterPrivateHost();
+  const narrator = new Narrator();
+  narrator.title(topology.name, topology.title);
+  narrator.say(topology.story);
+  const stage = new Stage(narrator);
+  await topology.show(stage);
+  narrator.step("Taken down again");
+  stage.teardown();
+  const { failures } = narrator;
+  if (failures > 0) throw new Failure(EXIT_FAILED, `${topology.name}: ${failures} proofs failed`);
+}
+
+function findTopologies(names: readonly string[]): readonly Topology[] {
+  if (names.length === 0) return TOPOLOGIES;
+  return names.map((name) => {
+    const found = TOPOLOGIES.find((topology) => topology.name === name.toUpperCase());
+    if (found) return found;
+    throw new Error(
+      `no topology "${name}": there are ${TOPOLOGIES.map((topology) => topology.name).join(", ")}`,
+    );
+  });
+}
+
+function requirePrograms(): void {
+  const missing = Object.entries(PROGRAMS).filter(([program]) => Bun.which(program) === null);
+  if (missing.length === 0) return;
+  const [programs, packages] = [
+    missing.map(([program]) => program),
+    new Set(missing.map(([, name]) => name)),
+  ];
+  throw new Error(`${programs.join(", ")} missing: apt-get install ${[...packages].join(" ")}`);
+}

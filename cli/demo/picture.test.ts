@@ -1,0 +1,94 @@
+import { expect, test } from "bun:test";
+import { drawPicture, type PictureEndpoint } from "./picture.ts";
+
+const endpoint = (bridge: string, address: string, ifname = "eth0"): PictureEndpoint => ({
+  ifname,
+  addresses: [address],
+  hostEnd: "veth1a2b3c4d",
+  bridge,
+});
+
+test("drawPicture() draws sandboxes on a bridge", () => {
+  const picture = drawPicture({
+    sandboxes: [
+      { name: "web", endpoints: [endpoint("docker0", "172.17.0.2/16")] },
+      { name: "client", endpoints: [endpoint("docker0", "172.17.0.3/16")] },
+    ],
+    bridges: [{ name: "docker0", addresses: ["172.17.0.1/16"] }],
+  });
+  expect(picture).toEqual([
+    "┌─ host ────────────────────────────────┐",
+    "│  ┌─ web ─────────┐ ┌─ client ──────┐  │",
+    "│  │      eth0     │ │      eth0     │  │",
+    "│  │ 172.17.0.2/16 │ │ 172.17.0.3/16 │  │",
+    "│  └───────┬───────┘ └───────┬───────┘  │",
+    "│     veth1a2b3c4d      veth1a2b3c4d    │",
+    "│  ┌───────┴─────────────────┴───────┐  │",
+    "│  │             docker0             │  │",
+    "│  │          172.17.0.1/16          │  │",
+    "│  └─────────────────────────────────┘  │",
+    "└───────────────────────────────────────┘",
+  ]);
+});
+
+test("drawPicture() draws a sandbox on two bridges, in 80 columns", () => {
+  const picture = drawPicture({
+    sandboxes: [
+      { name: "web", endpoints: [endpoint("front", "10.10.0.2/24")] },
+      {
+        name: "app",
+        endpoints: [endpoint("front", "10.10.0.3/24"), endpoint("back", "10.20.0.3/24", "eth1")],
+      },
+      { name: "db", endpoints: [endpoint("back", "10.20.0.2/24")] },
+    ],
+    bridges: [
+      { name: "front", addresses: ["10.10.0.1/24"] },
+      { name: "back", addresses: [] },
+    ],
+  });
+  expect(picture).toEqual([
+    "┌─ host ────────────────────────────────────────────────────────────────────┐",
+    "│  ┌─ web ─────────┐ ┌─ app ───────────────────────────┐ ┌─ db ──────────┐  │",
+    "│  │      eth0     │ │      eth0              eth1     │ │      eth0     │  │",
+    "│  │  10.10.0.2/24 │ │  10.10.0.3/24      10.20.0.3/24 │ │  10.20.0.2/24 │  │",
+    "│  └───────┬───────┘ └───────┬─────────────────┬───────┘ └───────┬───────┘  │",
+    "│     veth1a2b3c4d      veth1a2b3c4d      veth1a2b3c4d      veth1a2b3c4d    │",
+    "│  ┌───────┴─────────────────┴───────┐ ┌───────┴─────────────────┴───────┐  │",
+    "│  │              front              │ │               back              │  │",
+    "│  │           10.10.0.1/24          │ │                                 │  │",
+    "│  └─────────────────────────────────┘ └─────────────────────────────────┘  │",
+    "└───────────────────────────────────────────────────────────────────────────┘",
+  ]);
+});
+
+test("drawPicture() draws a sandbox that is connected to nothing, with what is in it", () => {
+  const picture = drawPicture({
+    sandboxes: [{ name: "alone", inside: ["lo", "127.0.0.1/8"], endpoints: [] }],
+    bridges: [],
+  });
+  expect(picture).toEqual([
+    "┌─ host ──────────────┐",
+    "│  ┌─ alone ───────┐  │",
+    "│  │       lo      │  │",
+    "│  │  127.0.0.1/8  │  │",
+    "│  └───────────────┘  │",
+    "└─────────────────────┘",
+  ]);
+});
+
+test("drawPicture() makes columns as wide as the longest text", () => {
+  const address = "fd00:1111:2222:3333::2/64";
+  const sandboxes = [{ name: "web", endpoints: [endpoint("br0", address)] }];
+  const picture = drawPicture({ sandboxes, bridges: [{ name: "br0", addresses: [] }] });
+  expect(new Set(picture.map((line) => line.length)).size).toBe(1);
+  expect(picture[3]).toContain(`│ ${address} │`);
+});
+
+test("drawPicture() refuses a bridge whose endpoints are not side by side", () => {
+  const sandboxes = ["a", "b", "a"].map((bridge, i) => ({
+    name: `s${i}`,
+    endpoints: [endpoint(bridge, "10.0.0.2/24")],
+  }));
+  const bridges = ["a", "b"].map((name) => ({ name, addresses: [] }));
+  expect(() => drawPicture({ sandboxes, bridges })).toThrow('Cannot draw "a"');
+});

@@ -1,0 +1,144 @@
+/**
+ * Draws a host with its sandboxes, their endpoints and the bridges, as Docker's documents do:
+ *
+ *     ┌─ host ──────────────────────┐
+ *     │  ┌─ web ────┐ ┌─ client ─┐  │      sandboxes: network namespaces
+ *     │  │   eth0   │ │   eth0   │  │      endpoints: one column each
+ *     │  └────┬─────┘ └────┬─────┘  │
+ *     │   veth1a2b     veth3c4d     │
+ *     │  ┌────┴────────────┴─────┐  │
+ *     │  │        docker0        │  │      networks: a bridge each
+ *     │  └───────────────────────┘  │
+ *     └─────────────────────────────┘
+ */
+
+export interface Picture {
+  /** Left to right, in an order in which the endpoints of a bridge are side by side. */
+  readonly sandboxes: readonly PictureSandbox[];
+  readonly bridges: readonly PictureBridge[];
+}
+
+export interface PictureSandbox {
+  readonly name: string;
+  /** What is in it beside its endpoints. */
+  readonly inside?: readonly string[];
+  readonly endpoints: readonly PictureEndpoint[];
+}
+
+export interface PictureEndpoint {
+  readonly ifname: string;
+  readonly addresses: readonly string[];
+  /** Name of the other end of the veth pair. */
+  readonly hostEnd: string;
+  readonly bridge: string;
+}
+
+export interface PictureBridge {
+  readonly name: string;
+  readonly addresses: readonly string[];
+}
+
+/** Columns [first, last] of a box that stands over them. */
+interface Span {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Blanks around the longest text of a column, and the gap to the next. */
+const PADDING = 5;
+const COLUMN_MIN = 18;
+/** The host's border and the blank inside it. */
+const MARGIN = 3;
+
+export function drawPicture({ sandboxes, bridges }: Picture): string[] {
+  const endpoints = sandboxes.flatMap((sandbox) => sandbox.endpoints);
+  const texts = [
+    ...endpoints.flatMap(({ ifname, addresses, hostEnd }) => [ifname, hostEnd, ...addresses]),
+    ...sandboxes.flatMap(({ name, inside = [] }) => [`─ ${name} ─`, ...inside]),
+  ];
+  const width = Math.max(COLUMN_MIN, ...texts.map((text) => text.length + PADDING));
+  const heights = sandboxes.map(
+    ({ inside = [], endpoints: own }) =>
+      inside.length + Math.max(0, ...own.map(({ addresses }) => 1 + addresses.length)),
+  );
+  const sandboxHeight = Math.max(...heights) + 2;
+  const canvas = createCanvas(width);
+  const spans = sandboxSpans(sandboxes);
+  sandboxes.forEach((sandbox, i) => {
+    const span = spans[i] as Span; // one for each sandbox
+    canvas.box(span, { top: 1, height: sandboxHeight, title: sandbox.name });
+    canvas.lines(span, 2, sandbox.inside ?? []);
+    sandbox.endpoints.forEach(({ ifname, addresses, hostEnd }, j) => {
+      const column = { first: span.first + j, last: span.first + j };
+      canvas.lines(column, 2 + (sandbox.inside?.length ?? 0), [ifname, ...addresses]);
+      canvas.joint(column, sandboxHeight, "┬");
+      canvas.lines(column, sandboxHeight + 1, [hostEnd]);
+    });
+  });
+  const bridgeTop = sandboxHeight + 2;
+  const bridgeHeight = Math.max(0, ...bridges.map(({ addresses }) => 3 + addresses.length));
+  for (const { name, addresses } of bridges) {
+    const columns = endpoints.flatMap(({ bridge }, i) => (bridge === name ? [i] : []));
+    const span = { first: columns[0] ?? 0, last: columns.at(-1) ?? 0 };
+    if (columns.length !== span.last - span.first + 1) {
+      throw new RangeError(`Cannot draw "${name}": its endpoints are not side by side`);
+    }
+    canvas.box(span, { top: bridgeTop, height: bridgeHeight });
+    canvas.lines(span, bridgeTop + 1, [name, ...addresses]);
+    for (const column of columns) canvas.joint({ first: column, last: column }, bridgeTop, "┴");
+  }
+  return canvas.framed("host", bridges.length > 0 ? bridgeTop + bridgeHeight : sandboxHeight + 1);
+}
+
+/** A sandbox without endpoints takes a column all the same. */
+function sandboxSpans(sandboxes: readonly PictureSandbox[]): Span[] {
+  let next = 0;
+  return sandboxes.map(({ endpoints }) => {
+    const first = next;
+    next += Math.max(1, endpoints.length);
+    return { first, last: next - 1 };
+  });
+}
+
+/** A grid of characters in columns of one width. */
+function createCanvas(width: number) {
+  const rows: string[][] = [];
+  const put = (x: number, y: number, text: string) => {
+    rows[y] ??= [];
+    [...text].forEach((character, i) => {
+      (rows[y] as string[])[x + i] = character; // made above
+    });
+  };
+  const left = ({ first }: Span) => MARGIN + first * width;
+  const size = ({ first, last }: Span) => (last - first + 1) * width - 1;
+  return {
+    box(span: Span, { top, height, title = "" }: { top: number; height: number; title?: string }): void {
+      const inner = size(span) - 2;
+      put(left(span), top, `┌${(title && `─ ${title} `).padEnd(inner, "─")}┐`);
+      for (let y = top + 1; y < top + height - 1; y++) {
+        put(left(span), y, "│");
+        put(left(span) + inner + 1, y, "│");
+      }
+      put(left(span), top + height - 1, `└${"─".repeat(inner)}┘`);
+    },
+    /** Each centred over its columns. */
+    lines(span: Span, top: number, lines: readonly string[]): void {
+      lines.forEach((line, i) => {
+        put(left(span) + ((size(span) - line.length + 1) >> 1), top + i, line);
+      });
+    },
+    joint(span: Span, y: number, character: string): void {
+      put(left(span) + (size(span) >> 1), y, character);
+    },
+    framed(title: string, height: number): string[] {
+      const inner = Math.max(...rows.filter(Boolean).map((row) => row.length)) - 1 + (MARGIN - 1);
+      put(0, 0, `┌${`─ ${title} `.padEnd(inner, "─")}┐`);
+      for (let y = 1; y < height; y++) {
+        put(0, y, "│");
+        put(inner + 1, y, "│");
+      }
+      put(0, height, `└${"─".repeat(inner)}┘`);
+      return Array.from(rows, (row) => Array.from(row ?? [], (character) => character ?? " ").join(""));
+    },
+  };
+}

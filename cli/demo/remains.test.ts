@@ -1,0 +1,16 @@
+import { expect, test } from "bun:test";
+import { differences, type Remains } from "./remains.ts";
+
+const before: Remains = {
+  links: ["lo"],
+  namespaces: ["web"],
+  leases: [],
+  records: [],
+  results: ["net-c1-eth0"],
+};
+
+test("differences() names what has come and what has gone, by kind", () => {
+  const after = { ...before, links: ["lo", "br0"], leases: ["net/10.0.0.2"], results: [] };
+  expect(differences(before, after)).toEqual(["link br0", "lease net/10.0.0.2", "no result net-c1-eth0"]);
+  expect(differences(before, before)).toEqual([]);
+});

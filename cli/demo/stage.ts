@@ -1,0 +1,202 @@
+/** What a topology is built from on the private host: networks, sandboxes and endpoints; and its proofs. */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { parseNetworkList } from "../runtime/network-list.ts";
+import { type Endpoint, readEndpoint } from "./endpoint.ts";
+import { bridgeCommands, endpointCommands } from "./equivalent.ts";
+import type { Narrator } from "./narrator.ts";
+import { drawPicture, type PictureSandbox } from "./picture.ts";
+import { differences, type Remains, remainsOf } from "./remains.ts";
+
+const NETWORKS_DIR = "/run/weft-demo/net.d";
+/** What names an endpoint. */
+type Where = Pick<Endpoint, "sandbox" | "network" | "ifname">;
+
+/** How long an answer may take, in seconds. */
+const PING_TIMEOUT_S = 1;
+
+export interface Run {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** What `ip -j addr` says of an interface. */
+export interface Interface {
+  readonly ifname: string;
+  readonly ifindex: number;
+  readonly link_index?: number;
+  readonly operstate: string;
+  readonly address: string;
+  readonly master?: string;
+  readonly addr_info: readonly {
+    readonly local: string;
+    readonly prefixlen: number;
+    readonly scope: string;
+    readonly tentative?: boolean;
+  }[];
+}
+
+export class Stage {
+  readonly narrator: Narrator;
+  readonly #before: Remains;
+  readonly #networks: string[] = [];
+  readonly #sandboxes: string[] = [];
+  #connected: Where[] = [];
+  #endpoints: Endpoint[] = [];
+
+  constructor(narrator: Narrator) {
+    this.narrator = narrator;
+    mkdirSync(NETWORKS_DIR, { recursive: true });
+    this.#before = this.remains();
+  }
+
+  /** Defines a network by the text of its list, which is shown as it is. */
+  network(text: string): void {
+    const { name } = parseNetworkList(text);
+    this.#networks.push(name);
+    writeFileSync(`${NETWORKS_DIR}/${name}.conflist`, text);
+    this.narrator.say(`  /etc/cni/net.d/${name}.conflist`);
+    this.narrator.listing(text.split("\n"));
+  }
+
+  /** A namespace is born with its loopback down; a container of Docker's has it up. */
+  sandbox(name: string, { loopback = "up" } = {}): void {
+    this.run(`ip netns add ${name}`);
+    if (loopback === "up") this.run(`ip -n ${name} link set lo up`);
+    this.#sandboxes.push(name);
+  }
+
+  /** Runs `weft add`, and says how to do it by hand. */
+  connect(sandbox: string, network: string, ifname = "eth0"): Endpoint {
+    const where = { sandbox, network, ifname };
+    const endpoint = readEndpoint(where, this.#add(where), (bridge) => this.addresses(bridge));
+    const isFirst = !this.#endpoints.some(({ bridge }) => bridge === endpoint.bridge);
+    this.narrator.byHand([...(isFirst ? bridgeCommands(endpoint) : []), ...endpointCommands(endpoint)]);
+    this.#endpoints.push(endpoint);
+    return endpoint;
+  }
+
+  /** The same for a network without a cable. */
+  connectLoopback(sandbox: string, network: string): void {
+    this.#add({ sandbox, network, ifname: "lo" });
+  }
+
+  disconnect(where: Where): void {
+    this.#run(`weft del ${wordsOf(where)}`);
+    const isOther = (it: Where) => it.sandbox !== where.sandbox || it.ifname !== where.ifname;
+    this.#connected = this.#connected.filter(isOther);
+    this.#endpoints = this.#endpoints.filter(isOther);
+  }
+
+  /** Draws what has been made, with what is in a sandbox beside its endpoints. */
+  draw(inside: Readonly<Record<string, readonly string[]>> = {}): void {
+    const sandboxes = this.#sandboxes.map(
+      (name): PictureSandbox => ({
+        name,
+        inside: inside[name] ?? [],
+        endpoints: this.#endpoints.filter(({ sandbox }) => sandbox === name),
+      }),
+    );
+    const bridges = new Map(
+      this.#endpoints.map((it) => [it.bridge, { name: it.bridge, addresses: it.bridgeAddresses }]),
+    );
+    console.log();
+    for (const line of drawPicture({ sandboxes, bridges: [...bridges.values()] })) console.log(line);
+  }
+
+  /** Runs a command and shows it with what it prints. @throws Error when it fails */
+  run(command: string): string {
+    const { stdout } = this.#run(command);
+    if (stdout.trim() !== "") this.narrator.output(stdout);
+    return stdout;
+  }
+
+  /** Proves that each of the addresses, with a prefix length or without, answers, or that none does. */
+  ping(sandbox: string, addresses: readonly string[], { answers = true, because = "" } = {}): void {
+    for (const given of addresses) {
+      const [address] = given.split("/");
+      const { stdout, stderr } = look(
+        `ip netns exec ${sandbox} ping -n -c 1 -W ${PING_TIMEOUT_S} ${address}`,
+      );
+      const time = /time=(\S+ ms)/.exec(stdout)?.[1];
+      const silence = /unreachable/i.test(stdout + stderr) ? "unreachable" : "no answer";
+      const outcome = time ? `answers in ${time}` : silence;
+      const text = `${sandbox} pings ${address}: ${outcome}${because && ` (${because})`}`;
+      this.narrator.proof(text, { holds: answers === (time !== undefined) });
+    }
+  }
+
+  interface(name: string, sandbox?: string): Interface | undefined {
+    return this.interfaces(sandbox).find(({ ifname }) => ifname === name);
+  }
+
+  interfaces(sandbox?: string): Interface[] {
+    return lookJson<Interface>(`ip -j ${sandbox ? `-n ${sandbox} ` : ""}addr`);
+  }
+
+  /** Those that reach further than the link. */
+  addresses(name: string, sandbox?: string): string[] {
+    const { addr_info = [] } = this.interface(name, sandbox) ?? {};
+    return addr_info
+      .filter(({ scope }) => scope === "global")
+      .map(({ local, prefixlen }) => `${local}/${prefixlen}`);
+  }
+
+  remains(): Remains {
+    return remainsOf(this.interfaces().map(({ ifname }) => ifname));
+  }
+
+  /** Undoes everything, and proves that nothing is left. */
+  teardown(): void {
+    for (const where of this.#connected.toReversed()) this.disconnect(where);
+    for (const network of this.#networks) this.#run(`weft gc ${network}`);
+    for (const sandbox of this.#sandboxes) this.run(`ip netns del ${sandbox}`);
+    this.proveUnchanged(this.#before, "nothing is left");
+  }
+
+  proveUnchanged(before: Remains, text: string): void {
+    const after = this.remains();
+    const changes = differences(before, after);
+    const counts = Object.entries(after).map(
+      ([kind, names]) => `${names.length} ${names.length === 1 ? kind.slice(0, -1) : kind}`,
+    );
+    const said = changes.length > 0 ? changes.join(", ") : counts.join(", ");
+    this.narrator.proof(`${text}: ${said}${changes.length > 0 ? "" : ", as before"}`, {
+      holds: changes.length === 0,
+    });
+  }
+
+  #add(where: Where): string {
+    const { stdout } = this.#run(`weft add ${wordsOf(where)}`);
+    this.#connected.push(where);
+    return stdout;
+  }
+
+  #run(command: string): Run {
+    this.narrator.command(command);
+    const run = look(command);
+    if (run.status !== 0) throw new Error(`"${command}" failed: ${run.stderr.trim() || run.stdout.trim()}`);
+    return run;
+  }
+}
+
+function wordsOf({ network, sandbox, ifname }: Where): string {
+  return `${network} ${sandbox}${ifname === "eth0" ? "" : ` --ifname ${ifname}`}`;
+}
+
+/** Runs a command of words without blanks in them. `weft` is this executable. */
+export function look(command: string): Run {
+  const words = command.split(" ").map((word) => (word === "weft" ? process.execPath : word));
+  const [program = "", ...args] = words;
+  const { CNI_IFNAME: _ifname, CNI_ARGS: _args, CAP_ARGS: _capabilities, ...inherited } = process.env;
+  const env = { ...inherited, NETCONFPATH: NETWORKS_DIR, CNI_PATH: dirname(process.execPath) };
+  const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: "utf8", env });
+  if (error) throw error;
+  return { status: status ?? -1, stdout, stderr };
+}
+
+export function lookJson<T>(command: string): T[] {
+  return JSON.parse(look(command).stdout || "[]") as T[]; // the caller knows what the command prints
+}

@@ -1,0 +1,59 @@
+/** T1: the network a container of Docker's is on when nobody says otherwise. */
+import { containsAddress, networkOf, parsePrefix } from "../../../lib/netaddr/prefix.ts";
+import { proveAddresses, proveCable, proveDefaultRoute } from "../proofs.ts";
+import { look, lookJson, type Stage } from "../stage.ts";
+import type { Topology } from "../topology.ts";
+
+const NETWORK = `{ "cniVersion": "1.1.0", "name": "docker0", "plugins": [
+  { "type": "bridge", "bridge": "docker0", "isDefaultGateway": true,
+    "ipam": { "type": "host-local",
+              "ranges": [ [{ "subnet": "172.17.0.0/16" }] ] } }
+] }`;
+
+export const defaultBridge: Topology = {
+  name: "T1",
+  title: "the default bridge: docker run",
+  story:
+    "A veth pair is a cable: one end is eth0 in the container, the other is plugged into the bridge docker0. " +
+    "The bridge's own address is the containers' gateway, and the host forwards from there.",
+  show,
+};
+
+function show(stage: Stage): void {
+  const { narrator } = stage;
+  narrator.step("A network");
+  stage.network(NETWORK);
+  narrator.step("Two sandboxes, as Docker makes one for each container");
+  stage.sandbox("web");
+  stage.sandbox("client");
+  narrator.step("An endpoint for each, and how to make it by hand");
+  const web = stage.connect("web", "docker0");
+  const client = stage.connect("client", "docker0");
+  stage.draw();
+
+  narrator.step("What there is now");
+  stage.run("ip -n web -br addr");
+  stage.run("ip -n web route");
+  stage.run(`ip link show ${web.hostEnd}`);
+  stage.run("bridge link");
+
+  narrator.step("Proof");
+  const [gateway = ""] = web.bridgeAddresses;
+  for (const endpoint of [web, client]) {
+    proveCable(stage, endpoint);
+    proveAddresses(stage, endpoint);
+    proveDefaultRoute(stage, endpoint, 4);
+  }
+  const subnet = networkOf(parsePrefix(gateway));
+  const inSubnet = web.addresses.every((text) => containsAddress(subnet, parsePrefix(text).address));
+  narrator.proof(`${web.addresses.join(", ")} is an address of 172.17.0.0/16`, { holds: inSubnet });
+  stage.ping("web", client.addresses, { because: "container to container" });
+  stage.ping("client", web.addresses);
+  stage.ping("web", web.bridgeAddresses, { because: "the gateway, which is the host" });
+  const entries = lookJson<{ mac: string; ifname: string }>("bridge -j fdb show br docker0");
+  const learned = entries.some(({ mac, ifname }) => mac === web.mac && ifname === web.hostEnd);
+  narrator.proof(`docker0 has learned that ${web.mac} is on port ${web.hostEnd}`, { holds: learned });
+  const forwarding = look("sysctl -n net.ipv4.ip_forward").stdout.trim();
+  narrator.proof(`net.ipv4.ip_forward is ${forwarding}: the host forwards`, { holds: forwarding === "1" });
+  narrator.say("  (Not shown: masquerading to the world outside; this version has no ipMasq.)");
+}
