@@ -7,6 +7,7 @@ import type { Interface, IpConfig, Result, Route as ResultRoute } from "./cni/re
 import { type Address, sameAddress } from "./netaddr/address.ts";
 import { formatMac } from "./netaddr/mac.ts";
 import { formatPrefix, networkOf, samePrefix } from "./netaddr/prefix.ts";
+import { unlessMissing } from "./netlink/error.ts";
 import { inNetns } from "./netns/netns.ts";
 import { addAddress, listAddresses } from "./rtnetlink/address.ts";
 import { type Link, linkByName, setLink } from "./rtnetlink/link.ts";
@@ -151,7 +152,8 @@ function checkRoutes(container: RouteSocket, link: Link, { ips = [], routes = []
   for (const route of routes) {
     const wanted = toKernelRoute(route, link, ips);
     const { family } = wanted.dst.address;
-    const held = listRoutes(container, { family, ...(route.table !== undefined && { table: route.table }) });
+    const filter = { family, ...(route.table !== undefined && { table: route.table }) };
+    const held = unlessMissing(() => listRoutes(container, filter)) ?? []; // a table without a route is no table
     if (!held.some((candidate) => agrees(candidate, wanted))) {
       throw failed(`Expected Route ${formatRoute(wanted)} not found on interface ${link.name}`);
     }
