@@ -166,6 +166,7 @@ test("release() of nothing is nothing, and findLeaseStore() makes nothing", () =
 test("openLeaseStore() says which key is wrong when there cannot be a directory", () => {
   writeFileSync(path, "a file");
   expect(() => openLeaseStore(`${path}/net`, "c1")).toThrow(`cannot make "${path}/net", see "ipam.dataDir"`);
+  expect(() => openLeaseStore("/proc/sys", "c1")).toThrow('cannot lock "/proc/sys/lock", see "ipam.dataDir"');
 });
 
 test("rollBack() ends what was leased since it was opened, and nothing else", () => {

@@ -28,14 +28,16 @@ export interface Lease extends Holder {
 
 /** Opens a network's leases in order to ADD to them. @throws LockTimeoutError */
 export function openLeaseStore(path: string, containerId: string): LeaseStore {
-  const store = findLeaseStore(path, containerId);
-  if (store) return store;
+  const existing = findLeaseStore(path, containerId);
+  if (existing) return existing;
   try {
     makeDirectory(path);
   } catch (cause) {
     throw new CniError(CniError.IO_FAILURE, `cannot make "${path}", see "ipam.dataDir"`, { cause });
   }
-  return openLeaseStore(path, containerId);
+  const made = findLeaseStore(path, containerId);
+  if (!made) throw new CniError(CniError.IO_FAILURE, `cannot lock "${path}/lock", see "ipam.dataDir"`);
+  return made;
 }
 
 /** Opens a network's leases; undefined when it never had any. @throws LockTimeoutError */
@@ -113,6 +115,7 @@ export class LeaseStore implements Disposable {
     return true;
   }
 
+  /** Ends a lease that list() gave. */
   release(address: string): void {
     this.#isChanged = true;
     removeFile(`${this.#directory.path}/${address}`);
@@ -163,7 +166,7 @@ function* freeCandidates(path: string, set: RangeSet, setIndex: number): Generat
   }
 }
 
-/** Undefined when there is no directory. */
+/** Undefined when there is no directory, or none in which there can be a lock. */
 function findLock(path: string): Lock | undefined {
   try {
     return acquireLock(`${path}/lock`);

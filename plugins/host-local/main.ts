@@ -89,13 +89,11 @@ function gc(call: GcCall<Config>): void {
   const store = call.resources.use(findLeaseStore(leaseDirectory(call.config)));
   if (!store) return;
   const containers = new Set(call.validAttachments.map(({ containerID }) => containerID));
-  const leases = store.list(({ containerId }) => containerId !== "");
+  const leases = store.list(({ ifname }) => ifname !== "");
+  const olderForm = store.list(({ containerId, ifname }) => containerId !== "" && ifname === "");
   const stale = [
-    ...staleAttachments(
-      call,
-      leases.filter(({ ifname }) => ifname !== ""),
-    ),
-    ...leases.filter(({ containerId, ifname }) => ifname === "" && !containers.has(containerId)),
+    ...staleAttachments(call, leases),
+    ...olderForm.filter(({ containerId }) => !containers.has(containerId)),
   ];
   everyStep(...stale.map((lease) => () => store.release(lease.address)));
 }
