@@ -1,9 +1,9 @@
 /**
- * ADD and DEL of bridge + host-local, killed before each of their system calls, and with each of them failing:
- * afterwards DEL, or GC where the runtime never calls DEL, leaves the host as it was.
+ * ADD and DEL of bridge + host-local, killed before each of their system calls, and with each of
+ * them failing: afterwards DEL, or GC where the runtime never calls DEL, leaves the host as it was.
  *
- * strace injects. Its `when=N` counts the calls of one name, so a point is a name and a number. The calls before
- * stdin is read are the start of the process, and memory management has no effect outside it.
+ * strace injects. Its `when=N` counts the calls of one name, so a point is a name and a number. The calls
+ * before stdin is read are the start of the process, and memory management has no effect outside it.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -60,7 +60,10 @@ async function pointsOf(host: Host, command: "ADD" | "DEL"): Promise<string[]> {
   return points.slice(stdinIsRead);
 }
 
-/** A close(2) that fails has released the descriptor all the same; strace would keep it open, and the lock held. */
+/**
+ * A close(2) that fails has released the descriptor all the
+ * same; strace would keep it open, and the lock held.
+ */
 const NEVER_FAILS = /^close /;
 
 interface Case {

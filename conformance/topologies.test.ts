@@ -1,7 +1,7 @@
 /**
- * The networks that users build, with packets: the default bridge over IPv4, IPv6 and both, a second network for a
- * running container, a stack that two containers share, and no network at all. Each assertion is a sentence of what
- * the topology has to show.
+ * The networks that users build, with packets: the default bridge over IPv4, IPv6 and
+ * both, a second network for a running container, a stack that two containers share,
+ * and no network at all. Each assertion is a sentence of what the topology has to show.
  *
  * Without masquerading the outside host needs a route back, and then sees the container's own address.
  */

@@ -1,5 +1,6 @@
 /**
- * Aliases of host interfaces: what `ip link` shows of whose they are. GC finds by them what no record tells of.
+ * Aliases of host interfaces: what `ip link` shows of whose
+ * they are. GC finds by them what no record tells of.
  *
  *     weft:<network>/<containerId>/<ifname>    an attachment's interface
  *     weft:<network>                           a network's own, such as its bridge

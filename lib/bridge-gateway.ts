@@ -1,4 +1,7 @@
-/** The host as gateway of a bridge's network: its addresses on the bridge, or on an interface of its own in a VLAN. */
+/**
+ * The host as gateway of a bridge's network: its addresses
+ * on the bridge, or on an interface of its own in a VLAN.
+ */
 import { networkAlias } from "./alias.ts";
 import type { AttachedBridge } from "./bridge.ts";
 import { CniError } from "./cni/error.ts";

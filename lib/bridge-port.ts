@@ -16,8 +16,8 @@ export interface BridgePortSettings {
 }
 
 /**
- * Sets the port up. It gets no IPv6 address of its own: a port has no use for one.
- * Equivalent to `ip link set NAME up addrgenmode none type bridge_slave hairpin … isolated …; bridge vlan add …`.
+ * Sets the port up. It gets no IPv6 address of its own: a port has no use for one. Equivalent to
+ * `ip link set NAME up addrgenmode none type bridge_slave hairpin … isolated …; bridge vlan add …`.
  */
 export function setUpPort(
   host: RouteSocket,

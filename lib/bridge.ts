@@ -39,7 +39,9 @@ export interface BridgeSettings {
 
 export interface AttachedBridge {
   readonly bridge: Link;
-  /** What this ADD did to the bridge itself: taken back when it fails, unless others use the bridge by then. */
+  /**
+   * What this ADD did to the bridge itself: taken back when it fails, unless others use the bridge by then.
+   */
   readonly undoIfUnused: DisposableStack;
 }
 
@@ -59,8 +61,8 @@ export function attachBridge(call: Call, host: RouteSocket, settings: BridgeSett
 }
 
 /**
- * A lock on a bridge by name. Shared, it keeps the bridge there while a port is added; exclusive, it keeps ports from
- * being added while the bridge is looked at in order to remove it.
+ * A lock on a bridge by name. Shared, it keeps the bridge there while a port is added; exclusive,
+ * it keeps ports from being added while the bridge is looked at in order to remove it.
  */
 function lockBridge(name: string, options: { shared: boolean }): Lock {
   makeDirectory(LOCKS_DIR);

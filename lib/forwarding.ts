@@ -14,7 +14,10 @@ export function isForwarding(family: 4 | 6): boolean {
   return readSysctl(FORWARDING[family]) === "1";
 }
 
-/** Equivalent to `sysctl -w net.ipv4.ip_forward=1`, or net.ipv6.conf.all.forwarding. Stays when ADD fails: others rely on it. */
+/**
+ * Equivalent to `sysctl -w net.ipv4.ip_forward=1`, or
+ * net.ipv6.conf.all.forwarding. Stays when ADD fails: others rely on it.
+ */
 export function enableForwarding(host: RouteSocket, family: 4 | 6): void {
   if (isForwarding(family)) return;
   if (family === 6) keepRouterAdvertisements(host);
@@ -22,8 +25,8 @@ export function enableForwarding(host: RouteSocket, family: 4 | 6): void {
 }
 
 /**
- * A forwarding host ignores router advertisements unless accept_ra is 2, and so would lose its own default route
- * when that came from one (Documentation/networking/ip-sysctl.rst, accept_ra).
+ * A forwarding host ignores router advertisements unless accept_ra is 2, and so would lose its
+ * own default route when that came from one (Documentation/networking/ip-sysctl.rst, accept_ra).
  */
 function keepRouterAdvertisements(host: RouteSocket): void {
   for (const { dst, oif, protocol } of listRoutes(host, { family: 6 })) {

@@ -19,15 +19,16 @@ import { writeSysctlIfPresent } from "./sysctl.ts";
 /** Duplicate detection takes up to two seconds (net.ipv6.conf.*.dad_transmits, RFC 4862 §5.4). */
 const DAD_TIMEOUT_MS = 5_000;
 
-/** How an interface's IPv6 addresses start: at once, or after the kernel asked whether somebody else has them. */
+/**
+ * How an interface's IPv6 addresses start: at once, or after the kernel asked whether somebody else has them.
+ */
 export interface AddressOptions {
   readonly duplicateDetection: boolean;
 }
 
 /**
- * Gives the interface its addresses, sets it up and adds the routes.
- * Equivalent to `ip addr add …; ip link set … up; ip route append …` for each. A route without a gateway takes the
- * first of its family.
+ * Gives the interface its addresses, sets it up and adds the routes. Equivalent to `ip addr add …; ip
+ * link set … up; ip route append …` for each. A route without a gateway takes the first of its family.
  */
 export function configureInterface(
   sandbox: Sandbox,
@@ -39,7 +40,8 @@ export function configureInterface(
   const { ips = [], routes = [] } = result;
   const hasIpv6 = ips.some(({ address }) => address.address.family === 6);
   inNetns(netns, () => {
-    writeSysctlIfPresent(`net/ipv4/conf/${link.name}/arp_notify`, "1"); // tell neighbours that the address moved
+    // tell neighbours that the address moved
+    writeSysctlIfPresent(`net/ipv4/conf/${link.name}/arp_notify`, "1");
     writeSysctlIfPresent(`net/ipv6/conf/${link.name}/accept_dad`, options.duplicateDetection ? "1" : "0");
     if (options.duplicateDetection) writeSysctlIfPresent(`net/ipv6/conf/${link.name}/enhanced_dad`, "1");
     if (!hasIpv6) return;
@@ -52,7 +54,10 @@ export function configureInterface(
   for (const route of routes) appendRoute(container, toKernelRoute(route, link, ips));
 }
 
-/** The kernel's form of a result's route: out of `link`, and by the family's first gateway unless it names one. */
+/**
+ * The kernel's form of a result's route: out of `link`, and
+ * by the family's first gateway unless it names one.
+ */
 function toKernelRoute({ gw, ...route }: ResultRoute, link: Link, ips: readonly IpConfig[]): Route {
   const { family } = route.dst.address;
   return {
@@ -153,7 +158,8 @@ function checkRoutes(container: RouteSocket, link: Link, { ips = [], routes = []
     const wanted = toKernelRoute(route, link, ips);
     const { family } = wanted.dst.address;
     const filter = { family, ...(route.table !== undefined && { table: route.table }) };
-    const held = unlessMissing(() => listRoutes(container, filter)) ?? []; // a table without a route is no table
+    // a table without a route is no table
+    const held = unlessMissing(() => listRoutes(container, filter)) ?? [];
     if (!held.some((candidate) => agrees(candidate, wanted))) {
       throw failed(`Expected Route ${formatRoute(wanted)} not found on interface ${link.name}`);
     }

@@ -2,7 +2,10 @@
 import { isErrno } from "./sys/errno.ts";
 import { findTextFile, writeFile } from "./sys/file.ts";
 
-/** Equivalent to `sysctl -n KEY`, with slashes in the key. @returns undefined where this kernel has no such setting */
+/**
+ * Equivalent to `sysctl -n KEY`, with slashes in the key.
+ * @returns undefined where this kernel has no such setting
+ */
 export function readSysctl(key: string): string | undefined {
   return findTextFile(`/proc/sys/${key}`)?.trim();
 }

@@ -1,4 +1,7 @@
-/** The life of a container's veth pair: recorded before it is made, found by the record afterwards. For bridge and ptp. */
+/**
+ * The life of a container's veth pair: recorded before it is
+ * made, found by the record afterwards. For bridge and ptp.
+ */
 
 import { type AttachmentName, attachmentAlias } from "./alias.ts";
 import { staleAttachments } from "./cni/call.ts";
@@ -16,8 +19,10 @@ interface Details {
 }
 
 /**
- * Chooses the name of the end on the host and records it, for ADD to start with. The record goes when ADD fails.
- * @throws CniError 4 when the attachment has a pair already: in another namespace, since here its name is free
+ * Chooses the name of the end on the host and records it,
+ * for ADD to start with. The record goes when ADD fails.
+ * @throws CniError 4 when the attachment has a pair already:
+ * in another namespace, since here its name is free
  */
 export function recordVeth(call: Call, plugin: string, { host }: Sandbox): string {
   const key = vethKey(call, plugin);

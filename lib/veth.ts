@@ -1,4 +1,7 @@
-/** A container's veth pair: one end in its namespace, the other on the host under an alias that says whose it is. */
+/**
+ * A container's veth pair: one end in its namespace, the
+ * other on the host under an alias that says whose it is.
+ */
 import { type AttachmentName, attachmentOf, isSameAttachment } from "./alias.ts";
 import { CniError } from "./cni/error.ts";
 import { randomMac } from "./netaddr/mac.ts";
@@ -64,8 +67,8 @@ export function findHostEnd(host: RouteSocket, inside: Link): Link | undefined {
 }
 
 /**
- * Deletes the attachment's pair, from whichever side it can be found: the container's interface, the name in the
- * record, the alias. An interface of that name which belongs to another attachment stays.
+ * Deletes the attachment's pair, from whichever side it can be found: the container's interface, the
+ * name in the record, the alias. An interface of that name which belongs to another attachment stays.
  */
 export function deleteVethPair(
   { host, container }: { host: RouteSocket; container: RouteSocket | undefined },

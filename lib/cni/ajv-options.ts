@@ -1,5 +1,6 @@
 /**
- * How ajv reads the schemas of the plugins. One place, since the build makes the validators and the tests check them.
+ * How ajv reads the schemas of the plugins. One place, since
+ * the build makes the validators and the tests check them.
  *
  * Reference: https://ajv.js.org/options.html
  */

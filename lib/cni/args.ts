@@ -1,14 +1,16 @@
 /**
  * CNI_ARGS: "KEY=value;KEY2=value2", for what a runtime or a user says about one container.
  *
- * Reference: CNI spec 1.1 §2 "Parameters"; libcni's pkg/types/args.go, whose texts these are. Keys match in their case.
+ * Reference: CNI spec 1.1 §2 "Parameters"; libcni's
+ * pkg/types/args.go, whose texts these are. Keys match in their case.
  */
 import { CniError } from "./error.ts";
 
 const IGNORE_UNKNOWN = "IgnoreUnknown";
 
 /**
- * Every pair of the text. A key that is not among the `known` is an error unless IgnoreUnknown=1 is there as well.
+ * Every pair of the text. A key that is not among the `known`
+ * is an error unless IgnoreUnknown=1 is there as well.
  * @throws CniError
  */
 export function parseArgs(text: string, known: readonly string[]): Record<string, string> {
@@ -22,7 +24,10 @@ export function parseArgs(text: string, known: readonly string[]): Record<string
   return args;
 }
 
-/** The text with leave to ignore what is unknown, for a plugin that need not know a key which another one uses. */
+/**
+ * The text with leave to ignore what is unknown, for a
+ * plugin that need not know a key which another one uses.
+ */
 export function ignoringUnknown(text: string): string {
   return `${text};${IGNORE_UNKNOWN}=1`;
 }

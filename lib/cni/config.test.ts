@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import type { FromSchema } from "json-schema-to-ts";
+import { probe, probeSchema } from "../testing/probe.ts";
 import { decodeConfig, type NetConf, validateConfig } from "./config.ts";
 import { CniError } from "./error.ts";
-import { probe, probeSchema } from "./probe.ts";
 
 type Config = FromSchema<typeof probeSchema>;
 

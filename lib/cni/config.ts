@@ -1,8 +1,9 @@
 /**
- * A plugin's configuration: JSON text, read the way Go's encoding/json reads it, checked against the plugin's schema.
+ * A plugin's configuration: JSON text, read the way Go's
+ * encoding/json reads it, checked against the plugin's schema.
  *
- * Keys match in any case and the last one given wins; unknown keys are ignored; null is as good as absent. What is
- * wrong is an error that names the key, its value and what would be right.
+ * Keys match in any case and the last one given wins; unknown keys are ignored; null is as good
+ * as absent. What is wrong is an error that names the key, its value and what would be right.
  *
  * Reference: CNI spec 1.1 §1 "Plugin configuration objects".
  */
@@ -32,7 +33,10 @@ export interface Attachment {
   readonly ifname: string;
 }
 
-/** A validator made from a schema: fills in the defaults, says whether the value fits, and leaves `errors` behind. */
+/**
+ * A validator made from a schema: fills in the defaults,
+ * says whether the value fits, and leaves `errors` behind.
+ */
 export interface Validate {
   (data: unknown): boolean;
   readonly errors?: readonly Violation[] | null;
@@ -57,9 +61,9 @@ export function decodeConfig(text: string, schema: Schema): Decoded {
 /**
  * Checks a configuration against the plugin's schema and fills in the defaults, in place.
  *
- * With `lenient` a key whose value is wrong counts as absent. That is for DEL and GC: an ADD of such a configuration
- * changed nothing, and what was made before it was spoilt must still be undone. A key required at the top may then be
- * missing. What a GC must keep is never guessed at.
+ * With `lenient` a key whose value is wrong counts as absent. That is for DEL and GC: an ADD of
+ * such a configuration changed nothing, and what was made before it was spoilt must still be
+ * undone. A key required at the top may then be missing. What a GC must keep is never guessed at.
  * @throws CniError
  */
 export function validateConfig<C extends NetConf>(
@@ -84,7 +88,7 @@ function removeKey(config: Decoded, path: readonly string[]): void {
   const last = path.findLastIndex((step) => !/^\d+$/.test(step));
   const parent = at(config, path.slice(0, Math.max(last, 0)));
   const key = path[last];
-  if (key !== undefined && isObject(parent)) delete (parent as Record<string, unknown>)[key];
+  if (key !== undefined && isObject(parent)) Reflect.deleteProperty(parent, key);
 }
 
 function parseObject(text: string): JsonObject {

@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { parseAddress } from "../netaddr/address.ts";
 import { parsePrefix } from "../netaddr/prefix.ts";
 import { LockTimeoutError } from "../sys/lock.ts";
+import { input, probe } from "../testing/probe.ts";
 import { delegate, findPlugin } from "./delegate.ts";
 import { CniError } from "./error.ts";
 import { type Call, callPlugin, type Plugin } from "./plugin.ts";
-import { input, probe } from "./probe.ts";
 import type { Result } from "./result.ts";
 
 let directory: string;

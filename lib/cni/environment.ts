@@ -22,7 +22,10 @@ export interface Environment {
   readonly path: readonly string[];
 }
 
-/** What each command cannot do without, in the order it is looked at. The reference asks for CNI_PATH everywhere; the specification here alone. */
+/**
+ * What each command cannot do without, in the order it is looked at. The
+ * reference asks for CNI_PATH everywhere; the specification here alone.
+ */
 const REQUIRED = {
   ADD: ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"],
   CHECK: ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"],

@@ -55,7 +55,10 @@ export function toCniError(error: unknown): CniError {
   return new CniError(code, messageOf(error), { cause });
 }
 
-/** `error` with what failed while cleaning up after it: the first failure stays the message, the others are details. */
+/**
+ * `error` with what failed while cleaning up after it: the
+ * first failure stays the message, the others are details.
+ */
 export function withFurther(error: unknown, further: readonly unknown[]): unknown {
   if (further.length === 0) return error;
   const { code, msg, details } = toCniError(error);

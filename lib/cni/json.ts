@@ -1,8 +1,9 @@
 /**
  * Codecs between JSON and typed values: a table with one line a key reads and writes an object.
  *
- * Keys the table does not name are kept, so that what a newer plugin says survives an older one in the chain. What is
- * empty in JSON (null, "", [], or 0 where that means unset) is undefined here, and is left out when written.
+ * Keys the table does not name are kept, so that what a newer plugin says
+ * survives an older one in the chain. What is empty in JSON (null, "", [], or
+ * 0 where that means unset) is undefined here, and is left out when written.
  */
 import { type Address, formatAddress, parseAddress } from "../netaddr/address.ts";
 import { formatPrefix, type Prefix, parsePrefix } from "../netaddr/prefix.ts";

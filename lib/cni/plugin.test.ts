@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { parsePrefix } from "../netaddr/prefix.ts";
+import { input, probe } from "../testing/probe.ts";
 import { CniError } from "./error.ts";
 import { callPlugin, everyStep, type Plugin } from "./plugin.ts";
-import { input, probe } from "./probe.ts";
 
 const OWN_NETNS = { CNI_NETNS: "/proc/self/ns/net" };
 const ATTACHMENTS = "cni.dev/valid-attachments";
@@ -70,7 +70,8 @@ test("callPlugin() hands the plugin everything there is about the call", () => {
   ]);
 });
 
-// Each call is wrong from the step on that its line is about: the steps before are right, and none after is reached.
+// Each call is wrong from the step on that its line is about:
+// the steps before are right, and none after is reached.
 test.each<
   [
     step: string,

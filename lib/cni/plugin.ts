@@ -1,8 +1,8 @@
 /**
  * A plugin, and how it is called: variables and configuration in, a result or an error out.
  *
- * The order of the checks is that of the reference (libcni's pkg/skel/skel.go), except that the namespace is compared
- * with our own before anything is changed, not after.
+ * The order of the checks is that of the reference (libcni's pkg/skel/skel.go), except
+ * that the namespace is compared with our own before anything is changed, not after.
  *
  * Reference: CNI spec 1.1 §§2-5.
  */
@@ -75,7 +75,10 @@ export interface Input {
   deliver?(text: string): void;
 }
 
-/** Runs the command of the environment. @returns what belongs on stdout @throws whatever the plugin threw, or CniError */
+/**
+ * Runs the command of the environment. @returns what belongs
+ * on stdout @throws whatever the plugin threw, or CniError
+ */
 export function callPlugin(plugin: Plugin, input: Input): string {
   let text = "";
   answerOf(plugin, input, (answer) => {
@@ -88,7 +91,10 @@ export function callPlugin(plugin: Plugin, input: Input): string {
 
 type Answer = JsonObject | undefined;
 
-/** What callPlugin() prints, before it is text: undefined is nothing. `deliver` gets it while ADD can still be undone. */
+/**
+ * What callPlugin() prints, before it is text: undefined is
+ * nothing. `deliver` gets it while ADD can still be undone.
+ */
 export function answerOf(
   plugin: Plugin,
   { environment, stdin, own = new Map() }: Input,
@@ -108,9 +114,9 @@ export function answerOf(
   const config = validateConfig<NetConf>(decoded, plugin, { lenient });
   if (!lenient) plugin.verify?.(config);
   const { argKeys } = plugin;
-  const args = argKeys ? readOr({}, lenient, () => parseArgs(request.args, argKeys)) : {};
+  const args = argKeys ? readOr({}, () => parseArgs(request.args, argKeys), { lenient }) : {};
   const { prevResult: given } = config;
-  const prevResult = given && readOr(undefined, lenient, () => parsePrevResult(given, config.cniVersion));
+  const prevResult = given && readOr(undefined, () => parsePrevResult(given, config.cniVersion), { lenient });
   if (command === "ADD" || command === "DEL") checkNetns(request.netnsPath, environment);
 
   const understood = argKeys?.some((key) => key in args);
@@ -134,14 +140,18 @@ export function answerOf(
   });
 }
 
-/** Runs all the steps, whatever any of them throws; then throws the one error, or all in an AggregateError. */
+/**
+ * Runs all the steps, whatever any of them throws; then throws the one error, or all in an AggregateError.
+ */
 export function everyStep(...steps: readonly (() => void)[]): void {
   const failures = failuresOf(steps);
   if (failures.length === 1) throw failures[0];
   if (failures.length > 1) throw new AggregateError(failures);
 }
 
-/** Runs `body`; what it did is undone when it throws, also when its answer cannot be said in an old version. */
+/**
+ * Runs `body`; what it did is undone when it throws, also when its answer cannot be said in an old version.
+ */
 function perform<T>({ undo, resources }: Call, body: () => T): T {
   let answer: T;
   try {
@@ -170,7 +180,8 @@ function checkNetns(netnsPath: string, environment: Variables): void {
   throw new CniError(CniError.SAME_NETNS, msg, { details: netnsPath });
 }
 
-function readOr<T>(otherwise: T, lenient: boolean, read: () => T): T {
+/** What `read` returns; where it throws and `lenient` allows, `otherwise`. */
+function readOr<T>(otherwise: T, read: () => T, { lenient }: { lenient: boolean }): T {
   try {
     return read();
   } catch (error) {

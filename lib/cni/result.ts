@@ -1,6 +1,6 @@
 /**
- * What an ADD answers, in the shape of every version of the specification. Inside it has one shape, that of 1.1.0,
- * with addresses that were parsed; versions matter only where a result is read or written.
+ * What an ADD answers, in the shape of every version of the specification. Inside it has one shape, that
+ * of 1.1.0, with addresses that were parsed; versions matter only where a result is read or written.
  *
  *   0.1.0, 0.2.0          ip4 and ip6 with routes in each; one address a family, no interfaces, bare routes
  *   0.3.0, 0.3.1, 0.4.0   lists; an address says its family; of an interface only name, mac and sandbox

@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import { version } from "../../package.json" with { type: "json" };
-import { input } from "./probe.ts";
+import { input } from "../testing/probe.ts";
 
 /** The program of a plugin whose ADD does what `add` says, with one other plugin in the same executable. */
 const program = (add: string) => `
-  import { probe } from "${import.meta.dir}/probe.ts";
+  import { probe } from "${import.meta.dir}/../testing/probe.ts";
   import { runPlugin } from "${import.meta.dir}/run.ts";
   const { plugin } = probe({ add(call) { ${add} } });
   const loadOwn = async (type) => (type === "other" ? probe({ name: "other" }).plugin : undefined);

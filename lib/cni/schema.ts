@@ -1,16 +1,17 @@
 /**
- * The JSON Schema of a plugin's configuration: the vocabulary it is written in, and the keys all plugins share.
+ * The JSON Schema of a plugin's configuration: the vocabulary
+ * it is written in, and the keys all plugins share.
  *
  *   export const schema = {
  *     type: "object",
- *     properties: { ...netConfKeys, mtu: { type: "integer", minimum: 0, default: 0, description: "Bytes." } },
+ *     properties: { ...netConfKeys, mtu: { type: "integer", minimum: 0, description: "Bytes." } },
  *     required: ["name"],
  *     additionalProperties: false,
  *   } as const satisfies Schema;
  *   export type Config = FromSchema<typeof schema>; // json-schema-to-ts
  *
- * `additionalProperties: false` makes a misspelled key an error to the compiler and to an editor. At run time unknown
- * keys are left out of the configuration, as the specification asks, before anything is validated.
+ * `additionalProperties: false` makes a misspelled key an error to the compiler and to an editor. At run time
+ * unknown keys are left out of the configuration, as the specification asks, before anything is validated.
  *
  * Reference: JSON Schema draft 7; CNI spec 1.1 §1 "Plugin configuration objects".
  */
@@ -62,7 +63,10 @@ export const dns = {
   additionalProperties: false,
 } as const satisfies Schema;
 
-/** Keys every plugin understands. A plugin that reads inside `ipam`, `args` or `runtimeConfig` lists its own after these. */
+/**
+ * Keys every plugin understands. A plugin that reads inside
+ * `ipam`, `args` or `runtimeConfig` lists its own after these.
+ */
 export const netConfKeys = {
   cniVersion: { type: "string", default: "0.1.0", description: "Version of the CNI specification." },
   name: { type: "string", description: "Name of the network, unique on the host." },

@@ -65,7 +65,10 @@ export function replyVersion(stdin: string, supported: readonly string[]): strin
   return supported.includes(asked) ? asked : LATEST_VERSION;
 }
 
-/** The version of the configuration, as VERSION returns it, also one that we do not speak. CNI spec 1.1 §4 VERSION. */
+/**
+ * The version of the configuration, as VERSION returns it,
+ * also one that we do not speak. CNI spec 1.1 §4 VERSION.
+ */
 export function askedVersion(stdin: string): string {
   try {
     const { cniVersion } = JSON.parse(stdin);

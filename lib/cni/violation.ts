@@ -27,7 +27,10 @@ const TYPE_WORDS: Readonly<Record<SchemaType, string>> = {
 /** Keywords of which allowedBy() speaks; of the others ajv's own message does. */
 const SPOKEN_OF = ["type", "enum", "const", "minimum", "maximum", "anyOf", "oneOf", "required"];
 
-/** One sentence a violation; what the branches of an alternative found says less than that none fits, and is left out. */
+/**
+ * One sentence a violation; what the branches of an alternative
+ * found says less than that none fits, and is left out.
+ */
 export function describeViolations(
   violations: readonly Violation[],
   config: unknown,
@@ -87,7 +90,8 @@ export function steps(pointer: string): string[] {
 
 /** The value a path leads to; undefined where it leads nowhere. */
 export function at(root: unknown, path: readonly string[]): unknown {
-  return path.reduce<unknown>((node, step) => (Object(node) as Record<string, unknown>)[step], root); // any value can be asked
+  // any value can be asked
+  return path.reduce<unknown>((node, step) => (Object(node) as Record<string, unknown>)[step], root);
 }
 
 function dotted(path: readonly string[]): string {

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CniError } from "../cni/error.ts";
 import { type Call, callPlugin, type Plugin } from "../cni/plugin.ts";
-import { input, probe } from "../cni/probe.ts";
 import { parsePrefix } from "../netaddr/prefix.ts";
+import { input, probe } from "../testing/probe.ts";
 import { ipamAdd, ipamCheck, ipamDel, ipamGc, ipamStatus } from "./delegate.ts";
 
 let directory: string;

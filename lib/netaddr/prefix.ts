@@ -1,9 +1,9 @@
 /**
  * An address with a prefix length, host bits kept: an interface's "10.0.0.5/24" or a network's "10.0.0.0/24".
  *
- * Read as Go's net.ParseCIDR reads it: an IPv4-mapped address with a length from 96 to 128 is the IPv4 prefix.
- * Below 96 Go takes the text, then prints the address with "/0" but the network as IPv6. Nobody means either
- * by it, and the first is a default route, so it is refused here.
+ * Read as Go's net.ParseCIDR reads it: an IPv4-mapped address with a length from 96 to 128 is
+ * the IPv4 prefix. Below 96 Go takes the text, then prints the address with "/0" but the network
+ * as IPv6. Nobody means either by it, and the first is a default route, so it is refused here.
  */
 import { type Address, addressBits, formatAddress, parseAddress, sameAddress } from "./address.ts";
 import { quote } from "./quote.ts";

@@ -1,8 +1,8 @@
 /**
  * Attachment records: what a plugin made for one interface of one container on one network.
  *
- * A record is written before the kernel is touched and removed when nothing is left, so that after a kill at any
- * point DEL and GC know what to undo. They live in /run and go with the boot, as the interfaces do.
+ * A record is written before the kernel is touched and removed when nothing is left, so that after a kill
+ * at any point DEL and GC know what to undo. They live in /run and go with the boot, as the interfaces do.
  *
  *     /run/weft/attachments/<network>/<containerId>:<ifname>:<plugin>    JSON
  *

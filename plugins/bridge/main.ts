@@ -36,7 +36,9 @@ import { findHostEnd } from "../../lib/veth.ts";
 import { createRecordedVeth, deleteVeth, recordVeth, staleVethSteps } from "../../lib/veth-attachment.ts";
 import { type Config, schema } from "./schema.ts";
 
-/** A veth has carrier as soon as both ends are up; the kernel's worker tells the bridge within milliseconds. */
+/**
+ * A veth has carrier as soon as both ends are up; the kernel's worker tells the bridge within milliseconds.
+ */
 const CARRIER_TIMEOUT_MS = 2_000;
 
 function verify(config: Config): void {

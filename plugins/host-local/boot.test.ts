@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { input } from "../../lib/cni/probe.ts";
+import { input } from "../../lib/testing/probe.ts";
 
 const BOOT_ID = "/proc/sys/kernel/random/boot_id";
 

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { formatError } from "../../lib/cni/error.ts";
 import { callPlugin } from "../../lib/cni/plugin.ts";
-import { input } from "../../lib/cni/probe.ts";
 import { findFile } from "../../lib/sys/file.ts";
+import { input } from "../../lib/testing/probe.ts";
 import hostLocal from "./main.ts";
 
 /** Debian's containernetworking-plugins. */

@@ -13,9 +13,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CniError } from "../../lib/cni/error.ts";
 import { callPlugin, type Plugin } from "../../lib/cni/plugin.ts";
-import { input, probe } from "../../lib/cni/probe.ts";
 import { ipamAdd } from "../../lib/ipam/delegate.ts";
 import { findFile } from "../../lib/sys/file.ts";
+import { input, probe } from "../../lib/testing/probe.ts";
 import hostLocal from "./main.ts";
 
 let dataDir: string;

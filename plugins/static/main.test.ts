@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { CniError } from "../../lib/cni/error.ts";
 import { callPlugin } from "../../lib/cni/plugin.ts";
-import { input } from "../../lib/cni/probe.ts";
+import { input } from "../../lib/testing/probe.ts";
 import staticPlugin from "./main.ts";
 
 interface Options {
