@@ -54,8 +54,10 @@ export function attachBridge(call: Call, host: RouteSocket, settings: BridgeSett
     whenUnused(host, settings, () => undoIfUnused.dispose());
   });
   const existing = findBridge(host, settings.name);
-  if (!existing)
-    undoIfUnused.defer(() => deleteOwnBridge(host, linkByName(host, settings.name), settings.network));
+  undoIfUnused.defer(() => {
+    if (existing) restoreBridge(host, existing);
+    else deleteOwnBridge(host, linkByName(host, settings.name), settings.network);
+  });
   const bridge = setUpBridge(host, existing ?? createBridge(host, settings), settings);
   return { bridge, undoIfUnused };
 }
@@ -105,6 +107,17 @@ function setUpBridge(host: RouteSocket, bridge: Link, settings: BridgeSettings):
   if (bridge.alias === networkAlias(network)) writeSysctlIfPresent(`net/ipv6/conf/${name}/accept_ra`, "0");
   setLink(host, bridge, { up: true, promiscuous: promiscuous || bridge.promiscuous });
   return linkByName(host, name);
+}
+
+/** Takes back what setUpBridge() turned on. */
+function restoreBridge(host: RouteSocket, before: Link): void {
+  const { index, name, up, promiscuous } = before;
+  const bridge = findLink(host, name);
+  if (bridge?.index !== index) return;
+  if (isVlanFiltering(bridge) && !isVlanFiltering(before)) {
+    setLink(host, bridge, { kind: "bridge", data: encode(bridgeAttributes, { vlanFiltering: 0 }) });
+  }
+  if (bridge.up !== up || bridge.promiscuous !== promiscuous) setLink(host, bridge, { up, promiscuous });
 }
 
 function isVlanFiltering(bridge: Link): boolean {
