@@ -23,7 +23,10 @@ test("Narrator counts the proofs that fail", () => {
     narrator.proof("holds", { holds: true });
     narrator.proof("does not", { holds: false });
     expect(narrator.failures).toBe(1);
-    expect(log.mock.calls.map(([line]) => Bun.stripANSI(String(line)))).toEqual(["  ✓ holds", "  ✗ does not"]);
+    expect(log.mock.calls.map(([line]) => Bun.stripANSI(String(line)))).toEqual([
+      "  ✓ holds",
+      "  ✗ does not",
+    ]);
   } finally {
     log.mockRestore();
   }

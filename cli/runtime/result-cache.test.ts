@@ -49,20 +49,29 @@ test("findCached() reads what writeCached() wrote, and removeCached() removes it
   expect(readdirSync(directory)).toEqual([]);
 });
 
-test("findCached() reads a file without arguments, as libcni writes it", () => {
-  // libcni leaves out what is empty.
+test("findCached() reads a file of libcni's, and takes from the caller the namespace that is not in it", () => {
+  // As libcni 1.1.2 wrote it, a single configuration having been made a list.
   const file =
-    '{"kind":"cniCacheV1","containerId":"c1","config":"e30=","ifName":"eth0","networkName":"net","netns":"/n",' +
-    '"result":{"cniVersion":"1.0.0"}}';
-  writeFileSync(join(directory, "net-c1-eth0"), file);
-  expect(findCached(directory, "net", attachment)).toEqual({
+    '{"kind":"cniCacheV1","containerId":"cnitool-296747069b8a02dc4e2a","config":"eyJjbmlWZXJzaW9uIjoiMC40LjAiLCJuYW1lIjoic2luZ2xlIiwicGx1Z2lucyI6W3siYnJpZGdlIjoiYnIxIiwiY25pVmVyc2lvbiI6IjAuNC4wIiwiaXBhbSI6eyJyYW5nZXMiOltbeyJzdWJuZXQiOiIxMC4yLjAuMC8yNCJ9XV0sInR5cGUiOiJob3N0LWxvY2FsIn0sIm5hbWUiOiJzaW5nbGUiLCJ0eXBlIjoiYnJpZGdlIn1dfQ==","ifName":"eth0","networkName":"single","cniArgs":[["IgnoreUnknown","1"]],"capabilityArgs":{"mac":"02:00:00:00:00:07"},"result":{"cniVersion":"0.4.0","dns":{},"interfaces":[{"mac":"6a:8b:9f:3e:93:6f","name":"br1"},{"mac":"ba:59:0a:97:61:8d","name":"vethd141e3a5"},{"mac":"56:aa:2c:c4:5c:66","name":"eth0","sandbox":"/var/run/netns/blue"}],"ips":[{"address":"10.2.0.3/24","gateway":"10.2.0.1","interface":2,"version":"4"}]}}';
+  const id = "cnitool-296747069b8a02dc4e2a";
+  writeFileSync(join(directory, `single-${id}-eth0`), file);
+  const asked = {
     ...attachment,
-    netns: "/n",
+    containerId: id,
+    netns: "/var/run/netns/blue",
     args: [],
     capabilityArgs: {},
-    list: "{}",
-    result: { cniVersion: "1.0.0" },
+  };
+  expect(findCached(directory, "single", asked)).toMatchObject({
+    network: "single",
+    containerId: id,
+    netns: "/var/run/netns/blue",
+    args: [["IgnoreUnknown", "1"]],
+    capabilityArgs: { mac: "02:00:00:00:00:07" },
+    list: expect.stringMatching(/^\{"cniVersion":"0.4.0","name":"single","plugins":\[.*\]\}$/),
+    result: { cniVersion: "0.4.0", ips: [{ address: "10.2.0.3/24", version: "4" }] },
   });
+  expect(listCached(directory, "single")).toMatchObject([{ containerId: id, netns: "" }]);
 });
 
 test.each([

@@ -51,16 +51,20 @@ export function writeCached(directory: string, cached: CachedAttachment): void {
   replaceFile(cachePath(directory, network, cached), JSON.stringify(file), 0o600);
 }
 
-/** undefined when there is none that can be read. */
+/**
+ * With the namespace that is asked for, which older versions of libcni do not keep.
+ * @returns undefined when there is none that can be read
+ */
 export function findCached(
   directory: string,
   network: string,
   attachment: Attachment,
 ): CachedAttachment | undefined {
-  return readCached(cachePath(directory, network, attachment));
+  const cached = readCached(cachePath(directory, network, attachment));
+  return cached && { ...cached, netns: attachment.netns };
 }
 
-/** Every attachment to the network, also those that other runtimes made. */
+/** Every attachment to the network, also other runtimes'; netns is "" where it was not kept. */
 export function listCached(directory: string, network: string): CachedAttachment[] {
   return listDirectory(directory)
     .sort()
