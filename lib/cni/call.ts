@@ -1,5 +1,5 @@
 /** What plugins ask of a call. */
-import { parseMac } from "../netaddr/mac.ts";
+import { isUnicastMac, parseMac } from "../netaddr/mac.ts";
 import { CniError } from "./error.ts";
 import type { Call, GcCall } from "./plugin.ts";
 import type { Dns, Result } from "./result.ts";
@@ -23,11 +23,17 @@ export function staleAttachments<A extends { containerId: string; ifname: string
 export function requestedMac(...candidates: readonly (string | undefined)[]): Uint8Array | undefined {
   const text = candidates.find((candidate) => candidate);
   if (!text) return undefined;
+  const refuse = (options: { cause?: unknown; details?: string }) =>
+    new CniError(CniError.INVALID_NETWORK_CONFIG, `invalid "mac": ${JSON.stringify(text)}`, options);
+  let mac: Uint8Array;
   try {
-    return parseMac(text);
+    mac = parseMac(text);
   } catch (cause) {
-    throw new CniError(CniError.INVALID_NETWORK_CONFIG, `invalid "mac": ${JSON.stringify(text)}`, { cause });
+    throw refuse({ cause });
   }
+  if (!isUnicastMac(mac))
+    throw refuse({ details: "an interface takes no multicast address, and not all zeros" });
+  return mac;
 }
 
 /** The DNS settings of the configuration, where it has any; else those that came with the addresses. */

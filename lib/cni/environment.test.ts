@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { parseCommand, parseEnvironment, type Variables } from "./environment.ts";
+import { faultOfIfname, parseCommand, parseEnvironment, type Variables } from "./environment.ts";
 import { CniError } from "./error.ts";
 
 const COMPLETE: Variables = {
@@ -99,4 +99,10 @@ test("parseCommand() refuses an unknown command by its name", () => {
   for (const text of ["FOO", "add", "toString"]) {
     expect(() => parseCommand(text)).toThrow(new CniError(4, `unknown CNI_COMMAND: ${text}`));
   }
+});
+
+test("faultOfIfname() says why a name can be no interface's", () => {
+  expect(faultOfIfname("eth0")).toBeUndefined();
+  expect(faultOfIfname("")).toEqual({ msg: "is empty" });
+  expect(faultOfIfname("..")).toEqual({ msg: "is . or .." });
 });

@@ -78,14 +78,22 @@ function checkContainerId(id: string): void {
 }
 
 function checkIfname(ifname: string): void {
+  const fault = faultOfIfname(ifname);
+  if (fault) throw invalid(`interface name ${fault.msg}`, fault.details);
+}
+
+/** Why no interface can have this name: "is too long"; undefined when one can. */
+export function faultOfIfname(ifname: string): { msg: string; details?: string } | undefined {
+  if (ifname === "") return { msg: "is empty" };
   if (new TextEncoder().encode(ifname).length > IFNAME_MAX) {
-    throw invalid(
-      "interface name is too long",
-      `interface name should be less than ${IFNAME_MAX + 1} characters`,
-    );
+    return {
+      msg: "is too long",
+      details: `interface name should be less than ${IFNAME_MAX + 1} characters`,
+    };
   }
-  if (ifname === "." || ifname === "..") throw invalid("interface name is . or ..");
-  if (/[/:\s\u0085]/.test(ifname)) throw invalid("interface name contains / or : or whitespace characters");
+  if (ifname === "." || ifname === "..") return { msg: "is . or .." };
+  if (/[/:\s\u0085]/.test(ifname)) return { msg: "contains / or : or whitespace characters" };
+  return undefined;
 }
 
 function invalid(msg: string, details = ""): CniError {

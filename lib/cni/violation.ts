@@ -56,7 +56,7 @@ function describe(
   }
   const value = at(config, path);
   const fixed = node["x-message"];
-  if (fixed !== undefined) {
+  if (fixed !== undefined && keyword !== "type") {
     return fixed.replaceAll("${value}", () => (typeof value === "string" ? value : shown(value)));
   }
   const wanted = SPOKEN_OF.includes(keyword) ? `must be ${allowedBy(node)}` : message;

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { formatMac, parseMac, randomMac } from "./mac.ts";
+import { formatMac, isUnicastMac, parseMac, randomMac } from "./mac.ts";
 
 /** What `fmt.Println(net.ParseMAC(text))` prints; the last form in newer Go (golang/go issue 66682). */
 const READ_BY_GO = {
@@ -73,4 +73,10 @@ test("randomMac() is unicast and locally administered, and another one each time
   const macs = Array.from({ length: 200 }, randomMac);
   expect(macs.every(([first = 0, ...rest]) => (first & 0b11) === 0b10 && rest.length === 5)).toBe(true);
   expect(new Set(macs.map(formatMac)).size).toBe(200);
+});
+
+test("isUnicastMac() refuses multicast, broadcast and all zeros", () => {
+  const refused = ["01:00:5e:00:00:01", "33:33:00:00:00:01", "ff:ff:ff:ff:ff:ff", "00:00:00:00:00:00"];
+  expect(refused.filter((text) => isUnicastMac(parseMac(text)))).toEqual([]);
+  expect(isUnicastMac(parseMac("00:00:00:00:00:01"))).toBe(true);
 });

@@ -22,6 +22,11 @@ export function formatMac(bytes: Uint8Array): string {
   return text;
 }
 
+/** Whether an interface can have it. Equivalent to is_valid_ether_addr() of linux/etherdevice.h. */
+export function isUnicastMac(mac: Uint8Array): boolean {
+  return (mac[0]! & 1) === 0 && mac.some((byte) => byte !== 0);
+}
+
 /** Unicast and locally administered: its owner is nobody's vendor. */
 export function randomMac(): Uint8Array<ArrayBuffer> {
   const bytes = crypto.getRandomValues(new Uint8Array(6));

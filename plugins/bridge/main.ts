@@ -21,6 +21,7 @@ import {
 import { addBridgeGateways, checkBridgeGateways, gatewayLinkName } from "../../lib/bridge-gateway.ts";
 import { type BridgePortSettings, checkPort, setUpPort } from "../../lib/bridge-port.ts";
 import { chooseDns, requestedMac, requiredPrevResult } from "../../lib/cni/call.ts";
+import { faultOfIfname } from "../../lib/cni/environment.ts";
 import { CniError } from "../../lib/cni/error.ts";
 import { type Call, everyStep, type GcCall, type Plugin } from "../../lib/cni/plugin.ts";
 import type { Result } from "../../lib/cni/result.ts";
@@ -43,6 +44,8 @@ const CARRIER_TIMEOUT_MS = 2_000;
 
 function verify(config: Config): void {
   const { bridge, vlan, hairpinMode, promiscMode, disableContainerInterface, ipam } = config;
+  const fault = faultOfIfname(bridge);
+  if (fault) throw invalid(`invalid "bridge": ${JSON.stringify(bridge)} ${fault.msg}`, fault.details);
   if (hairpinMode && promiscMode) {
     throw invalid("cannot set hairpin mode and promiscuous mode at the same time");
   }
