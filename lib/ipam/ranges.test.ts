@@ -81,17 +81,17 @@ describe("parseRangeSets()", () => {
     [
       [[{ subnet: "10.0.0.0/24", rangeStart: "10.0.1.5" }]],
       "invalid range set 0: RangeStart 10.0.1.5 not in network 10.0.0.0/24",
-      `change "${A}.rangeStart"`,
+      `"${A}.rangeStart" must be in`,
     ],
     [
       [[{ subnet: "10.0.0.0/24", rangeEnd: "fd00::5" }]],
       "invalid range set 0: RangeEnd fd00::5 not in network 10.0.0.0/24",
-      `"${A}.rangeEnd" must be in`,
+      `change "${A}.rangeEnd"`,
     ],
     [
       [[{ subnet: "10.0.0.0/24", rangeStart: "10.0.0.9", rangeEnd: "10.0.0.8" }]],
-      "invalid range set 0: RangeEnd 10.0.0.8 not in network 10.0.0.0/24",
-      "not before",
+      "invalid range set 0: RangeStart 10.0.0.9 not in network 10.0.0.0/24",
+      "not after",
     ],
     [
       [[{ subnet: "10.0.0.0/24", gateway: "fd00::1" }]],

@@ -169,15 +169,15 @@ function parseRange(
     const text = `gateway ${formatAddress(gateway)} is not of the family of network ${formatPrefix(subnet)}`;
     throw refuse(text, `change ${at("gateway")} or ${at("subnet")}`);
   }
-  const first = addressAt("rangeStart") ?? offsetAddress(network, 1);
-  if (!containsAddress(subnet, first)) {
-    const text = `RangeStart ${formatAddress(first)} not in network ${formatPrefix(subnet)}`;
-    throw refuse(text, `change ${at("rangeStart")} or ${at("subnet")}`);
-  }
   const last = addressAt("rangeEnd") ?? (address.family === 4 ? offsetAddress(broadcast, -1) : broadcast);
-  if (!containsAddress(subnet, last) || compareAddresses(last, first) < 0) {
+  if (!containsAddress(subnet, last)) {
     const text = `RangeEnd ${formatAddress(last)} not in network ${formatPrefix(subnet)}`;
-    throw refuse(text, `${at("rangeEnd")} must be in ${at("subnet")} and not before ${at("rangeStart")}`);
+    throw refuse(text, `change ${at("rangeEnd")} or ${at("subnet")}`);
+  }
+  const first = addressAt("rangeStart") ?? offsetAddress(network, 1);
+  if (!containsAddress(subnet, first) || compareAddresses(last, first) < 0) {
+    const text = `RangeStart ${formatAddress(first)} not in network ${formatPrefix(subnet)}`;
+    throw refuse(text, `${at("rangeStart")} must be in ${at("subnet")} and not after ${at("rangeEnd")}`);
   }
   return { first, last, subnet, gateway };
 }
