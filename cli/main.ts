@@ -28,7 +28,12 @@ export async function run(): Promise<void> {
   try {
     await program.parseAsync();
   } catch (error) {
-    console.error(`weft: ${error instanceof Error ? error.message : error}`);
+    console.error(`weft: ${withRemedy(error instanceof Error ? error.message : String(error))}`);
     process.exitCode = error instanceof Error && "exitCode" in error ? Number(error.exitCode) : 1;
   }
+}
+
+function withRemedy(message: string): string {
+  const isRefused = /\b(EPERM|EACCES)\b/.test(message) && !message.includes("run as root");
+  return isRefused && process.getuid?.() !== 0 ? `${message}\nrun as root` : message;
 }
