@@ -1,6 +1,6 @@
 /**
- * Debian's containerd and a newer one: `ctr run --cni` calls ADD before the container's program starts and DEL after
- * it ended, of the plugins that `weft install` installed.
+ * Debian's containerd and a newer one: `ctr run --cni` calls ADD before the container's program starts and
+ * DEL after it ended, of the plugins that `weft install` installed.
  */
 import { existsSync } from "node:fs";
 import t, { type Test } from "tap";

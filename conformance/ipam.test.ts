@@ -1,6 +1,6 @@
 /**
- * T15, addresses: each option of host-local and static does what it says, what they refuse they refuse by name and
- * leave nothing. A foreign IPAM plugin is in foreign-ipam.test.ts.
+ * T15, addresses: each option of host-local and static does what it says, what they refuse they refuse by
+ * name and leave nothing. A foreign IPAM plugin is in foreign-ipam.test.ts.
  */
 import t, { type Test } from "tap";
 import { type Attachment, attach, bridgeNetwork, type NetworkConfig } from "./fixtures/attachment.ts";
