@@ -34,9 +34,14 @@ export function command(): Command {
   return new Command("demo")
     .summary(summary)
     .description(
-      `${summary}\n\nRuns in namespaces of its own, also without root where the kernel lets a user make\n` +
-        "them: the host is not touched, and Ctrl-C leaves nothing. All topologies in turn,\nor those named:\n\n" +
-        `${TOPOLOGIES.map(({ name, title }) => `  ${name.padEnd(4)} ${title}`).join("\n")}\n\n  weft demo T1`,
+      `${summary}
+
+Runs in namespaces of its own, also without root where the kernel lets a user make them: \
+the host is not touched, and Ctrl-C leaves nothing. All topologies in turn, or those named:
+
+${TOPOLOGIES.map(({ name, title }) => `  ${name.padEnd(4)} ${title}`).join("\n")}
+
+  weft demo T1`,
     )
     .argument("[topology...]", "T1, T3, …")
     .addOption(new Option("--role <role>", "a process of the demonstration").hideHelp())

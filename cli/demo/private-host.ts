@@ -75,6 +75,7 @@ export function enterPrivateHost(): void {
     );
   }
   quietly("ip", "link", "set", "lo", "up");
+  quietly("sysctl", "-q", "-w", "net.ipv4.ip_forward=0"); // else it would be the real host's
 }
 
 function ownNamespaces(): string[] {

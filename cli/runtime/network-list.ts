@@ -32,7 +32,7 @@ export function findNetwork(directory: string, name: string): NetworkList {
   const problems: string[] = [];
   for (const file of configFiles(directory)) {
     try {
-      const network = readNetworkList(directory, file);
+      const network = parseNetworkList(readFileSync(join(directory, file), "utf8"), directory);
       if (network.name === name) return network;
       others.push(network.name);
     } catch (error) {
@@ -43,9 +43,27 @@ export function findNetwork(directory: string, name: string): NetworkList {
   throw new Error(`no network "${name}" in ${directory}: ${there}${problems.join("")}`);
 }
 
-/** Reads a list, or a single plugin's configuration, which is a list of one. @throws SyntaxError */
-export function parseNetworkList(text: string): NetworkList {
-  return networkList(parseObject(text));
+/**
+ * Reads a list, or a single plugin's configuration, which is a list of one.
+ * @param directory where a list may have plugins in files of their own, in a directory of its name
+ * @throws SyntaxError
+ */
+export function parseNetworkList(text: string, directory?: string): NetworkList {
+  const given = parseObject(text);
+  const isSingle = "type" in given && !("plugins" in given);
+  const { name, cniVersion, plugins: inlined = [] } = isSingle ? { ...given, plugins: [given] } : given;
+  if (typeof name !== "string" || !isIdentifier(name)) throw wrong("name", name, "letters, digits, _ . -");
+  if (!Array.isArray(inlined)) throw wrong("plugins", inlined, "a list of plugins");
+  const isComplete = isSingle || directory === undefined || readFlag(given, "loadOnlyInlinedPlugins");
+  const plugins = [...inlined, ...(isComplete ? [] : pluginsIn(join(directory, name)))];
+  return {
+    name,
+    cniVersions: readVersions(given),
+    disableCheck: readFlag(given, "disableCheck"),
+    disableGC: readFlag(given, "disableGC"),
+    plugins: readPlugins(plugins),
+    text: JSON.stringify(isSingle ? { name, cniVersion, plugins } : { ...given, plugins }),
+  };
 }
 
 /** Lists before single configurations, each in the order of their names. */
@@ -61,19 +79,6 @@ function configFiles(directory: string): string[] {
   return [...having(".conflist"), ...having(".conf", ".json")];
 }
 
-/** A list may leave plugins to files of their own, in a directory of its name. */
-function readNetworkList(directory: string, file: string): NetworkList {
-  const json = parseObject(readFileSync(join(directory, file), "utf8"));
-  const { name, plugins = [] } = json;
-  const isSingle = "type" in json && !("plugins" in json);
-  if (isSingle || typeof name !== "string" || !isIdentifier(name) || !Array.isArray(plugins)) {
-    return networkList(json);
-  }
-  if (readFlag(json, "loadOnlyInlinedPlugins")) return networkList(json);
-  const folder = join(directory, name);
-  return networkList({ ...json, plugins: [...plugins, ...pluginsIn(folder)] });
-}
-
 function pluginsIn(folder: string): JsonObject[] {
   let names: string[];
   try {
@@ -86,23 +91,9 @@ function pluginsIn(folder: string): JsonObject[] {
     .map((name) => parseObject(readFileSync(join(folder, name), "utf8")));
 }
 
-function networkList(given: JsonObject): NetworkList {
-  const { name, cniVersion } = given;
-  const json = "type" in given && !("plugins" in given) ? { name, cniVersion, plugins: [given] } : given;
-  if (typeof name !== "string" || !isIdentifier(name)) throw wrong("name", name, "letters, digits, _ . -");
-  return {
-    name,
-    cniVersions: readVersions(json),
-    disableCheck: readFlag(json, "disableCheck"),
-    disableGC: readFlag(json, "disableGC"),
-    plugins: readPlugins(json),
-    text: JSON.stringify(json),
-  };
-}
-
-function readPlugins({ plugins }: JsonObject): PluginConfig[] {
-  if (!Array.isArray(plugins) || plugins.length === 0) throw wrong("plugins", plugins, "a list of plugins");
-  return plugins.map((plugin: unknown, i) => {
+function readPlugins(plugins: readonly unknown[]): PluginConfig[] {
+  if (plugins.length === 0) throw wrong("plugins", undefined, "a list of plugins");
+  return plugins.map((plugin, i) => {
     const type = isObject(plugin) ? plugin["type"] : undefined;
     if (typeof type !== "string" || type === "") throw wrong(`plugins[${i}].type`, type, "a plugin's name");
     return plugin as PluginConfig; // it has a type
