@@ -45,6 +45,7 @@ export function configureInterface(
     writeSysctlIfPresent(`net/ipv6/conf/${link.name}/accept_dad`, options.duplicateDetection ? "1" : "0");
     if (options.duplicateDetection) writeSysctlIfPresent(`net/ipv6/conf/${link.name}/enhanced_dad`, "1");
     if (!hasIpv6) return;
+    writeSysctlIfPresent(`net/ipv6/conf/${link.name}/ndisc_notify`, "1");
     for (const name of ["lo", link.name]) writeSysctlIfPresent(`net/ipv6/conf/${name}/disable_ipv6`, "0");
     writeSysctlIfPresent(`net/ipv6/conf/${link.name}/keep_addr_on_down`, "1");
   });
@@ -52,6 +53,16 @@ export function configureInterface(
   setLink(container, link, { up: true });
   if (hasIpv6 && options.duplicateDetection) awaitDuplicateDetection(sandbox, link);
   for (const route of routes) appendRoute(container, toKernelRoute(route, link, ips));
+}
+
+/**
+ * Tells the neighbours by gratuitous ARP and unsolicited NA who has the addresses now: an entry of theirs from
+ * the container that had one before would lead them astray for some seconds. What the kernel sent when the
+ * interface came up (arp_notify, ndisc_notify) is lost where the way out of the host was not yet ready; it
+ * sends it again when told the MAC. Equivalent to `ip link set NAME address` with the MAC that NAME has.
+ */
+export function announceAddresses({ container }: Sandbox, link: Link): void {
+  setLink(container, link, { mac: link.mac });
 }
 
 /**

@@ -10,6 +10,7 @@
  * Reference: https://www.cni.dev/plugins/current/main/bridge/
  */
 import validate from "../../generated/validate/bridge.js";
+import { networkAlias } from "../../lib/alias.ts";
 import {
   attachBridge,
   type BridgeSettings,
@@ -27,10 +28,17 @@ import { type Call, everyStep, type GcCall, type Plugin } from "../../lib/cni/pl
 import type { Result } from "../../lib/cni/result.ts";
 import { ALL_VERSIONS } from "../../lib/cni/version.ts";
 import { gatewayPrefixes, withGateways } from "../../lib/gateway.ts";
-import { checkInterface, checkLink, configureInterface, describeLink, failed } from "../../lib/interface.ts";
+import {
+  announceAddresses,
+  checkInterface,
+  checkLink,
+  configureInterface,
+  describeLink,
+  failed,
+} from "../../lib/interface.ts";
 import { ipamAdd, ipamCheck, ipamDel, ipamGc, ipamStatus } from "../../lib/ipam/delegate.ts";
 import { hasVlans, type PortVlans, parseVlanTrunk } from "../../lib/port-vlan.ts";
-import { awaitRunning, IFNAME_MAX, type Link, linkByName, setLink } from "../../lib/rtnetlink/link.ts";
+import { awaitRunning, IFALIAS_MAX, IFNAME_MAX, type Link, linkByName, setLink } from "../../lib/rtnetlink/link.ts";
 import { openRouteSocket, type RouteSocket } from "../../lib/rtnetlink/route-socket.ts";
 import { openSandbox, refuseExistingInterface } from "../../lib/sandbox.ts";
 import { findHostEnd } from "../../lib/veth.ts";
@@ -42,10 +50,24 @@ import { type Config, schema } from "./schema.ts";
  */
 const CARRIER_TIMEOUT_MS = 2_000;
 
+/** Least MTU of a veth, in bytes (linux/if_ether.h ETH_MIN_MTU). */
+const MTU_MIN = 68;
+
 function verify(config: Config): void {
-  const { bridge, vlan, hairpinMode, promiscMode, disableContainerInterface, ipam } = config;
+  const { name, bridge, mtu, vlan, hairpinMode, promiscMode, disableContainerInterface, ipam } = config;
   const fault = faultOfIfname(bridge);
   if (fault) throw invalid(`invalid "bridge": ${JSON.stringify(bridge)} ${fault.msg}`, fault.details);
+  if (/[%\0]/.test(bridge)) {
+    // the kernel would make another name of it: br0 of "br%d"
+    throw invalid(`invalid "bridge": ${JSON.stringify(bridge)} contains % or NUL`);
+  }
+  if (networkAlias(name).length > IFALIAS_MAX) {
+    const longest = IFALIAS_MAX - networkAlias("").length;
+    throw invalid("network name is too long", `"name" may have ${longest} characters`);
+  }
+  if (mtu !== 0 && mtu < MTU_MIN) {
+    throw invalid(`invalid "mtu": ${mtu}`, `it must be at least ${MTU_MIN}, or 0 for the kernel's`);
+  }
   if (hairpinMode && promiscMode) {
     throw invalid("cannot set hairpin mode and promiscuous mode at the same time");
   }
@@ -87,7 +109,10 @@ function add(call: Call<Config>): Result {
   const outside = config.disableContainerInterface
     ? linkByName(host, hostName)
     : awaitCarrier(host, hostName);
-  const interfaces = [describeLink(bridge), describeLink(outside), describeLink(inside, call.netnsPath)];
+  if (leased) announceAddresses(sandbox, inside);
+  // The new port may have changed it: its MTU is the least of its ports', and so may be a foreign one's MAC.
+  const master = linkByName(host, bridge.name);
+  const interfaces = [describeLink(master), describeLink(outside), describeLink(inside, call.netnsPath)];
   if (gatewayLink !== bridge) interfaces.push(describeLink(gatewayLink));
   return {
     ...leased,
