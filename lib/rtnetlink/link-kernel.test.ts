@@ -159,6 +159,12 @@ kernelTest("setLink() changes what is given in one message and leaves the rest",
   expect(shown.ifalias).toBeUndefined();
 });
 
+kernelTest("setLink() gives no link-local address to a link that has no IPv6", () => {
+  createVeth(socket, { name: "small0", mtu: 1000, peer: { name: "small1" } });
+  setLink(socket, { name: "small0" }, { up: true, linkLocal: false });
+  expect(ipLink(host, "small0").flags).toContain("UP");
+});
+
 kernelTest("setLink() finds a link by its name where the index is not given", () => {
   createLink(socket, { name: "br-named", kind: "bridge" });
   setLink(socket, { name: "br-named" }, { mtu: 1234 });

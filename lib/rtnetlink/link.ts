@@ -1,6 +1,6 @@
 /** Links: create, look up, change, delete. rtnetlink(7), net/core/rtnetlink.c. */
 import { encode } from "../netlink/attributes.ts";
-import { unlessMissing } from "../netlink/error.ts";
+import { NetlinkError, unlessMissing } from "../netlink/error.ts";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/message.ts";
 import type { Request } from "../netlink/socket.ts";
 import type { Netns } from "../netns/netns.ts";
@@ -154,7 +154,18 @@ export function createVeth(
  * A link without an index is found by its name, which then cannot be changed.
  */
 export function setLink(socket: RouteSocket, link: LinkReference, settings: LinkSettings): void {
-  socket.change(changeRequest(link, settings));
+  try {
+    socket.change(changeRequest(link, settings));
+  } catch (error) {
+    const { linkLocal, ...others } = settings;
+    if (linkLocal !== false || !isWithoutIpv6(error)) throw error;
+    socket.change(changeRequest(link, others)); // nothing was changed: the kernel looks at all of it first
+  }
+}
+
+/** A link below IPv6's least MTU of 1,280 has no IPv6, nor has any of a kernel booted with ipv6.disable=1. */
+function isWithoutIpv6(error: unknown): boolean {
+  return error instanceof NetlinkError && error.code === "EAFNOSUPPORT";
 }
 
 function changeRequest(link: LinkReference, settings: LinkSettings): LinkRequest {
