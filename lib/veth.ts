@@ -80,8 +80,8 @@ export function deleteVethPair(
     deleteLinkIfThere(container, inside.name);
     return;
   }
-  const outsideName = hostName ?? findByAlias(host, attachment);
-  const outside = outsideName === undefined ? undefined : findLink(host, outsideName);
+  const recorded = hostName === undefined ? undefined : findLink(host, hostName);
+  const outside = recorded ?? findByAlias(host, attachment);
   if (outside?.kind === "veth" && !belongsToAnother(outside, attachment))
     deleteLinkIfThere(host, outside.name);
 }
@@ -94,8 +94,10 @@ export function listHostEnds(host: RouteSocket, network: string): (AttachmentNam
   });
 }
 
-function findByAlias(host: RouteSocket, attachment: AttachmentName): string | undefined {
-  return listHostEnds(host, attachment.network).find((end) => isSameAttachment(end, attachment))?.hostName;
+/** The end on the host where no record tells its name, or somebody gave it another. */
+function findByAlias(host: RouteSocket, attachment: AttachmentName): Link | undefined {
+  const end = listHostEnds(host, attachment.network).find((it) => isSameAttachment(it, attachment));
+  return end && findLink(host, end.hostName);
 }
 
 function belongsToAnother(link: Link | undefined, attachment: AttachmentName): boolean {
