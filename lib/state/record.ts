@@ -76,10 +76,16 @@ function readRecord<Details>(path: string): AttachmentRecord<Details> | undefine
   const text = findTextFile(path);
   if (text === undefined) return undefined;
   try {
-    return JSON.parse(text) as AttachmentRecord<Details>; // written by writeRecord() of the same plugin
+    const record = JSON.parse(text);
+    // Written by writeRecord() of the same plugin; damaged from outside it is none, and DEL works without it.
+    return hasDetails(record) ? (record as AttachmentRecord<Details>) : undefined;
   } catch {
-    return undefined; // damaged from outside; DEL works without it too
+    return undefined;
   }
+}
+
+function hasDetails(record: { details?: unknown } | null): boolean {
+  return typeof record?.details === "object" && record.details !== null;
 }
 
 function networkDirectory(network: string): string {
