@@ -148,9 +148,18 @@ export class LeaseStore implements Disposable {
     const { path, bootId } = this.#directory;
     const { leases, dead } = scanLeases(path, bootId);
     for (const address of dead) removeFile(`${path}/${address}`);
-    if (readBoot(path) !== bootId) writeBoot(path, bootId);
+    if (readBoot(path) !== bootId) noteBoot(path, bootId);
     this.#leases = leases;
     this.#partOf = undefined;
+  }
+}
+
+/** On a full disk the next call looks at the leases' ages again; that keeps nobody from releasing one. */
+function noteBoot(path: string, bootId: string): void {
+  try {
+    writeBoot(path, bootId);
+  } catch (error) {
+    if (!isErrno(error, "ENOSPC", "EDQUOT")) throw error;
   }
 }
 
