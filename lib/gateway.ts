@@ -21,7 +21,8 @@ export function withGateways<R extends Pick<Result, "ips" | "routes">>(
   );
   const routes = [...(result.routes ?? [])];
   for (const { gateway } of options.isDefaultGateway ? ips : []) {
-    if (gateway && !routes.some((route) => route.gw && isDefault(route, gateway))) {
+    // one without a gateway goes by the family's first, as the one made here would
+    if (gateway && !routes.some((route) => isDefault(route, gateway))) {
       routes.push({ dst: { address: { family: gateway.family, value: 0n }, length: 0 }, gw: gateway });
     }
   }
