@@ -152,14 +152,16 @@ export function checkBridgeAvailable(host: RouteSocket, { name, network }: Bridg
   }
 }
 
-/** @throws CniError when the bridge is not as ADD left it: there, up, with the MAC of the result */
+/**
+ * Its MTU is the least of its ports', and so changes with containers of other networks: it is not compared.
+ * @throws CniError when the bridge is not as ADD left it: there, up, with the MAC of the result
+ */
 export function checkBridge(
   host: RouteSocket,
-  given: { name: string; mac?: string | undefined; mtu?: number | undefined },
+  { name, mac }: { name: string; mac?: string | undefined },
   { promiscuous }: BridgeSettings,
 ): Link {
-  const bridge = checkLink(host, given);
-  const { name } = bridge;
+  const bridge = checkLink(host, { name, mac });
   if (bridge.kind !== "bridge") throw failed(`Interface ${name} does not have link type of bridge`);
   if (!bridge.up) throw failed(`Bridge interface ${name} is down`);
   if (bridge.promiscuous !== promiscuous) {

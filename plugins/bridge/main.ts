@@ -38,7 +38,14 @@ import {
 } from "../../lib/interface.ts";
 import { ipamAdd, ipamCheck, ipamDel, ipamGc, ipamStatus } from "../../lib/ipam/delegate.ts";
 import { hasVlans, type PortVlans, parseVlanTrunk } from "../../lib/port-vlan.ts";
-import { awaitRunning, IFALIAS_MAX, IFNAME_MAX, type Link, linkByName, setLink } from "../../lib/rtnetlink/link.ts";
+import {
+  awaitRunning,
+  IFALIAS_MAX,
+  IFNAME_MAX,
+  type Link,
+  linkByName,
+  setLink,
+} from "../../lib/rtnetlink/link.ts";
 import { openRouteSocket, type RouteSocket } from "../../lib/rtnetlink/route-socket.ts";
 import { openSandbox, refuseExistingInterface } from "../../lib/sandbox.ts";
 import { findHostEnd } from "../../lib/veth.ts";
