@@ -11,6 +11,7 @@ import { refused, silent } from "./fixtures/refusal.ts";
 import { remains } from "./fixtures/remains.ts";
 
 const TIMEOUT_MS = 60_000;
+t.setTimeout(5 * TIMEOUT_MS);
 const SUBNETS = ["10.40.0.0/24", "fd00:40::/64"];
 
 await t.test("portIsolation", { timeout: TIMEOUT_MS }, async (t) => {

@@ -11,6 +11,7 @@ import { remains } from "./fixtures/remains.ts";
 import { newerContainerd } from "./reference.ts";
 
 const TIMEOUT_MS = 180_000;
+t.setTimeout(5 * TIMEOUT_MS);
 
 const NETWORK = {
   cniVersion: "1.0.0",

@@ -14,6 +14,7 @@ import { refused, unchanged } from "./fixtures/refusal.ts";
 import { remains } from "./fixtures/remains.ts";
 
 const TIMEOUT_MS = 60_000;
+t.setTimeout(5 * TIMEOUT_MS);
 const FOLDER = "/run/acme";
 const SCRIPT = `#!/bin/sh
 call=$(ls ${FOLDER}/calls | wc -l)

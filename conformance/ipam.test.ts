@@ -11,6 +11,7 @@ import { type Refusal, refused, silent } from "./fixtures/refusal.ts";
 import { remains } from "./fixtures/remains.ts";
 
 const TIMEOUT_MS = 120_000;
+t.setTimeout(5 * TIMEOUT_MS);
 const REMEDY = "every address is leased: add a range, or run GC to release what is no longer used";
 
 function hostLocal(ipam: object, keys: Record<string, unknown> = {}): NetworkConfig {

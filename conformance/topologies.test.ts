@@ -15,6 +15,7 @@ import { remains } from "./fixtures/remains.ts";
 import type { Outside } from "./fixtures/wiring.ts";
 
 const TIMEOUT_MS = 120_000;
+t.setTimeout(5 * TIMEOUT_MS);
 const MAC = "02:00:00:00:00:01"; // of the second container, asked for
 
 interface FamilyCase {
