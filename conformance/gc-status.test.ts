@@ -192,6 +192,8 @@ await t.test("a bridge that is full", { timeout: TIMEOUT_MS }, async (t) => {
   const status = () => host.cni("bridge", { command: "STATUS", config });
   const wanted = { code: 50, msg: `bridge "cni0" is full: it has ${PORTS_MAX} ports` };
   refused(t, await status(), wanted, "STATUS says so");
+  await host.exec("ip", ["link", "set", "a0", "alias", "weft:net"]);
+  refused(t, await status(), wanted, "also when one of them is the network's own, for a gateway in a VLAN");
   const container = await host.container("c2");
   const add = () => host.cni("bridge", { command: "ADD", config, container });
   refused(

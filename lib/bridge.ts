@@ -141,13 +141,13 @@ export function whenUnused(
 }
 
 /** @throws CniError 50 when the bridge cannot take another port */
-export function checkBridgeAvailable(host: RouteSocket, { name, network }: BridgeSettings): void {
+export function checkBridgeAvailable(host: RouteSocket, { name }: BridgeSettings): void {
   const bridge = findLink(host, name);
   if (!bridge) return;
   if (bridge.kind !== "bridge") {
     throw new CniError(CniError.NOT_AVAILABLE, `"${name}" exists but is not a bridge`);
   }
-  if (portsInUse(host, bridge, network).length >= BRIDGE_PORTS_MAX) {
+  if (listLinks(host, { master: bridge.index }).length >= BRIDGE_PORTS_MAX) {
     throw new CniError(CniError.NOT_AVAILABLE, `bridge "${name}" is full: it has ${BRIDGE_PORTS_MAX} ports`);
   }
 }
