@@ -213,7 +213,7 @@ kernelTest("awaitRunning() returns when the link has carrier, and undefined when
   await setter.exited;
 });
 
-kernelTest("awaitRunning() waits until the bridge forwards as well", () => {
+kernelTest("awaitRunning() waits until the bridge takes note as well, not for its spanning tree", () => {
   createLink(socket, { name: "br-run", kind: "bridge", up: true });
   const master = linkByName(socket, "br-run").index;
   createVeth(socket, { name: "run2", up: true, master, peer: { name: "run3" } });
@@ -221,6 +221,8 @@ kernelTest("awaitRunning() waits until the bridge forwards as well", () => {
   const awaitIt = () => inNetns(host.netns, () => awaitRunning(socket, "run2", 20));
   expect(awaitIt()?.port?.state).toBe(3); // forwarding
   host.run("bridge link set dev run2 state 2"); // learning
+  expect(awaitIt()?.port?.state).toBe(2);
+  host.run("bridge link set dev run2 state 0"); // disabled
   expect(awaitIt()).toBeUndefined();
 });
 

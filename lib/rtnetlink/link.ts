@@ -18,7 +18,9 @@ export const IFF_UP = 0x1;
 const IFF_PROMISC = 0x100;
 /** IF_OPER_UP (linux/if.h): the link is up and has carrier. */
 const IF_OPER_UP = 6;
-/** BR_STATE_FORWARDING (linux/if_bridge.h) */
+// linux/if_bridge.h: a port with carrier forwards, or listens first where the bridge has a spanning tree
+const BR_STATE_LISTENING = 1;
+const BR_STATE_LEARNING = 2;
 const BR_STATE_FORWARDING = 3;
 /** IN6_ADDR_GEN_MODE_NONE (linux/if_link.h): no link-local address of its own. */
 const IN6_ADDR_GEN_MODE_NONE = 1;
@@ -217,7 +219,8 @@ export function findLink(socket: RouteSocket, name: string): Link | undefined {
 }
 
 /**
- * Waits until a link that is up has carrier and its bridge forwards, by event.
+ * Waits until a link that is up has carrier and its bridge knows, by event. A spanning tree's 30 seconds of
+ * listening and learning are not waited for.
  * @returns the link, or undefined when `timeoutMs` passed without
  */
 export function awaitRunning(socket: RouteSocket, name: string, timeoutMs: number): Link | undefined {
@@ -236,7 +239,8 @@ export function awaitRunning(socket: RouteSocket, name: string, timeoutMs: numbe
 }
 
 function isRunning({ running, port }: Link): boolean {
-  return running && (port === undefined || port.state === BR_STATE_FORWARDING);
+  const started = [BR_STATE_LISTENING, BR_STATE_LEARNING, BR_STATE_FORWARDING];
+  return running && (port?.state === undefined || started.includes(port.state));
 }
 
 function oneLink(
