@@ -105,7 +105,5 @@ function ensureGatewayAddress(
   } catch (error) {
     if (!isExisting(error)) throw error; // added by another ADD meanwhile
   }
-  // A bridge made by others may have its MAC from its ports; a gateway's must not change with them.
-  setLink(host, link, { mac: link.mac });
   return true;
 }

@@ -4,7 +4,7 @@ import { networkAlias } from "./alias.ts";
 import { CniError } from "./cni/error.ts";
 import type { Call } from "./cni/plugin.ts";
 import { checkLink, failed } from "./interface.ts";
-import { randomMac } from "./netaddr/mac.ts";
+import { isUnicastMac, randomMac } from "./netaddr/mac.ts";
 import { encode } from "./netlink/attributes.ts";
 import { isExisting } from "./netlink/error.ts";
 import {
@@ -59,7 +59,7 @@ export function attachBridge(call: Call, host: RouteSocket, settings: BridgeSett
     else deleteOwnBridge(host, linkByName(host, settings.name), settings.network);
   });
   const bridge = setUpBridge(host, existing ?? createBridge(host, settings), settings);
-  return { bridge, undoIfUnused };
+  return { bridge: keepMac(host, bridge, settings), undoIfUnused };
 }
 
 /**
@@ -107,6 +107,17 @@ function setUpBridge(host: RouteSocket, bridge: Link, settings: BridgeSettings):
   if (bridge.alias === networkAlias(network)) writeSysctlIfPresent(`net/ipv6/conf/${name}/accept_ra`, "0");
   setLink(host, bridge, { up: true, promiscuous: promiscuous || bridge.promiscuous });
   return linkByName(host, name);
+}
+
+/**
+ * A bridge made by others may have its MAC from its ports. It would change as they come and go: behind the back of
+ * whoever has it in an ARP cache, and of the result that CHECK compares with. So it stays what it is now.
+ */
+function keepMac(host: RouteSocket, bridge: Link, { network }: BridgeSettings): Link {
+  if (bridge.alias === networkAlias(network)) return bridge;
+  const mac = isUnicastMac(bridge.mac) ? bridge.mac : randomMac(); // all zeros once it has lost its last port
+  setLink(host, bridge, { mac });
+  return { ...bridge, mac };
 }
 
 /** Takes back what setUpBridge() turned on. */
