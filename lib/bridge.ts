@@ -59,7 +59,21 @@ export function attachBridge(call: Call, host: RouteSocket, settings: BridgeSett
     else deleteOwnBridge(host, linkByName(host, settings.name), settings.network);
   });
   const bridge = setUpBridge(host, existing ?? createBridge(host, settings), settings);
-  return { bridge: keepMac(host, bridge, settings), undoIfUnused };
+  return { bridge, undoIfUnused };
+}
+
+/**
+ * Gives the bridge the MAC for good that it had before the port was added; for ADD to do right after that.
+ *
+ * A bridge made by others may have its MAC from its ports. It would change as they come and go:
+ * behind the back of whoever has it in an ARP cache, and of the result that CHECK compares with. Not
+ * before the port is there: setting what a bridge without ports has already leaves its identifier all
+ * zeros (net/bridge/br_device.c, br_set_mac_address). Equivalent to `ip link set NAME address MAC`.
+ */
+export function keepBridgeMac(host: RouteSocket, { bridge }: AttachedBridge, network: string): void {
+  if (bridge.alias === networkAlias(network)) return; // it was made with one
+  // all zeros once it has lost its last port
+  setLink(host, bridge, { mac: isUnicastMac(bridge.mac) ? bridge.mac : randomMac() });
 }
 
 /**
@@ -107,17 +121,6 @@ function setUpBridge(host: RouteSocket, bridge: Link, settings: BridgeSettings):
   if (bridge.alias === networkAlias(network)) writeSysctlIfPresent(`net/ipv6/conf/${name}/accept_ra`, "0");
   setLink(host, bridge, { up: true, promiscuous: promiscuous || bridge.promiscuous });
   return linkByName(host, name);
-}
-
-/**
- * A bridge made by others may have its MAC from its ports. It would change as they come and go: behind the back of
- * whoever has it in an ARP cache, and of the result that CHECK compares with. So it stays what it is now.
- */
-function keepMac(host: RouteSocket, bridge: Link, { network }: BridgeSettings): Link {
-  if (bridge.alias === networkAlias(network)) return bridge;
-  const mac = isUnicastMac(bridge.mac) ? bridge.mac : randomMac(); // all zeros once it has lost its last port
-  setLink(host, bridge, { mac });
-  return { ...bridge, mac };
 }
 
 /** Takes back what setUpBridge() turned on. */

@@ -17,6 +17,7 @@ import {
   checkBridge,
   checkBridgeAvailable,
   deleteOwnBridge,
+  keepBridgeMac,
   whenUnused,
 } from "../../lib/bridge.ts";
 import { addBridgeGateways, checkBridgeGateways, gatewayLinkName } from "../../lib/bridge-gateway.ts";
@@ -104,6 +105,7 @@ function add(call: Call<Config>): Result {
   const attached = attachBridge(call, host, bridgeSettings(config));
   const { bridge } = attached;
   createRecordedVeth(call, sandbox, { hostName, master: bridge.index, mac, mtu: config.mtu || undefined });
+  keepBridgeMac(host, attached, config.name);
   setUpPort(host, hostName, portSettings(config));
 
   const inside = linkByName(container, ifname);
