@@ -4,14 +4,21 @@
  */
 import { networkAlias } from "./alias.ts";
 import type { AttachedBridge } from "./bridge.ts";
+import { setUpPort } from "./bridge-port.ts";
 import { CniError } from "./cni/error.ts";
 import { enableForwarding, isForwarding } from "./forwarding.ts";
 import { checkLink, failed } from "./interface.ts";
 import { formatPrefix, type Prefix, prefixesOverlap, samePrefix } from "./netaddr/prefix.ts";
-import { isExisting } from "./netlink/error.ts";
-import { setPortVlans } from "./port-vlan.ts";
+import { unlessExisting } from "./netlink/error.ts";
 import { addAddress, deleteAddressIfThere, listAddresses } from "./rtnetlink/address.ts";
-import { deleteLinkIfThere, findLink, type Link, linkByName, setLink } from "./rtnetlink/link.ts";
+import {
+  deleteLinkIfThere,
+  findLink,
+  type Link,
+  linkByIndex,
+  linkByName,
+  setLink,
+} from "./rtnetlink/link.ts";
 import type { RouteSocket } from "./rtnetlink/route-socket.ts";
 import { createVethPair, randomVethName } from "./veth.ts";
 
@@ -58,7 +65,10 @@ export function checkBridgeGateways(host: RouteSocket, linkName: string, gateway
   }
 }
 
-/** A veth pair within the host: one end a port of the VLAN, the other the host's own interface in it. */
+/**
+ * A veth pair within the host: one end a port of the VLAN, the other the host's own interface in it. That
+ * end is set up last, so that one that is down is one whose ADD did not come to its end, and is completed.
+ */
 function ensureVlanGateway(
   host: RouteSocket,
   { bridge, undoIfUnused }: AttachedBridge,
@@ -66,13 +76,29 @@ function ensureVlanGateway(
 ): Link {
   const name = gatewayLinkName(bridge.name, vlanId);
   const existing = findLink(host, name);
-  if (existing) return existing;
-  undoIfUnused.defer(() => deleteLinkIfThere(host, name));
-  const portName = randomVethName();
+  if (existing && existing.kind !== "veth") {
+    throw new CniError(CniError.INVALID_NETWORK_CONFIG, `"${name}" already exists but is not a veth`, {
+      details: 'it would be the gateway\'s interface; choose another "bridge" or "vlan"',
+    });
+  }
+  if (existing?.up) return existing;
   const alias = networkAlias(network);
-  createVethPair(host, { hostName: portName, master: bridge.index, name, mtu: bridge.mtu, alias });
-  setLink(host, { name: portName }, { up: true, linkLocal: false });
-  setPortVlans(host, portName, { access: vlanId, trunk: [], preserveDefault: false });
+  if (!existing) {
+    undoIfUnused.defer(() => deleteLinkIfThere(host, name));
+    unlessExisting(() =>
+      createVethPair(host, {
+        hostName: randomVethName(),
+        master: bridge.index,
+        name,
+        mtu: bridge.mtu,
+        alias,
+      }),
+    );
+  }
+  const { link: port } = linkByName(host, name);
+  if (port === undefined) throw new CniError(CniError.INTERNAL, `"${name}" has no other end`);
+  const vlans = { access: vlanId, trunk: [], preserveDefault: false };
+  setUpPort(host, linkByIndex(host, port).name, { hairpin: false, isolated: false, vlans });
   setLink(host, { name }, { up: true, alias });
   return linkByName(host, name);
 }
@@ -100,10 +126,7 @@ function ensureGatewayAddress(
     }
     deleteAddressIfThere(host, link, prefix);
   }
-  try {
-    addAddress(host, link, gateway, { nodad: true }); // nobody else on this network may be its gateway
-  } catch (error) {
-    if (!isExisting(error)) throw error; // added by another ADD meanwhile
-  }
+  // Nobody else on this network may be its gateway.
+  unlessExisting(() => addAddress(host, link, gateway, { nodad: true }));
   return true;
 }

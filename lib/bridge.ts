@@ -6,7 +6,7 @@ import type { Call } from "./cni/plugin.ts";
 import { checkLink, failed } from "./interface.ts";
 import { isUnicastMac, randomMac } from "./netaddr/mac.ts";
 import { encode } from "./netlink/attributes.ts";
-import { isExisting } from "./netlink/error.ts";
+import { NetlinkError, unlessExisting } from "./netlink/error.ts";
 import {
   createLink,
   deleteLinkIfThere,
@@ -102,11 +102,10 @@ function findBridge(host: RouteSocket, name: string): Link | undefined {
  */
 function createBridge(host: RouteSocket, { name, network, mtu, vlanFiltering }: BridgeSettings): Link {
   const data = encode(bridgeAttributes, vlanFiltering ? { vlanFiltering: 1 } : {});
-  try {
-    createLink(host, { name, kind: "bridge", mac: randomMac(), mtu, data, alias: networkAlias(network) });
-  } catch (error) {
-    if (!isExisting(error)) throw error; // made by another ADD meanwhile
-  }
+  const alias = networkAlias(network);
+  explained(vlanFiltering, () => {
+    unlessExisting(() => createLink(host, { name, kind: "bridge", mac: randomMac(), mtu, data, alias }));
+  });
   return linkByName(host, name);
 }
 
@@ -114,7 +113,8 @@ function createBridge(host: RouteSocket, { name, network, mtu, vlanFiltering }: 
 function setUpBridge(host: RouteSocket, bridge: Link, settings: BridgeSettings): Link {
   const { name, network, promiscuous, vlanFiltering } = settings;
   if (vlanFiltering && !isVlanFiltering(bridge)) {
-    setLink(host, bridge, { kind: "bridge", data: encode(bridgeAttributes, { vlanFiltering: 1 }) });
+    const data = encode(bridgeAttributes, { vlanFiltering: 1 });
+    explained(vlanFiltering, () => setLink(host, bridge, { kind: "bridge", data }));
   }
   if (bridge.up && (bridge.promiscuous || !promiscuous)) return bridge;
   // Containers do not advertise routes to the host; what others want of their bridge is theirs to say.
@@ -132,6 +132,17 @@ function restoreBridge(host: RouteSocket, before: Link): void {
     setLink(host, bridge, { kind: "bridge", data: encode(bridgeAttributes, { vlanFiltering: 0 }) });
   }
   if (bridge.up !== up || bridge.promiscuous !== promiscuous) setLink(host, bridge, { up, promiscuous });
+}
+
+/** Says which key asks for what a kernel without VLAN filtering refuses. */
+function explained(vlanFiltering: boolean, make: () => void): void {
+  try {
+    make();
+  } catch (cause) {
+    if (!vlanFiltering || !(cause instanceof NetlinkError) || cause.code !== "EOPNOTSUPP") throw cause;
+    const msg = '"vlan" and "vlanTrunk" need a kernel with CONFIG_BRIDGE_VLAN_FILTERING';
+    throw new CniError(CniError.INVALID_NETWORK_CONFIG, msg, { cause });
+  }
 }
 
 function isVlanFiltering(bridge: Link): boolean {
@@ -185,9 +196,9 @@ export function checkBridge(
   return bridge;
 }
 
-/** Removes a bridge that this network made, with its own ports; one that others made stays. */
+/** Removes a bridge that this network made, with the ports it made for itself; one that others made stays. */
 export function deleteOwnBridge(host: RouteSocket, bridge: Link, network: string): void {
-  if (bridge.alias !== networkAlias(network)) return;
-  for (const { name } of [...listLinks(host, { master: bridge.index }), bridge])
-    deleteLinkIfThere(host, name);
+  const isOwn = ({ alias }: Link) => alias === networkAlias(network);
+  const ports = listLinks(host, { master: bridge.index });
+  for (const { name } of [...ports, bridge].filter(isOwn)) deleteLinkIfThere(host, name);
 }

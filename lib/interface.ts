@@ -56,10 +56,10 @@ export function configureInterface(
 }
 
 /**
- * Tells the neighbours by gratuitous ARP and unsolicited NA who has the addresses now: an entry of theirs from
- * the container that had one before would lead them astray for some seconds. What the kernel sent when the
- * interface came up (arp_notify, ndisc_notify) is lost where the way out of the host was not yet ready; it
- * sends it again when told the MAC. Equivalent to `ip link set NAME address` with the MAC that NAME has.
+ * Tells the neighbours by gratuitous ARP and unsolicited NA who has the addresses now: an entry of theirs
+ * from the container that had one before would lead them astray for some seconds. What the kernel sent when
+ * the interface came up (arp_notify, ndisc_notify) is lost where the way out of the host was not yet ready;
+ * it sends it again when told the MAC. Equivalent to `ip link set NAME address` with the MAC that NAME has.
  */
 export function announceAddresses({ container }: Sandbox, link: Link): void {
   setLink(container, link, { mac: link.mac });

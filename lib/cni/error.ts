@@ -3,6 +3,7 @@
  *
  * Reference: CNI spec 1.1 §5 "Error"; codes 8 and 999 are libcni's (pkg/types/types.go).
  */
+import { ErrnoError } from "../sys/errno.ts";
 import { LockTimeoutError } from "../sys/lock.ts";
 
 /** What went wrong, in the words of the specification: a code, a message, and what else is known. */
@@ -49,6 +50,7 @@ export function formatError(error: unknown, cniVersion: string): string {
 export function toCniError(error: unknown): CniError {
   if (error instanceof CniError) return error;
   if (error instanceof LockTimeoutError) return new CniError(CniError.TRY_AGAIN_LATER, error.message);
+  if (error instanceof ErrnoError) return new CniError(CniError.IO_FAILURE, error.message);
   const codes = new Set(partsOf(error).map((part) => toCniError(part).code));
   const [code = CniError.INTERNAL] = codes.size === 1 ? codes : [];
   const cause = error instanceof Error ? error.cause : undefined;

@@ -40,7 +40,10 @@ export interface Schema {
   readonly additionalProperties?: boolean | Schema;
   readonly anyOf?: readonly Schema[];
   readonly oneOf?: readonly Schema[];
-  /** The whole text of the error when this value violates anything but its type; ${value} stands for the value. */
+  /**
+   * The whole text of the error when this value violates
+   * anything but its type; ${value} stands for the value.
+   */
   readonly "x-message"?: string;
 }
 

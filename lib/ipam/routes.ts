@@ -3,6 +3,9 @@ import { CniError } from "../cni/error.ts";
 import { parseResult, type Route } from "../cni/result.ts";
 import type { Schema } from "../cni/schema.ts";
 
+/** What the kernel takes: its attributes are 32-bit numbers (linux/rtnetlink.h RTA_*, RTAX_*). */
+const U32_MAX = 0xffff_ffff;
+
 export const routes = {
   type: "array",
   default: [],
@@ -12,11 +15,21 @@ export const routes = {
     properties: {
       dst: { type: "string", description: "Destination, as 0.0.0.0/0." },
       gw: { type: "string", description: "Next hop; the gateway of an address unless given." },
-      mtu: { type: "integer", description: "Path MTU, in bytes." },
-      advmss: { type: "integer", description: "Largest TCP segment to announce, in bytes." },
-      priority: { type: "integer", description: "Metric." },
-      table: { type: "integer", description: "Routing table." },
-      scope: { type: "integer", description: "RT_SCOPE_*: 0 universe, 253 link, 254 host." },
+      mtu: { type: "integer", minimum: 0, maximum: U32_MAX, description: "Path MTU, in bytes." },
+      advmss: {
+        type: "integer",
+        minimum: 0,
+        maximum: U32_MAX,
+        description: "Largest TCP segment to announce, in bytes.",
+      },
+      priority: { type: "integer", minimum: 0, maximum: U32_MAX, description: "Metric." },
+      table: { type: "integer", minimum: 0, maximum: U32_MAX, description: "Routing table." },
+      scope: {
+        type: "integer",
+        minimum: 0,
+        maximum: 255,
+        description: "RT_SCOPE_*: 0 universe, 253 link, 254 host.",
+      },
     },
     required: ["dst"],
     additionalProperties: false,

@@ -49,6 +49,18 @@ export function unlessMissing<T>(ask: () => T): T | undefined {
   }
 }
 
+/**
+ * Makes something; when the kernel says that it is there
+ * already, somebody else made it meanwhile, and all is well.
+ */
+export function unlessExisting(make: () => void): void {
+  try {
+    make();
+  } catch (error) {
+    if (!isExisting(error)) throw error;
+  }
+}
+
 /** Whether the kernel said that it is there already. */
 export function isExisting(error: unknown): error is NetlinkError {
   return isRefusal(error, "EEXIST");

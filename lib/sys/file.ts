@@ -266,7 +266,7 @@ function unlessMissing<T>(otherwise: T, look: () => T): T {
   try {
     return look();
   } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR")) return otherwise;
+    if (isErrno(error, "ENOENT", "ENOTDIR", "ENAMETOOLONG")) return otherwise;
     throw error;
   }
 }

@@ -39,7 +39,7 @@ export class Lock implements Disposable {
 export function acquireLock(path: string, options: { timeoutMs?: number; shared?: boolean } = {}): Lock {
   const { timeoutMs = TIMEOUT_MS, shared = false } = options;
   const operation = (shared ? libc.LOCK_SH : libc.LOCK_EX) | libc.LOCK_NB;
-  const fd = libc.open(path, libc.O_CREAT | libc.O_RDONLY, 0o644);
+  const fd = libc.open(path, libc.O_CREAT | libc.O_RDONLY | libc.O_NONBLOCK, 0o644); // not to wait for a FIFO
   try {
     const deadline = performance.now() + timeoutMs;
     for (let pauseMs = RETRY_MIN_MS; !tryLock(fd, operation); pauseMs = Math.min(pauseMs * 2, RETRY_MAX_MS)) {
