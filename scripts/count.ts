@@ -12,7 +12,12 @@ interface Point {
   readonly name: string;
   readonly skipped: boolean;
   readonly children: readonly Point[];
+  /** What is said of it between "---" and "...". */
+  readonly diagnostics: string[];
 }
+
+/** Lines of a failure's diagnostics that are worth a log. */
+const DIAGNOSTICS_MAX = 40;
 
 /** Of bun's JUnit file: the sums in its first element. @throws SyntaxError when there are none */
 export function countJunit(xml: string): Counts {
@@ -67,6 +72,17 @@ export function skippedInTap(text: string): string[] {
   return parseTap(text).flatMap((file) => walk(file, ""));
 }
 
+/** What failed, from the file down to the assertion, each with what was said of it. */
+export function failedInTap(text: string): string[] {
+  const walk = (point: Point, path: string): string[] => {
+    if (point.ok) return [];
+    const name = path + point.name.replace(/ # time=\S+$/, "");
+    const inner = point.children.flatMap((child) => walk(child, `${name} > `));
+    return inner.length > 0 ? inner : [[name, ...point.diagnostics.slice(0, DIAGNOSTICS_MAX)].join("\n")];
+  };
+  return parseTap(text).flatMap((file) => walk(file, ""));
+}
+
 /** A test all of whose parts were skipped was skipped. */
 function outcome(point: Point): keyof Counts {
   if (!point.ok) return "failed";
@@ -80,17 +96,20 @@ function outcome(point: Point): keyof Counts {
 function parseTap(text: string): readonly Point[] {
   const levels: Point[][] = [[]];
   let diagnosticIndent: string | undefined;
+  let last: Point | undefined;
   for (const line of text.split("\n")) {
     const fence = /^( +)(---|\.\.\.)$/.exec(line);
     if (fence && fence[2] === "---") diagnosticIndent ??= fence[1];
     else if (fence && fence[1] === diagnosticIndent) diagnosticIndent = undefined;
+    if (diagnosticIndent !== undefined) last?.diagnostics.push(line);
     const match = diagnosticIndent === undefined && /^((?: {4})*)(not )?ok \d+(?: - )?(.*)$/.exec(line);
     if (!match) continue;
     const [, indent = "", not, name = ""] = match;
     const depth = indent.length / 4;
     const children = levels.splice(depth + 1)[0] ?? [];
     while (levels.length <= depth) levels.push([]);
-    levels[depth]?.push({ ok: not === undefined, name, skipped: / # SKIP\b/i.test(name), children });
+    last = { ok: not === undefined, name, skipped: / # SKIP\b/i.test(name), children, diagnostics: [] };
+    levels[depth]?.push(last);
   }
   return levels[0] ?? [];
 }
