@@ -1,4 +1,7 @@
-/** Every configuration that bridge, host-local and static refuse, in their words, with nothing changed on the host. */
+/**
+ * Every configuration that bridge, host-local and static
+ * refuse, in their words, with nothing changed on the host.
+ */
 import t, { type Test } from "tap";
 import { makeHost } from "./fixtures/host.ts";
 import { normalise } from "./fixtures/normalise.ts";

@@ -1,6 +1,6 @@
 /**
- * Delegation to an IPAM plugin: called in process or executed, ours or another's, it is the same to the caller.
- * CNI spec 1.1 §4 "Delegated plugins".
+ * Delegation to an IPAM plugin: called in process or executed, ours or
+ * another's, it is the same to the caller. CNI spec 1.1 §4 "Delegated plugins".
  */
 import {
   chmodSync,
@@ -99,7 +99,8 @@ for (const host of Object.values(twins)) await host.container("c1");
 async function both(command: string, keys: object, call: PluginCall = {}) {
   const config = plainConfig("bridge", { name: "net", ...keys });
   const ask = (host: Host, path: string) =>
-    host.cni("bridge", { command, config, path, container: host.containers.get("c1") as never, ...call }); // made above
+    // made above
+    host.cni("bridge", { command, config, path, container: host.containers.get("c1") as never, ...call });
   const [inside, executed] = await Promise.all([
     ask(twins.inside, BUILT_PLUGINS),
     ask(twins.executed, COPIES),
@@ -137,7 +138,9 @@ await t.test("an IPAM plugin that is ours answers the same in process and execut
   );
 });
 
-/** The lease folder as it is shared with other plugins: not our index, which is made again when it is missing. */
+/**
+ * The lease folder as it is shared with other plugins: not our index, which is made again when it is missing.
+ */
 function leasesOf(files: Record<string, string>): Record<string, string> {
   return Object.fromEntries(Object.entries(files).filter(([path]) => !path.startsWith("/run/weft/")));
 }

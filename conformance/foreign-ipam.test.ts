@@ -1,6 +1,7 @@
 /**
- * T15, a third party's IPAM plugin, a shell script here: bridge calls it by CNI spec 1.1 §4, takes what it
- * answers, and passes on what it refuses. The script keeps what it was given and plays what the case left for it.
+ * T15, a third party's IPAM plugin, a shell script here: bridge calls it by
+ * CNI spec 1.1 §4, takes what it answers, and passes on what it refuses.
+ * The script keeps what it was given and plays what the case left for it.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,7 @@
-/** GC: what is missing from the list goes, of this network alone; without a list nothing does. CNI spec 1.1 §4 GC. */
+/**
+ * GC: what is missing from the list goes, of this network
+ * alone; without a list nothing does. CNI spec 1.1 §4 GC.
+ */
 import t, { type Test } from "tap";
 import { type Host, makeHost } from "./fixtures/host.ts";
 import { normalise } from "./fixtures/normalise.ts";

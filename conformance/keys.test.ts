@@ -1,4 +1,6 @@
-/** How keys of a configuration are read: in any case, the last one wins, null and unknown ones are nothing. */
+/**
+ * How keys of a configuration are read: in any case, the last one wins, null and unknown ones are nothing.
+ */
 import t from "tap";
 import { makeHost } from "./fixtures/host.ts";
 import { plainCall } from "./fixtures/plain-call.ts";

@@ -1,4 +1,6 @@
-/** Results in every version, and prevResults of every version: what is kept, dropped, converted and refused. */
+/**
+ * Results in every version, and prevResults of every version: what is kept, dropped, converted and refused.
+ */
 import t from "tap";
 import { makeHost } from "./fixtures/host.ts";
 import { normalise } from "./fixtures/normalise.ts";
@@ -14,7 +16,8 @@ const FAMILIES: Readonly<Record<Family, readonly string[]>> = {
   middle: ["0.3.0", "0.3.1", "0.4.0"],
   new: ["1.0.0", "1.1.0"],
 };
-const families = Object.entries(FAMILIES) as [Family, readonly string[]][]; // entries() forgets the key's type
+// entries() forgets the key's type
+const families = Object.entries(FAMILIES) as [Family, readonly string[]][];
 const familyOf = (version: string) =>
   families.find(([, versions]) => versions.includes(version))?.[0] ?? "old";
 

@@ -1,4 +1,7 @@
-/** What a plugin refuses before it does anything, in which order and in which words: the same for every plugin. */
+/**
+ * What a plugin refuses before it does anything, in which
+ * order and in which words: the same for every plugin.
+ */
 import t from "tap";
 import { makeHost } from "./fixtures/host.ts";
 import { normalise } from "./fixtures/normalise.ts";
