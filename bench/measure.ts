@@ -1,0 +1,118 @@
+/** The measurements, inside the namespaces that run.ts made. Its argument is the order, as JSON. */
+import { writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { bridgeSteps, type Case, cases, type Suite, versionStep } from "./cases.ts";
+import { measureFloor } from "./floor.ts";
+import { copyUnread, cpuTimes, load, readAnew, setUpHost } from "./host.ts";
+import { type Memory, measureMemory } from "./memory.ts";
+import { profileSteps } from "./phases/profile.ts";
+import { Program } from "./process.ts";
+import { type Circumstances, formatReport, type Results, type Row } from "./report.ts";
+import { type Contest, runRounds } from "./rounds.ts";
+import { median } from "./statistics.ts";
+
+export interface Order {
+  /** Ours first. */
+  readonly suites: readonly Suite[];
+  /**
+   * On the disk, for what is made and thrown away. It holds the executables "empty" and "phased/<plugin>".
+   */
+  readonly folder: string;
+  /** Only cases with this in their name. */
+  readonly only: string;
+  readonly rounds?: number | undefined;
+  /** The file to write. */
+  readonly report?: string | undefined;
+}
+
+const START_ROUNDS = 101;
+const PROFILE_ROUNDS = 51;
+const MEMORY_RUNS = 11;
+const PLUGINS = ["bridge", "host-local", "loopback"];
+
+function measure(order: Order): Results {
+  const { suites, folder, only, rounds } = order;
+  const [ours] = suites;
+  if (!ours) throw new RangeError("Cannot measure without our own plugins");
+  setUpHost();
+  readAnew(["/bin/true", join(folder, "empty"), ...suites.flatMap(({ dir }) => executablesOf(dir))]);
+  const rows: Row[] = [];
+  const run = (each: Case) => {
+    console.error(each.name);
+    rows.push(...measureCase(each, suites, rounds));
+  };
+  for (const each of cases(folder).filter(({ name }) => name.includes(only))) run(each);
+  if (only !== "") return { rows, starts: new Map(), memory: new Map(), profiles: new Map() };
+  run(unreadCase(folder));
+  console.error("start, memory, profile");
+  return {
+    rows,
+    starts: measureStarts(folder),
+    memory: new Map(suites.map((suite) => [suite.name, medianMemory(suite)])),
+    profiles: profileBridge(folder),
+  };
+}
+
+/** A link shares its file's pages: one of ours stands for all. */
+function executablesOf(dir: string): string[] {
+  return PLUGINS.map((plugin) => join(dir, plugin));
+}
+
+function measureCase(each: Case, suites: readonly Suite[], rounds = each.rounds): Row[] {
+  const contestants = suites.map((suite) => ({ name: suite.name, steps: each.prepare(suite) }));
+  const floor = measureFloor(each.name, rounds);
+  return [...runRounds(contestants, rounds)].map(([step, contest]) => ({
+    name: `${each.name} ${step}`,
+    contest,
+    floor: floor.get(step),
+    bar: each.bars?.[step],
+  }));
+}
+
+/** The start of a process whose file nobody has read since the machine started. */
+function unreadCase(folder: string): Case {
+  return {
+    name: "bridge, as after a boot,",
+    rounds: START_ROUNDS,
+    prepare: ({ dir, name }) => [
+      versionStep(copyUnread(join(dir, "bridge"), join(folder, `unread-${name}`))),
+    ],
+  };
+}
+
+/** What any process, and any that Bun made, takes for nothing. */
+function measureStarts(folder: string): Contest {
+  const contestants = ["/bin/true", join(folder, "empty")].map((file) => ({
+    name: basename(file),
+    steps: [{ name: "start", program: new Program(file), stdin: () => "" }],
+  }));
+  return runRounds(contestants, START_ROUNDS).get("start") ?? new Map();
+}
+
+function medianMemory(suite: Suite): Memory {
+  const steps = bridgeSteps({ ...suite, name: `m-${suite.name}` }, "v4");
+  const runs = Array.from({ length: MEMORY_RUNS }, () => measureMemory(steps));
+  return {
+    private: median(runs.map((run) => run.private)),
+    peakResident: median(runs.map((run) => run.peakResident)),
+  };
+}
+
+function profileBridge(folder: string) {
+  const suite = { name: "phased", dir: join(folder, "phased"), index: 9 };
+  readAnew([join(suite.dir, "bridge")]);
+  return profileSteps(bridgeSteps(suite, "v4"), PROFILE_ROUNDS);
+}
+
+const order: Order = JSON.parse(process.argv[2] ?? "");
+const before = { cpu: cpuTimes(), load: load() };
+const results = measure(order);
+const after = cpuTimes();
+const circumstances: Circumstances = {
+  suites: order.suites.map(({ name }) => name),
+  load: before.load,
+  stolen: (after.stolen - before.cpu.stolen) / (after.all - before.cpu.all),
+};
+const report = formatReport(results, circumstances);
+console.log(report);
+if (order.report) writeFileSync(order.report, report);

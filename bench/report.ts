@@ -1,0 +1,164 @@
+/** The report: tables of medians and ratios, what was to be reached, and the machine they are of. */
+import { describeMachine } from "./host.ts";
+import type { Memory } from "./memory.ts";
+import { PHASES, type Profile } from "./phases/profile.ts";
+import type { Contest } from "./rounds.ts";
+import { median, percentile, ratioOfMedians } from "./statistics.ts";
+
+export interface Row {
+  readonly name: string;
+  readonly contest: Contest;
+  /** Milliseconds of the same netlink messages from a warm process. */
+  readonly floor?: readonly number[] | undefined;
+  /** The most that the ratio to the newest reference may be. */
+  readonly bar?: number | undefined;
+}
+
+export interface Results {
+  readonly rows: readonly Row[];
+  /** Processes that do nothing. */
+  readonly starts: Contest;
+  readonly memory: ReadonlyMap<string, Memory>;
+  readonly profiles: ReadonlyMap<string, Profile>;
+}
+
+export interface Circumstances {
+  /** Ours first, the newest reference last. */
+  readonly suites: readonly string[];
+  /** Processes that wanted to run before we began. */
+  readonly load: number;
+  /** Share of the time in which the hypervisor ran somebody else. */
+  readonly stolen: number;
+}
+
+const PRIVATE_KIB_MAX = 5 * 1_024;
+const PEAK_RESIDENT_KIB_MAX = 32 * 1_024;
+
+export function formatReport(results: Results, circumstances: Circumstances): string {
+  const { load, stolen } = circumstances;
+  const sections = [
+    "# Measurements",
+    "Written by `./build.sh bench`. Wall time in milliseconds from posix_spawn to the end of the process: " +
+      "**median** (least, 95th percentile). In each round every suite does ADD and then DEL, in an order of " +
+      "chance. A ratio is that of the medians, with its 95 % interval (bootstrap over rounds); below 1 weft is " +
+      "the faster. The floor is the same netlink messages from one warm process. Leases are on tmpfs where it " +
+      "does not say otherwise; every executable was read into the page cache from start to end before.",
+    table(
+      header(circumstances),
+      results.rows.map((row) => cells(row, circumstances)),
+    ),
+    ...cpuSection(results.rows, circumstances),
+    ...(results.starts.size > 0 ? startSection(results.starts) : []),
+    ...(results.memory.size > 0 ? memorySection(results.memory) : []),
+    ...[...results.profiles].flatMap(([step, profile]) => profileSection(step, profile)),
+    "## Machine",
+    [
+      ...describeMachine(),
+      `load before: ${load.toFixed(2)}; time taken by other guests: ${(100 * stolen).toFixed(1)} %`,
+    ]
+      .map((line) => `- ${line}`)
+      .join("\n"),
+  ];
+  return `${sections.join("\n\n")}\n`;
+}
+
+function header({ suites }: Circumstances): string[] {
+  const [ours = "", ...references] = suites;
+  const plugins = references.map((version) => `plugins ${version}`);
+  const ratios = references.map((version) => `${ours} / ${version}`);
+  return ["", ours, ...plugins, ...ratios, "bar", "floor"];
+}
+
+function cells({ name, contest, floor, bar }: Row, { suites }: Circumstances): string[] {
+  const of = (suite: string) => contest.get(suite)?.wall ?? [];
+  const [ours = "", ...references] = suites;
+  const ratios = references.map((suite) => ratioOfMedians(of(ours), of(suite)));
+  return [
+    name,
+    ...suites.map((suite) => distribution(of(suite))),
+    ...ratios.map(({ value, low, high }) => `${round(value)} (${round(low)} – ${round(high)})`),
+    bar === undefined ? "" : verdict(ratios.at(-1)?.value ?? Number.NaN, bar),
+    floor ? distribution(floor) : "",
+  ];
+}
+
+function cpuSection(rows: readonly Row[], { suites }: Circumstances): string[] {
+  const [ours = "", ...references] = suites;
+  const cpuCells = ({ name, contest }: Row) => {
+    const of = (suite: string) => median(contest.get(suite)?.cpu ?? []);
+    return [
+      name,
+      ...suites.map((each) => round(of(each))),
+      ...references.map((each) => round(of(ours) / of(each))),
+    ];
+  };
+  const ratios = references.map((version) => `${ours} / ${version}`);
+  return [
+    "## Time on processors",
+    table(["", ours, ...references.map((version) => `plugins ${version}`), ...ratios], rows.map(cpuCells)),
+    "Median milliseconds of all threads and of the programs that a plugin ran. Waiting does not count, and a busy " +
+      "machine changes it little.",
+  ];
+}
+
+function startSection(starts: Results["starts"]): string[] {
+  const rows = [...starts].map(([name, { wall, cpu }]) => [name, distribution(wall), round(median(cpu))]);
+  return [
+    "## What a process takes that does nothing",
+    table(["", "ms", "on processors"], rows),
+    "`empty` is an executable that Bun made of an empty file.",
+  ];
+}
+
+function memorySection(memory: Results["memory"]): string[] {
+  const [[, ours] = []] = memory;
+  const rows = [...memory].map(([name, each]) => [name, mib(each.private), mib(each.peakResident)]);
+  const bars = ours
+    ? [
+        `≤ ${mib(PRIVATE_KIB_MAX)}: ${ours.private <= PRIVATE_KIB_MAX ? "held" : "missed"}`,
+        `≤ ${mib(PEAK_RESIDENT_KIB_MAX)}: ${ours.peakResident <= PEAK_RESIDENT_KIB_MAX ? "held" : "missed"}`,
+      ]
+    : [];
+  return [
+    "## Memory",
+    table(["bridge v4 ADD", "private", "peak resident"], [...rows, ["bar", ...bars]]),
+    "As the process prints its result. Private is what it alone has (Private_Dirty of smaps_rollup); " +
+      "resident (VmHWM) counts the pages of the executable, which every process of it shares.",
+  ];
+}
+
+function profileSection(step: string, profile: Profile): string[] {
+  const total = [...profile.values()].reduce((sum, ms) => sum + ms, 0);
+  const rows = [...profile].map(([phase, ms]) => [
+    phase,
+    round(ms),
+    `${Math.round((100 * ms) / total)} %`,
+    PHASES[phase] ?? "",
+  ]);
+  return [
+    `## Where the time of a bridge v4 ${step} goes`,
+    table(["phase", "ms", "", ""], [...rows, ["sum", round(total), "", ""]]),
+    "Medians, of an executable with marks between the phases.",
+  ];
+}
+
+function distribution(times: readonly number[]): string {
+  return `**${round(median(times))}** (${round(Math.min(...times))}, ${round(percentile(times, 0.95))})`;
+}
+
+function verdict(value: number, bar: number): string {
+  return value <= bar ? `≤ ${bar}: held` : `≤ ${bar}: missed by ${Math.round(100 * (value / bar - 1))} %`;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (columns: readonly string[]) => `| ${columns.join(" | ")} |`;
+  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
+}
+
+function round(value: number): string {
+  return value.toFixed(2);
+}
+
+function mib(kib: number): string {
+  return `${(kib / 1_024).toFixed(1)} MiB`;
+}
