@@ -45,7 +45,7 @@ export function addBridgeGateways(
   if (gateways.length === 0) return bridge;
   const link = settings.vlanId === 0 ? bridge : ensureVlanGateway(host, attached, settings);
   for (const gateway of gateways) {
-    if (!ensureGatewayAddress(host, link, gateway, settings)) continue;
+    if (!ensureGatewayAddress(host, link, gateway, { ...settings, gateways })) continue;
     undoIfUnused.defer(() => deleteAddressIfThere(host, link, gateway));
   }
   for (const family of new Set(gateways.map(({ address }) => address.family))) enableForwarding(host, family);
@@ -105,7 +105,7 @@ function ensureVlanGateway(
 
 /**
  * Equivalent to `ip addr replace PREFIX dev NAME`. In the way is any other IPv4 address, or an IPv6 one of an
- * overlapping subnet.
+ * overlapping subnet; not the gateways of the network's other ranges.
  * @returns whether it was added now
  * @throws CniError 7 when an address is in the way and must stay
  */
@@ -113,12 +113,13 @@ function ensureGatewayAddress(
   host: RouteSocket,
   link: Link,
   gateway: Prefix,
-  { forceAddress }: GatewaySettings,
+  { forceAddress, gateways }: GatewaySettings & { gateways: readonly Prefix[] },
 ): boolean {
   const { family } = gateway.address;
   const held = listAddresses(host, link).filter(({ prefix }) => prefix.address.family === family);
   if (held.some(({ prefix }) => samePrefix(prefix, gateway))) return false;
-  for (const { prefix } of held.filter(({ prefix }) => family === 4 || prefixesOverlap(prefix, gateway))) {
+  const others = held.filter(({ prefix }) => !gateways.some((other) => samePrefix(prefix, other)));
+  for (const { prefix } of others.filter(({ prefix }) => family === 4 || prefixesOverlap(prefix, gateway))) {
     if (!forceAddress) {
       const msg = `"${link.name}" already has an IP address different from ${formatPrefix(gateway)}`;
       const details = `it has ${formatPrefix(prefix)}; remove that, or set "forceAddress": true to replace it`;
