@@ -134,9 +134,8 @@ function readNamed(name: string, codec: Codec<unknown>, payload: Uint8Array): un
  * The attributes of a payload: number, and where the content starts and ends. @throws RangeError on a bad
  * length
  */
-export function* eachAttribute(
-  payload: Uint8Array,
-): Generator<{ number: number; start: number; end: number }> {
+export function eachAttribute(payload: Uint8Array): { number: number; start: number; end: number }[] {
+  const found: { number: number; start: number; end: number }[] = [];
   let at = 0;
   while (at + HEADER_BYTES <= payload.length) {
     const length = u16At(payload, at);
@@ -145,11 +144,13 @@ export function* eachAttribute(
         `Cannot decode the attribute at byte ${at}: length ${length} of ${payload.length - at}`,
       );
     }
-    yield { number: u16At(payload, at + 2) & NLA_TYPE_MASK, start: at + HEADER_BYTES, end: at + length };
+    const number = u16At(payload, at + 2) & NLA_TYPE_MASK;
+    found.push({ number, start: at + HEADER_BYTES, end: at + length });
     at += (length + 3) & ~3; // NLA_ALIGN
   }
   if (at < payload.length)
     throw new RangeError(`Cannot decode attributes: ${payload.length - at} bytes left over`);
+  return found;
 }
 
 function u16At(bytes: Uint8Array, at: number): number {

@@ -81,7 +81,8 @@ export function closeMessage(to: Writer, start: number): void {
 }
 
 /** Splits a datagram into its messages. @throws RangeError on a length that does not fit */
-export function* eachMessage(datagram: Uint8Array): Generator<ReceivedMessage> {
+export function eachMessage(datagram: Uint8Array): ReceivedMessage[] {
+  const messages: ReceivedMessage[] = [];
   const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength);
   let at = 0;
   while (at + NLMSG_HEADER_BYTES <= datagram.length) {
@@ -91,15 +92,16 @@ export function* eachMessage(datagram: Uint8Array): Generator<ReceivedMessage> {
         `Cannot decode the message at byte ${at}: length ${length} of ${datagram.length - at}`,
       );
     }
-    yield {
+    messages.push({
       type: view.getUint16(at + 4, true),
       flags: view.getUint16(at + 6, true),
       sequence: view.getUint32(at + 8, true),
       port: view.getUint32(at + 12, true),
       body: datagram.subarray(at + NLMSG_HEADER_BYTES, at + length),
-    };
+    });
     at += (length + 3) & ~3; // NLMSG_ALIGN
   }
   if (at < datagram.length)
     throw new RangeError(`Cannot decode a datagram: ${datagram.length - at} bytes left over`);
+  return messages;
 }

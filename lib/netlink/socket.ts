@@ -78,6 +78,8 @@ export class NetlinkSocket implements Disposable {
    * The socket's address: the kernel puts it into answers to us, and other sockets' into events they caused.
    */
   readonly #port: number;
+  /** Whose the last datagram was. */
+  readonly #sender = netlinkAddress();
 
   /** Opens a socket of a netlink family (linux/netlink.h NETLINK_*), in `netns` or where the process is. */
   constructor(family: number, netns?: Netns) {
@@ -214,10 +216,10 @@ export class NetlinkSocket implements Disposable {
   }
 
   /** Receives a datagram. @returns those of its messages that answer this socket */
-  *#receive(request: AnyRequest | undefined): Generator<nl.ReceivedMessage> {
+  #receive(request: AnyRequest | undefined): nl.ReceivedMessage[] {
     receiveBuffer ??= new Uint8Array(new ArrayBuffer(RECEIVE_BYTES));
     const doing = request?.doing ?? "receive";
-    const sender = netlinkAddress();
+    const sender = this.#sender;
     let length: number;
     try {
       length = libc.recvfrom(this.#fd, receiveBuffer, sender);
@@ -225,17 +227,18 @@ export class NetlinkSocket implements Disposable {
       if (!isErrno(error, "EAGAIN")) throw error;
       throw new NetlinkProtocolError(doing, `the kernel did not answer within ${ANSWER_TIMEOUT_S} s`);
     }
-    if (portOf(sender) !== KERNEL_PORT) return; // a process of the namespace may write to us as well
+    if (portOf(sender) !== KERNEL_PORT) return []; // a process of the namespace may write to us as well
     if (length > receiveBuffer.length) {
       throw new NetlinkProtocolError(
         doing,
         `an answer of ${length} bytes does not fit into ${receiveBuffer.length}`,
       );
     }
-    for (const message of nl.eachMessage(receiveBuffer.subarray(0, length))) {
-      if (message.type === nl.NLMSG_OVERRUN) throw new NetlinkProtocolError(doing, "the kernel lost data");
-      if (message.port === this.#port) yield message;
+    const messages = nl.eachMessage(receiveBuffer.subarray(0, length));
+    if (messages.some(({ type }) => type === nl.NLMSG_OVERRUN)) {
+      throw new NetlinkProtocolError(doing, "the kernel lost data");
     }
+    return messages.filter(({ port }) => port === this.#port);
   }
 
   #setOption(level: number, name: number, value: number): void {

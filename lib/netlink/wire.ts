@@ -28,7 +28,8 @@ const MAX_BYTES = 1 << 20;
 /** Bytes under construction. */
 export class Writer {
   #bytes = new Uint8Array(new ArrayBuffer(INITIAL_BYTES));
-  #view = new DataView(this.#bytes.buffer);
+  /** Over all bytes, for writing at an offset that reserve() returned; another one when they are moved. */
+  view = new DataView(this.#bytes.buffer);
   /** Bytes written so far. */
   length = 0;
 
@@ -41,7 +42,7 @@ export class Writer {
       const larger = new Uint8Array(new ArrayBuffer(Math.max(end, this.#bytes.length * 2)));
       larger.set(this.#bytes);
       this.#bytes = larger;
-      this.#view = new DataView(larger.buffer);
+      this.view = new DataView(larger.buffer);
     }
     this.length = end;
     return at;
@@ -50,11 +51,6 @@ export class Writer {
   /** NLMSG_ALIGN and NLA_ALIGN: up to the next multiple of four, with zeros. */
   align(): void {
     this.reserve(-this.length & 3);
-  }
-
-  /** The view over all bytes, for writing at an offset that reserve() returned. */
-  get view(): DataView {
-    return this.#view;
   }
 
   append(bytes: Uint8Array): void {
@@ -157,7 +153,8 @@ export function struct<const F extends Fields>(
   readonly size: number;
 } {
   const members = Object.entries(fields);
-  const size = members.reduce((sum, [, codec]) => sum + (codec.size ?? 0), 0);
+  let size = 0;
+  for (const [, codec] of members) size += codec.size ?? 0;
   return {
     size,
     write(to, values) {

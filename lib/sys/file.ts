@@ -236,8 +236,12 @@ function decodeStatus(bytes: Uint8Array): FileStatus {
     mode: mode & 0o7777,
     isRegular: (mode & 0o170000) === 0o100000,
     isDirectory: (mode & 0o170000) === 0o040000,
-    ctimeNs: timeNs(96),
-    mtimeNs: timeNs(112),
+    get ctimeNs() {
+      return timeNs(96);
+    },
+    get mtimeNs() {
+      return timeNs(112);
+    },
   };
 }
 
