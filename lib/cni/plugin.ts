@@ -191,12 +191,13 @@ function readOr<T>(otherwise: T, read: () => T, { lenient }: { lenient: boolean 
 }
 
 function failuresOf(steps: readonly (() => void)[]): unknown[] {
-  return steps.flatMap((step) => {
+  const failures: unknown[] = [];
+  for (const step of steps) {
     try {
       step();
-      return [];
     } catch (error) {
-      return [error];
+      failures.push(error);
     }
-  });
+  }
+  return failures;
 }

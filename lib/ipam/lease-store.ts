@@ -94,13 +94,18 @@ export class LeaseStore implements Disposable {
 
   /** Leases the next free address of the set; undefined when there is none. */
   leaseNext(set: RangeSet, setIndex: number, holder: Holder): Candidate | undefined {
-    const { path } = this.#directory;
-    const next = () =>
-      freeCandidates(path, set, setIndex).find(({ address }) => this.lease(address, setIndex, holder));
-    const candidate = next();
+    const candidate = this.#leaseFree(set, setIndex, holder);
     if (candidate || this.#partOf === undefined) return candidate;
     this.#readAll(); // Among the files that were counted there may be one that is no lease.
-    return next();
+    return this.#leaseFree(set, setIndex, holder);
+  }
+
+  /** Leases the first address that looks free and is. */
+  #leaseFree(set: RangeSet, setIndex: number, holder: Holder): Candidate | undefined {
+    for (const candidate of freeCandidates(this.#directory.path, set, setIndex)) {
+      if (this.lease(candidate.address, setIndex, holder)) return candidate;
+    }
+    return undefined;
   }
 
   /** Leases an address. @returns false when somebody has it */

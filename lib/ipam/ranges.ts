@@ -77,14 +77,14 @@ export function parseRangeSets({ cniVersion, ipam, runtimeConfig }: RangeConfig)
     const text = `CNI version ${cniVersion} does not support more than 1 address per family`;
     throw invalid(text, 'set "cniVersion" to 0.3.0 or later, or leave one set of ranges per family');
   }
-  sets.forEach((set, index) => {
+  for (const [index, set] of sets.entries()) {
     const other = sets.findIndex((each, at) => at > index && each.some((range) => overlapsAny(range, set)));
-    if (other < 0) return;
+    if (other < 0) continue;
     throw invalid(
       `range set ${index} overlaps with ${other}`,
       `${formatRangeSet(set)} has addresses of both`,
     );
-  });
+  }
   return sets;
 }
 
@@ -129,12 +129,12 @@ function parseRangeSet(ranges: readonly KeyedRange[], index: number): RangeSet {
   if (others.some(({ subnet }) => subnet.address.family !== first.subnet.address.family)) {
     throw refuse("mixed address families", "give each family a set of its own");
   }
-  set.forEach((range, at) => {
+  for (const [at, range] of set.entries()) {
     const other = set.slice(at + 1).find((each) => rangesOverlap(each, range));
-    if (!other) return;
+    if (!other) continue;
     const keys = `"${ranges[at]?.key}" and "${ranges[set.indexOf(other)]?.key}"`;
     throw refuse(`subnets ${formatRange(range)} and ${formatRange(other)} overlap`, keys);
-  });
+  }
   return set;
 }
 
