@@ -7,6 +7,8 @@ import type { Outcome } from "./process.ts";
 import { generator, shuffled } from "./statistics.ts";
 
 const WARM_UP_ROUNDS = 5;
+/** More than two grace periods. */
+const PAUSE_MAX_MS = 25;
 
 /** Milliseconds, a round each. */
 export interface Series {
@@ -28,7 +30,7 @@ export function runRounds(contestants: readonly Contestant[], rounds: number): M
   const results = new Map<string, Map<string, Series>>();
   for (let round = -WARM_UP_ROUNDS; round < rounds; round++) {
     for (const { name, steps } of shuffled(contestants, random)) {
-      for (const { step, outcome } of runSteps(steps)) {
+      for (const { step, outcome } of runSteps(steps, random)) {
         if (round < 0) continue;
         const { wall, cpu } = seriesOf(results, step, name);
         wall.push(outcome.durationNs / 1e6);
@@ -40,9 +42,10 @@ export function runRounds(contestants: readonly Contestant[], rounds: number): M
 }
 
 /** Runs the steps once, each with the answer of the one before. @throws Error when one fails */
-export function runSteps(steps: readonly Step[]): { step: string; outcome: Outcome }[] {
+function runSteps(steps: readonly Step[], random: () => number): { step: string; outcome: Outcome }[] {
   let answer = "";
   return steps.map(({ name, program, stdin }) => {
+    Bun.sleepSync(random() * PAUSE_MAX_MS);
     const outcome = program.run(stdin(answer));
     const { status, stdout, stderr } = outcome;
     if (status !== 0) throw new Error(`${name} of ${program.file}: status ${status}, ${stdout}${stderr}`);
