@@ -35,7 +35,7 @@ interface Rest {
   restore?: string;
 }
 
-/** What was done between ADD and DEL, how ("" is nothing), what the reference makes of it, what else differs. */
+/** What was done between ADD and DEL ("" is nothing), what the reference makes of it, what else differs. */
 type Row = [what: string, script: string, reference: Fate, rest?: Rest];
 
 const NO_NETNS = { netns: "" };
@@ -110,7 +110,7 @@ async function renew(twins: Twins): Promise<void> {
   });
 }
 
-/** What is on the host that was not. The container is left out: it may be gone, or hold what was put there. */
+/** What is on the host that was not. Not in the container: it may be gone, or hold what was put there. */
 async function leftOn(host: Host, before: NormalSnapshot): Promise<string[]> {
   host.containers.clear();
   return remains(before, await host.snapshot()).filter((line) => !line.endsWith("| nothing"));
