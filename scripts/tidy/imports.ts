@@ -24,10 +24,11 @@ interface Import {
 const STOREYS: readonly (readonly string[])[] = [
   ["package.json", "generated/", "lib/sys/"],
   ["lib/netaddr/", "lib/netns/"],
-  ["lib/netlink/"],
+  ["lib/netlink/", "lib/dbus/"],
   ["lib/rtnetlink/", "lib/nftables/", "lib/iptables/", "lib/conntrack/", "lib/cni/", "lib/state/"],
   ["lib/ipam/"],
   ["lib/"],
+  ["lib/masquerade/", "lib/publish/", "lib/isolate/"],
   ["plugins/", "agent/"],
   ["plugins.ts"],
   ["cli/"],
