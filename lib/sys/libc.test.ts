@@ -41,6 +41,7 @@ describe("every call is checked where it is made", () => {
     ["ioctl", "EBADF", () => libc.ioctl(NO_SUCH_FD, 0xb703)],
     ["socket", "EAFNOSUPPORT", () => libc.socket(999, 1, 0)],
     ["bind", "EBADF", () => libc.bind(NO_SUCH_FD, bytes)],
+    ["connect", "EBADF", () => libc.connect(NO_SUCH_FD, bytes)],
     ["getsockname", "EBADF", () => libc.getsockname(NO_SUCH_FD, bytes)],
     ["setsockopt", "EBADF", () => libc.setsockopt(NO_SUCH_FD, { level: 1, name: 1 }, bytes)],
     ["send", "EBADF", () => libc.send(NO_SUCH_FD, bytes)],

@@ -38,6 +38,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   ioctl: { args: ["i32", "u64", "u64"], returns: "i32" },
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  connect: { args: ["i32", "ptr", "u32"], returns: "i32" },
   setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
   send: { args: ["i32", "ptr", "u64", "i32"], returns: FFIType.i64_fast },
   recvfrom: { args: ["i32", "ptr", "u64", "i32", "ptr", "ptr"], returns: FFIType.i64_fast },
@@ -235,6 +236,10 @@ export function socket(domain: number, type: number, protocol: number): number {
 
 export function bind(fd: number, address: Uint8Array): void {
   check("bind", undefined, () => libc.bind(fd, address, address.length));
+}
+
+export function connect(fd: number, address: Uint8Array): void {
+  check("connect", undefined, () => libc.connect(fd, address, address.length));
 }
 
 export function setsockopt(fd: number, option: { level: number; name: number }, value: Uint8Array): void {
