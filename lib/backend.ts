@@ -1,0 +1,39 @@
+/** Which of the kernel's two packet filters a plugin writes its rules to. */
+import { CniError } from "./cni/error.ts";
+import { dropsForwarded, hasLegacyTable, hasNftables } from "./iptables/kernel-tables.ts";
+import { findProgram, hasPrograms, iptablesName, runProgram } from "./iptables/program.ts";
+import type { Family } from "./netaddr/address.ts";
+
+export type Backend = "nftables" | "iptables";
+
+/**
+ * What was asked for; else nftables, where the kernel has it. With `needsForwardAccept` iptables
+ * comes first on a host where its FORWARD drops what nobody accepts: a packet has to pass both,
+ * and no table beside can accept for iptables'.
+ * @throws CniError 50 when neither can be used
+ */
+export function chooseBackend(
+  asked: Backend | undefined,
+  { needsForwardAccept }: { needsForwardAccept: boolean },
+): Backend {
+  if (asked) return asked;
+  const nftables = hasNftables();
+  if (nftables && !(needsForwardAccept && ([4, 6] as const).some(dropsForwardedInEither))) return "nftables";
+  if (nftables || hasPrograms(4) || hasPrograms(6)) return "iptables"; // its absence is then said by name
+  throw new CniError(CniError.NOT_AVAILABLE, "this host has no packet filter that can be used", {
+    details:
+      "the kernel has no nf_tables (CONFIG_NF_TABLES, module nf_tables), and there is no iptables-save " +
+      "and iptables-restore: load the module, or install iptables",
+  });
+}
+
+function dropsForwardedInEither(family: Family): boolean {
+  return dropsForwarded(family) || (hasLegacyTable(family, "filter") && legacyDropsForwarded(family));
+}
+
+/** Of the legacy variant, by its own program: one that is called iptables there is the legacy one itself. */
+function legacyDropsForwarded(family: Family): boolean {
+  const name = iptablesName(family);
+  const program = [`${name}-legacy-save`, `${name}-save`].find((file) => findProgram(file) !== undefined);
+  return program !== undefined && runProgram(program, ["-t", "filter"]).stdout.includes("\n:FORWARD DROP ");
+}

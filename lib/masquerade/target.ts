@@ -1,0 +1,10 @@
+/** What is masqueraded: a container's addresses, where they leave the host's own networks. */
+import type { AttachmentName } from "../alias.ts";
+import type { Prefix } from "../netaddr/prefix.ts";
+
+export interface MasqueradeTarget extends AttachmentName {
+  /** The host's interface the container is behind: its bridge, or the host's end of its pair. */
+  readonly via: string;
+  /** With the length of their subnet: what stays inside it keeps its source. */
+  readonly addresses: readonly Prefix[];
+}
