@@ -136,6 +136,31 @@ export class NetlinkSocket implements Disposable {
     return refused;
   }
 
+  /**
+   * Sends the requests in one datagram between two frames: the subsystem carries out all of them or none
+   * (linux/netfilter/nfnetlink.h, batches). It is done, and has answered, when the sending returns.
+   * @returns every refusal; when there is one, nothing has changed
+   */
+  transact(requests: readonly AnyRequest[], frame: { begin: AnyRequest; end: AnyRequest }): NetlinkError[] {
+    const last = requests.length - 1;
+    const acknowledged = requests.map((request, index) => (index === last ? withAck(request) : request));
+    const sent = this.#send([frame.begin, ...acknowledged, frame.end], nl.NLM_F_REQUEST);
+    const bySequence = new Map(sent.map((one) => [one.sequence, one]));
+    const ending = [sent[0]?.sequence, sent[last + 1]?.sequence]; // the batch as a whole refused; its last answered
+    const refusals: NetlinkError[] = [];
+    for (;;) {
+      let isOver = false;
+      for (const message of this.#receive(frame.begin)) {
+        const one = bySequence.get(message.sequence);
+        if (!one || message.type !== nl.NLMSG_ERROR) continue;
+        const refused = refusal(one, message);
+        if (refused) refusals.push(refused);
+        isOver ||= ending.includes(message.sequence);
+      }
+      if (isOver) return refusals;
+    }
+  }
+
   /** Asks for one object. @throws NetlinkError, also when there is none */
   get<H extends object, A, R>(request: Request<H, A, R>): R {
     const [sent] = this.#send([request], nl.NLM_F_REQUEST);
@@ -258,6 +283,10 @@ interface Sent {
   readonly start: number;
   readonly end: number;
   readonly writer: Writer;
+}
+
+function withAck(request: AnyRequest): AnyRequest {
+  return { ...request, flags: (request.flags ?? 0) | nl.NLM_F_ACK };
 }
 
 /**

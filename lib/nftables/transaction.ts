@@ -1,0 +1,305 @@
+/**
+ * A transaction of nf_tables: what is added to it is carried out as a whole by commit(), or not at all.
+ *
+ * It prints as the text that nft would take for the same (`nft -f`), for logs and for people.
+ *
+ * Reference: linux/netfilter/nfnetlink.h (batches), net/netfilter/nf_tables_api.c.
+ */
+import {
+  type NetfilterSocket,
+  NFPROTO_BRIDGE,
+  NFPROTO_INET,
+  NFPROTO_IPV4,
+  NFPROTO_IPV6,
+  nfgenmsg,
+} from "../netfilter/socket.ts";
+import { attributes } from "../netlink/attributes.ts";
+import type { NetlinkError } from "../netlink/error.ts";
+import { messageCodec, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from "../netlink/message.ts";
+import type { AnyRequest } from "../netlink/socket.ts";
+import {
+  chainMessage,
+  ruleMessage,
+  type setElement,
+  setElementsMessage,
+  setMessage,
+  tableMessage,
+} from "./attributes.ts";
+import { writeComment } from "./comment.ts";
+import { isRange, partBytes, typeBytes, typeNumber, type Word, writeKey } from "./datatype.ts";
+import { quoted, verdictData } from "./statement.ts";
+import {
+  type ChainDefinition,
+  HOOKS,
+  type Rule,
+  type SetDefinition,
+  type TableDefinition,
+  type TableFamily,
+  type TableName,
+} from "./table.ts";
+
+export const NFNL_SUBSYS_NFTABLES = 10;
+const NFNL_MSG_BATCH_BEGIN = 16;
+const NFNL_MSG_BATCH_END = 17;
+// linux/netfilter/nf_tables.h
+const NFT_MSG_NEWTABLE = 0;
+const NFT_MSG_DELTABLE = 2;
+const NFT_MSG_NEWCHAIN = 3;
+const NFT_MSG_DELCHAIN = 5;
+const NFT_MSG_NEWRULE = 6;
+const NFT_MSG_DELRULE = 8;
+const NFT_MSG_NEWSET = 9;
+const NFT_MSG_NEWSETELEM = 12;
+const NFT_MSG_DELSETELEM = 14;
+const NFT_SET_INTERVAL = 4;
+const NFT_SET_MAP = 8;
+const NFT_SET_CONCAT = 0x80;
+/** libnftnl's NFTNL_UDATA_SET_KEYBYTEORDER: without it `nft list` shows no name of an interface. */
+const HOST_BYTE_ORDER = Uint8Array.of(0, 4, 1, 0, 0, 0);
+const NFT_DATA_VERDICT = 0xffffff00;
+/** An attribute holds 64 KiB; an element takes less than 400 bytes of it, its comment included. */
+const ELEMENTS_PER_MESSAGE = 128;
+
+export const FAMILIES: Readonly<Record<TableFamily, number>> = {
+  inet: NFPROTO_INET,
+  ip: NFPROTO_IPV4,
+  ip6: NFPROTO_IPV6,
+  bridge: NFPROTO_BRIDGE,
+};
+
+/** What a set holds: a key, what a map has for it (for a verdict, its text), and whose it is. */
+export interface SetElement {
+  readonly key: readonly Word[];
+  readonly data?: readonly Word[] | undefined;
+  readonly comment?: string | undefined;
+}
+
+interface Operation {
+  readonly request: AnyRequest;
+  readonly text: string;
+}
+
+const BATCH = messageCodec(nfgenmsg, attributes("NFTA_BATCH", {}));
+
+export class Transaction {
+  readonly #operations: Operation[] = [];
+
+  /** The same in nft's words, a line each. */
+  toString(): string {
+    return this.#operations.map(({ text }) => text).join("\n");
+  }
+
+  /** Sends it. @throws NetlinkError, the first refusal; nothing has changed then */
+  commit(socket: NetfilterSocket): void {
+    const [refusal] = this.tryCommit(socket);
+    if (refusal) throw refusal;
+  }
+
+  /** Sends it. @returns every refusal; when there is one, nothing has changed */
+  tryCommit(socket: NetfilterSocket): NetlinkError[] {
+    if (this.#operations.length === 0) return [];
+    const requests = this.#operations.map(({ request }) => request);
+    return socket.transact(requests, {
+      begin: batchFrame("begin a transaction", "NFNL_MSG_BATCH_BEGIN", NFNL_MSG_BATCH_BEGIN),
+      end: batchFrame("end a transaction", "NFNL_MSG_BATCH_END", NFNL_MSG_BATCH_END),
+    });
+  }
+
+  /** Equivalent to `nft create table …` with all that is in it: refused (EEXIST) when it is there. */
+  createTable(table: TableDefinition): void {
+    const { family, name, comment, sets, chains } = table;
+    this.#add(table, `create table ${family} ${name} { comment "${comment}"; }`, {
+      ...message("NEWTABLE", NFT_MSG_NEWTABLE, tableMessage, NLM_F_CREATE | NLM_F_EXCL),
+      attributes: { name, userdata: writeComment(comment) },
+    });
+    for (const [index, set] of sets.entries()) this.#addSet(table, set, index + 1);
+    for (const chain of chains) this.addChain(table, chain);
+    // after all chains: rules and elements may name any of them
+    for (const chain of chains) for (const each of chain.rules) this.addRule(table, chain.name, each);
+  }
+
+  /** Equivalent to `nft delete table …`. */
+  deleteTable(table: TableName): void {
+    this.#add(table, `delete table ${table.family} ${table.name}`, {
+      ...message("DELTABLE", NFT_MSG_DELTABLE, tableMessage),
+      attributes: { name: table.name },
+    });
+  }
+
+  /** Equivalent to `nft add chain …`, without its rules. */
+  addChain(table: TableName, { name, hook }: Omit<ChainDefinition, "rules">): void {
+    const { family, name: tableName } = table;
+    const text = hook && `type ${hook.type} hook ${hook.hook} priority ${hook.priority}; policy accept;`;
+    this.#add(table, `add chain ${family} ${tableName} ${name}${text ? ` { ${text} }` : ""}`, {
+      ...message("NEWCHAIN", NFT_MSG_NEWCHAIN, chainMessage, NLM_F_CREATE),
+      attributes: {
+        table: tableName,
+        name,
+        ...(hook && {
+          type: hook.type,
+          hook: { hooknum: HOOKS[hook.hook], priority: hook.priority >>> 0 },
+          policy: 1, // NF_ACCEPT
+        }),
+      },
+    });
+  }
+
+  /** Equivalent to `nft flush chain …; nft delete chain …`. */
+  deleteChain(table: TableName, chain: string): void {
+    const where = `${table.family} ${table.name} ${chain}`;
+    this.#add(table, `flush chain ${where}`, {
+      ...message("DELRULE", NFT_MSG_DELRULE, ruleMessage),
+      attributes: { table: table.name, chain },
+    });
+    this.#add(table, `delete chain ${where}`, {
+      ...message("DELCHAIN", NFT_MSG_DELCHAIN, chainMessage),
+      attributes: { table: table.name, name: chain },
+    });
+  }
+
+  /** Equivalent to `nft add rule …`. */
+  addRule(table: TableName, chain: string, { statements, comment }: Rule): void {
+    const words = statements.map(({ text }) => text).join(" ");
+    const elem = statements.flatMap(({ expressions }) => expressions);
+    this.addRawRule(table, chain, {
+      text: `${words} comment "${comment}"`,
+      expressions: { elem: [...elem] },
+      userdata: writeComment(comment),
+    });
+  }
+
+  /** A rule whose expressions are as the kernel has them. */
+  addRawRule(
+    table: TableName,
+    chain: string,
+    rule: {
+      text: string;
+      expressions: NonNullable<ReturnType<typeof ruleMessage.read>["expressions"]>;
+      userdata?: Uint8Array | undefined;
+    },
+  ): void {
+    const { text, expressions, userdata } = rule;
+    this.#add(table, `add rule ${table.family} ${table.name} ${chain} ${text}`, {
+      ...message("NEWRULE", NFT_MSG_NEWRULE, ruleMessage, NLM_F_CREATE | NLM_F_APPEND),
+      attributes: { table: table.name, chain, expressions, userdata },
+    });
+  }
+
+  /** Equivalent to `nft delete rule … handle N`. */
+  deleteRule(table: TableName, chain: string, handle: Uint8Array): void {
+    const number = BigInt(`0x${handle.toHex()}`);
+    this.#add(table, `delete rule ${table.family} ${table.name} ${chain} handle ${number}`, {
+      ...message("DELRULE", NFT_MSG_DELRULE, ruleMessage),
+      attributes: { table: table.name, chain, handle },
+    });
+  }
+
+  /** Equivalent to `nft create element …`: refused (EEXIST) when one of the keys is there. */
+  createElements(table: TableName, set: SetDefinition, elements: readonly SetElement[]): void {
+    this.#changeElements(table, set, elements, {
+      verb: "create",
+      ...message("NEWSETELEM", NFT_MSG_NEWSETELEM, setElementsMessage, NLM_F_CREATE | NLM_F_EXCL),
+    });
+  }
+
+  /** Equivalent to `nft delete element …`: refused (ENOENT) when one of the keys is not there. */
+  deleteElements(table: TableName, set: SetDefinition, elements: readonly SetElement[]): void {
+    const keys = elements.map(({ key }) => ({ key }));
+    this.#changeElements(table, set, keys, {
+      verb: "delete",
+      ...message("DELSETELEM", NFT_MSG_DELSETELEM, setElementsMessage),
+    });
+  }
+
+  #changeElements(
+    table: TableName,
+    set: SetDefinition,
+    elements: readonly SetElement[],
+    { verb, ...head }: ReturnType<typeof message<typeof setElementsMessage>> & { verb: string },
+  ): void {
+    for (let from = 0; from < elements.length; from += ELEMENTS_PER_MESSAGE) {
+      const some = elements.slice(from, from + ELEMENTS_PER_MESSAGE);
+      const texts = some.map((element) => elementText(set, element)).join(", ");
+      this.#add(table, `${verb} element ${table.family} ${table.name} ${set.name} { ${texts} }`, {
+        ...head,
+        attributes: {
+          table: table.name,
+          set: set.name,
+          elements: { elem: some.map((element) => encodeElement(set, element)) },
+        },
+      });
+    }
+  }
+
+  #addSet(table: TableName, set: SetDefinition, id: number): void {
+    const { family, name: tableName } = table;
+    const { name, key, data, interval = false } = set;
+    const isConcat = key.length > 1;
+    const types = data === undefined ? key.join(" . ") : `${key.join(" . ")} : ${dataText(data)}`;
+    const text = `{ type ${types};${interval ? " flags interval;" : ""} }`;
+    this.#add(table, `add ${data ? "map" : "set"} ${family} ${tableName} ${name} ${text}`, {
+      ...message("NEWSET", NFT_MSG_NEWSET, setMessage, NLM_F_CREATE),
+      attributes: {
+        table: tableName,
+        name,
+        id,
+        flags: (interval ? NFT_SET_INTERVAL : 0) | (data ? NFT_SET_MAP : 0) | (isConcat ? NFT_SET_CONCAT : 0),
+        keyType: typeNumber(key),
+        keyLen: typeBytes(key),
+        ...dataAttributes(data),
+        ...(key[0] === "ifname" && !isConcat && { userdata: HOST_BYTE_ORDER }),
+        ...(isConcat && { desc: { concat: { elem: partBytes(key).map((len) => ({ len })) } } }),
+      },
+    });
+  }
+
+  #add(table: TableName, text: string, request: Omit<AnyRequest, "header" | "doing">): void {
+    const header = { family: FAMILIES[table.family], version: 0, resId: 0 };
+    this.#operations.push({ text, request: { ...request, doing: text, header } });
+  }
+}
+
+/** The number of a message of nf_tables. */
+export function messageType(message: number): number {
+  return (NFNL_SUBSYS_NFTABLES << 8) | message;
+}
+
+function message<C>(name: string, type: number, codec: C, flags = 0) {
+  return { name: `NFT_MSG_${name}`, type: messageType(type), codec, flags };
+}
+
+function batchFrame(doing: string, name: string, type: number): AnyRequest {
+  const header = { family: 0, version: 0, resId: NFNL_SUBSYS_NFTABLES };
+  return { doing, name, type, codec: BATCH, header, attributes: {} };
+}
+
+function encodeElement(set: SetDefinition, { key, data, comment }: SetElement) {
+  const hasRange = set.interval === true && key.some(isRange);
+  return {
+    key: { value: writeKey(set.key, key) },
+    ...(set.interval && { keyEnd: { value: writeKey(set.key, key, hasRange) } }),
+    ...(data && set.data && { data: encodeData(set.data, data) }),
+    ...(comment && { userdata: writeComment(comment) }),
+  } satisfies ReturnType<typeof setElement.read>;
+}
+
+function encodeData(types: NonNullable<SetDefinition["data"]>, data: readonly Word[]) {
+  return types === "verdict" ? { verdict: verdictData(String(data[0])) } : { value: writeKey(types, data) };
+}
+
+function dataAttributes(data: SetDefinition["data"]) {
+  if (data === undefined) return {};
+  if (data === "verdict") return { dataType: NFT_DATA_VERDICT, dataLen: 0 };
+  return { dataType: typeNumber(data), dataLen: typeBytes(data) };
+}
+
+function dataText(data: NonNullable<SetDefinition["data"]>): string {
+  return data === "verdict" ? data : data.join(" . ");
+}
+
+function elementText(set: SetDefinition, { key, data, comment }: SetElement): string {
+  const words = (types: SetDefinition["data"], values: readonly Word[]) =>
+    values.map((word, i) => (types === "verdict" ? word : quoted(types?.[i] ?? "ifname", word))).join(" . ");
+  const note = comment ? ` comment "${comment}"` : "";
+  return `${words(set.key, key)}${note}${data ? ` : ${words(set.data, data)}` : ""}`;
+}
