@@ -1,4 +1,4 @@
-/** Every number of lib/sys, lib/netns, lib/netlink and lib/rtnetlink, against the headers of the kernel. */
+/** Every number of lib/sys, lib/netns, lib/netlink, lib/rtnetlink and lib/conntrack, against the headers of the kernel. */
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -26,7 +26,7 @@ const HEADERS = [
     "netlink.h",
     "nsfs.h",
   ].map((name) => `linux/${name}`),
-  ...["linux/rtnetlink.h", "linux/veth.h"],
+  ...["linux/rtnetlink.h", "linux/veth.h", "linux/netfilter/nfnetlink_conntrack.h"],
 ];
 
 /** What is ours in those modules, not the kernel's. */
@@ -53,7 +53,7 @@ interface Checked {
 /** What is to be checked, by the name of its test; at the end of the file the compiler runs once for all. */
 const checks = new Map<string, readonly Checked[]>();
 
-const modulePaths = ["sys", "netns", "netlink", "rtnetlink"].flatMap((folder) => {
+const modulePaths = ["sys", "netns", "netlink", "rtnetlink", "conntrack"].flatMap((folder) => {
   const root = join(import.meta.dir, "..", folder);
   return [...new Bun.Glob("*.ts").scanSync(root)]
     .filter((file) => !/\.(test|golden)\.ts$/.test(file))
