@@ -17,6 +17,7 @@ const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
+const SO_SNDBUFFORCE = 32;
 const SOL_NETLINK = 270;
 /** The kernel's own address on netlink (netlink(7), nl_pid). */
 const KERNEL_PORT = 0;
@@ -32,6 +33,8 @@ const NETLINK_GET_STRICT_CHK = 12;
 const ANSWER_TIMEOUT_S = 30;
 /** Dumps interrupted one after the other before we say so. */
 const DUMP_ATTEMPTS = 20;
+/** The least default there is (net/core/sock.c, sk_wmem_max on a 32-bit kernel). */
+const SEND_BUFFER_BYTES = 131_072;
 /** Twice what the kernel puts into one datagram of a dump (netlink_dump(), NLMSG_GOODSIZE). */
 const RECEIVE_BYTES = 65_536;
 /**
@@ -236,8 +239,14 @@ export class NetlinkSocket implements Disposable {
       nl.closeMessage(writer, start);
       return { request, sequence, start, end: writer.length, writer };
     });
+    this.#makeRoomFor(writer.length);
     libc.send(this.#fd, writer.finish());
     return sent;
+  }
+
+  /** A datagram has to fit into the send buffer, which is 208 KiB by default (net.core.wmem_default). */
+  #makeRoomFor(bytes: number): void {
+    if (bytes > SEND_BUFFER_BYTES / 2) this.#setOption(SOL_SOCKET, SO_SNDBUFFORCE, 2 * bytes);
   }
 
   /** Receives a datagram. @returns those of its messages that answer this socket */

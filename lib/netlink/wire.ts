@@ -22,8 +22,8 @@ export interface Codec<T> {
 }
 
 const INITIAL_BYTES = 4_096;
-/** Above what any one message of ours takes; the kernel's own limit is the socket's send buffer. */
-const MAX_BYTES = 1 << 20;
+/** Above what anything of ours takes: a transaction of nf_tables with 100,000 elements. */
+const MAX_BYTES = 1 << 26;
 
 /** Bytes under construction. */
 export class Writer {

@@ -144,14 +144,18 @@ export class Transaction {
     });
   }
 
-  /** Equivalent to `nft flush chain …; nft delete chain …`. */
-  deleteChain(table: TableName, chain: string): void {
-    const where = `${table.family} ${table.name} ${chain}`;
-    this.#add(table, `flush chain ${where}`, {
+  /** Equivalent to `nft flush chain …`. */
+  flushChain(table: TableName, chain: string): void {
+    this.#add(table, `flush chain ${table.family} ${table.name} ${chain}`, {
       ...message("DELRULE", NFT_MSG_DELRULE, ruleMessage),
       attributes: { table: table.name, chain },
     });
-    this.#add(table, `delete chain ${where}`, {
+  }
+
+  /** Equivalent to `nft flush chain …; nft delete chain …`. */
+  deleteChain(table: TableName, chain: string): void {
+    this.flushChain(table, chain);
+    this.#add(table, `delete chain ${table.family} ${table.name} ${chain}`, {
       ...message("DELCHAIN", NFT_MSG_DELCHAIN, chainMessage),
       attributes: { table: table.name, name: chain },
     });

@@ -72,6 +72,14 @@ export function listRecords<Details>(plugin: string, network: string): Attachmen
     .flatMap((name) => readRecord<Details>(`${directory}/${name}`) ?? []);
 }
 
+/** Every plugin's records on every network. */
+export function listAllRecords<Details>(): AttachmentRecord<Details>[] {
+  return listDirectory(ATTACHMENTS_DIR).flatMap((network) => {
+    const directory = networkDirectory(network);
+    return listDirectory(directory).flatMap((name) => readRecord<Details>(`${directory}/${name}`) ?? []);
+  });
+}
+
 function readRecord<Details>(path: string): AttachmentRecord<Details> | undefined {
   const text = findTextFile(path);
   if (text === undefined) return undefined;
@@ -92,10 +100,17 @@ function networkDirectory(network: string): string {
   return `${ATTACHMENTS_DIR}/${network}`;
 }
 
-function recordPath({ plugin, network, containerId, ifname }: RecordKey): string {
-  const tail = `:${ifname}:${plugin}`;
-  const id = containerId.length + tail.length <= NAME_MAX ? containerId : hash(containerId);
-  return `${networkDirectory(network)}/${id}${tail}`;
+function recordPath(key: RecordKey): string {
+  return `${networkDirectory(key.network)}/${attachmentFileName(key, key.plugin)}`;
+}
+
+/** A name for what an attachment has in a directory: <containerId>:<ifname>:<more>, the id hashed where it is long. */
+export function attachmentFileName(
+  { containerId, ifname }: Pick<RecordKey, "containerId" | "ifname">,
+  more: string,
+): string {
+  const tail = `:${ifname}:${more}`;
+  return (containerId.length + tail.length <= NAME_MAX ? containerId : hash(containerId)) + tail;
 }
 
 function hash(text: string): string {

@@ -1,0 +1,148 @@
+/** What is in a table now: asked of the kernel, one message for what is known by its key. */
+
+import type { NetfilterSocket, nfgenmsg } from "../netfilter/socket.ts";
+import { unlessMissing } from "../netlink/error.ts";
+import type { Request } from "../netlink/socket.ts";
+import {
+  chainMessage,
+  ruleMessage,
+  type setElement,
+  setElementsMessage,
+  tableMessage,
+} from "./attributes.ts";
+import { readComment } from "./comment.ts";
+import { readKey, type Word, writeKey } from "./datatype.ts";
+import { verdictText } from "./statement.ts";
+import type { SetDefinition, TableName } from "./table.ts";
+import type { SetElement } from "./transaction.ts";
+import { FAMILIES, messageType } from "./transaction.ts";
+
+// linux/netfilter/nf_tables.h
+const NFT_MSG_GETTABLE = 1;
+const NFT_MSG_GETCHAIN = 4;
+const NFT_MSG_GETRULE = 7;
+const NFT_MSG_GETSETELEM = 13;
+
+/** A rule as the kernel has it. */
+export interface ListedRule {
+  readonly chain: string;
+  readonly comment: string;
+  /** Names it for Transaction.deleteRule(). */
+  readonly handle: Uint8Array;
+  /** For Transaction.addRawRule(). */
+  readonly expressions: NonNullable<ReturnType<typeof ruleMessage.read>["expressions"]>;
+  readonly userdata: Uint8Array | undefined;
+}
+
+/** A table's comment, or undefined when there is no such table. Equivalent to `nft list table …`, its head. */
+export function findTableComment(socket: NetfilterSocket, table: TableName): string | undefined {
+  const attributes = { name: table.name };
+  const found = unlessMissing(() =>
+    socket.get(ask(table, "table", ["GETTABLE", NFT_MSG_GETTABLE], { codec: tableMessage, attributes })),
+  );
+  return found && readComment(found.userdata);
+}
+
+/** Whether the table has the chain. */
+export function hasChain(socket: NetfilterSocket, table: TableName, name: string): boolean {
+  return findChain(socket, table, name) !== undefined;
+}
+
+/** The policy of a base chain, NF_DROP or NF_ACCEPT (linux/netfilter.h); undefined when there is no such chain. */
+export function findPolicy(socket: NetfilterSocket, table: TableName, chain: string): number | undefined {
+  return findChain(socket, table, chain)?.policy;
+}
+
+function findChain(socket: NetfilterSocket, table: TableName, name: string) {
+  const attributes = { table: table.name, name };
+  const what = `chain ${name}`;
+  return unlessMissing(() =>
+    socket.get(ask(table, what, ["GETCHAIN", NFT_MSG_GETCHAIN], { codec: chainMessage, attributes })),
+  );
+}
+
+/** Equivalent to `nft -a list table …`, its rules, of one chain or of all; [] when there is no such table. */
+export function listRules(socket: NetfilterSocket, table: TableName, chain?: string): ListedRule[] {
+  const attributes = { table: table.name, chain };
+  const what = "rules";
+  const rules =
+    unlessMissing(() =>
+      socket.dump(ask(table, what, ["GETRULE", NFT_MSG_GETRULE], { codec: ruleMessage, attributes })),
+    ) ?? [];
+  return rules.map((rule) => ({
+    chain: rule.chain ?? "",
+    comment: readComment(rule.userdata),
+    handle: rule.handle ?? new Uint8Array(0),
+    expressions: rule.expressions ?? {},
+    userdata: rule.userdata,
+  }));
+}
+
+/** Equivalent to `nft get element … { KEY }`; undefined when it is not there, nor its set. */
+export function findElement(
+  socket: NetfilterSocket,
+  table: TableName,
+  set: SetDefinition,
+  key: readonly Word[],
+): SetElement | undefined {
+  const start = { value: writeKey(set.key, key) };
+  const keyEnd = set.interval ? { value: writeKey(set.key, key, true) } : undefined;
+  const attributes = { table: table.name, set: set.name, elements: { elem: [{ key: start, keyEnd }] } };
+  const found = unlessMissing(() => socket.get(askElements(table, set, attributes)));
+  return found && readElements(set, found)[0];
+}
+
+/** Equivalent to `nft list set …`, its elements; [] when there is no such set. */
+export function listElements(socket: NetfilterSocket, table: TableName, set: SetDefinition): SetElement[] {
+  const attributes = { table: table.name, set: set.name };
+  const found = unlessMissing(() => socket.dump(askElements(table, set, attributes))) ?? [];
+  return found.flatMap((message) => readElements(set, message));
+}
+
+type ElementsMessage = ReturnType<typeof setElementsMessage.read>;
+
+function askElements(
+  table: TableName,
+  set: SetDefinition,
+  attributes: Parameters<typeof setElementsMessage.write>[2],
+) {
+  const what = `elements of ${set.name}`;
+  return ask(table, what, ["GETSETELEM", NFT_MSG_GETSETELEM], { codec: setElementsMessage, attributes });
+}
+
+function ask<H extends object, A, R>(
+  table: TableName,
+  what: string,
+  [name, type]: readonly [string, number],
+  parts: Pick<Request<ReturnType<typeof nfgenmsg.read> & H, A, R>, "codec" | "attributes">,
+) {
+  return {
+    doing: `list ${what} of table ${table.family} ${table.name}`,
+    name: `NFT_MSG_${name}`,
+    type: messageType(type),
+    header: { family: FAMILIES[table.family], version: 0, resId: 0 },
+    ...parts,
+  };
+}
+
+function readElements(set: SetDefinition, { elements }: ElementsMessage): SetElement[] {
+  return (elements?.elem ?? []).map((element) => readElement(set, element));
+}
+
+function readElement(set: SetDefinition, element: ReturnType<typeof setElement.read>): SetElement {
+  const { key, keyEnd, data, userdata } = element;
+  const empty = new Uint8Array(0);
+  return {
+    key: readKey(set.key, key?.value ?? empty, keyEnd?.value),
+    data: set.data && readData(set.data, data),
+    comment: readComment(userdata),
+  };
+}
+
+function readData(
+  types: NonNullable<SetDefinition["data"]>,
+  data: ReturnType<typeof setElement.read>["data"],
+): Word[] {
+  if (types === "verdict") return [verdictText(data?.verdict ?? {})];
+  return readKey(types, data?.value ?? new Uint8Array(0));
+}

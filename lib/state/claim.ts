@@ -1,0 +1,40 @@
+/**
+ * What several attachments share, such as an interface's entry in a table: each claims it, and the last to
+ * release it takes it away. The claims are files, so that a kill leaves none that nobody can find.
+ *
+ *     /run/weft/claims/<what>/<containerId>:<ifname>:<network>
+ *
+ * Claiming and releasing are for the holder of one lock, so that nobody comes while the last goes.
+ */
+import { createFileExclusive, findFile, makeDirectory, removeDirectory, removeFile } from "../sys/file.ts";
+import { acquireLock, type Lock } from "../sys/lock.ts";
+import { attachmentFileName, type RecordKey } from "./record.ts";
+
+const CLAIMS_DIR = "/run/weft/claims";
+const LOCKS_DIR = "/run/weft/locks";
+
+/** Who claims: an attachment, whichever of its plugins. */
+export type Claimant = Omit<RecordKey, "plugin">;
+
+/** Held while anything is claimed or released. @throws LockTimeoutError */
+export function lockClaims(): Lock {
+  makeDirectory(LOCKS_DIR);
+  return acquireLock(`${LOCKS_DIR}/claims`);
+}
+
+/** Claims it; again is nothing. */
+export function claim(what: string, claimant: Claimant): void {
+  makeDirectory(`${CLAIMS_DIR}/${what}`);
+  createFileExclusive(claimPath(what, claimant), "", 0o600);
+}
+
+/** Releases it; where it was not claimed, nothing. @returns whether nobody claims it any more */
+export function release(what: string, claimant: Claimant): boolean {
+  removeFile(claimPath(what, claimant));
+  const directory = `${CLAIMS_DIR}/${what}`;
+  return removeDirectory(directory) || findFile(directory) === undefined;
+}
+
+function claimPath(what: string, claimant: Claimant): string {
+  return `${CLAIMS_DIR}/${what}/${attachmentFileName(claimant, claimant.network)}`;
+}

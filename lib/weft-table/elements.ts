@@ -1,0 +1,151 @@
+/**
+ * The elements of an attachment in our tables: added and deleted in one transaction each, by their keys, which
+ * the attachment's record has. Nothing is listed in order to delete it, but where there is no record.
+ */
+import type { AttachmentName } from "../alias.ts";
+import { CniError } from "../cni/error.ts";
+import type { GcCall } from "../cni/plugin.ts";
+import type { NetfilterSocket } from "../netfilter/socket.ts";
+import type { NetlinkError } from "../netlink/error.ts";
+import type { Word } from "../nftables/datatype.ts";
+import { findElement, hasChain, listElements } from "../nftables/query.ts";
+import { Transaction } from "../nftables/transaction.ts";
+import { type Element, elementName, type OwnChain, ownerComment, setByName, TABLES } from "./element.ts";
+import { addOwnChain, chainsOf } from "./own-chain.ts";
+import { WEFT_TABLE } from "./ruleset.ts";
+import { checkTable, ensureTable } from "./table-life.ts";
+
+/**
+ * Adds the elements, and the chains they jump to. One of the same key that is there already is replaced: its
+ * owner is gone, or what gave this one its address or port would not have given it twice.
+ */
+export function addElements(
+  socket: NetfilterSocket,
+  elements: readonly Element[],
+  owner: AttachmentName,
+  chains: readonly OwnChain[] = [],
+): void {
+  putElements(socket, elements, { comment: ownerComment(owner), chains });
+}
+
+/** As addElements(), with any comment. */
+export function putElements(
+  socket: NetfilterSocket,
+  elements: readonly Element[],
+  { comment, chains = [] }: { comment: string; chains?: readonly OwnChain[] },
+): void {
+  for (const table of TABLES) {
+    if (elements.some((element) => setByName(element.set).table === table)) ensureTable(socket, table);
+  }
+  const put = (inPlaceOf: readonly Element[]): NetlinkError[] => {
+    const transaction = new Transaction();
+    for (const chain of chains) addOwnChain(transaction, WEFT_TABLE, chain);
+    deleteFrom(transaction, inPlaceOf);
+    for (const { table, set, some } of bySet(elements)) {
+      transaction.createElements(
+        table,
+        set,
+        some.map(({ key, data }) => ({ key, data, comment })),
+      );
+    }
+    return transaction.tryCommit(socket);
+  };
+  let refusals = put([]);
+  if (refusals.some(({ code }) => code === "EEXIST")) refusals = put(thoseThere(socket, elements));
+  if (refusals[0]) throw refusals[0];
+}
+
+/** Deletes the elements, and the chains they jump to. What is not there any more is passed over. */
+export function deleteElements(socket: NetfilterSocket, elements: readonly Element[]): void {
+  const remove = (some: readonly Element[], chains: readonly string[]): NetlinkError[] => {
+    const transaction = new Transaction();
+    deleteFrom(transaction, some);
+    for (const chain of chains) transaction.deleteChain(WEFT_TABLE, chain);
+    return transaction.tryCommit(socket);
+  };
+  const chains = chainsOf(elements);
+  let refusals = remove(elements, chains);
+  if (refusals.some(({ code }) => code === "ENOENT")) {
+    const there = chains.filter((chain) => hasChain(socket, WEFT_TABLE, chain));
+    refusals = remove(thoseThere(socket, elements), there);
+  }
+  if (refusals[0]) throw refusals[0];
+}
+
+/** @throws CniError 100 that names the element, rule, chain or table that is missing or changed */
+export function checkElements(socket: NetfilterSocket, elements: readonly Element[]): void {
+  for (const table of TABLES) {
+    if (elements.some((element) => setByName(element.set).table === table)) checkTable(socket, table);
+  }
+  for (const element of elements) {
+    const { table, set } = setByName(element.set);
+    const held = findElement(socket, table, set, element.key);
+    if (held && sameWords(held.data, element.data)) continue;
+    const state = held ? `leads to ${held.data?.join(":")}, not ${element.data?.join(":")}` : "not found";
+    const msg = `element ${elementName(element)} of table ${table.family} ${table.name} ${state}`;
+    throw new CniError(CniError.CHECK_FAILED, msg);
+  }
+}
+
+/** Deletes what the tables have of the attachment, found by the comments: for want of a record. */
+export function deleteOwned(socket: NetfilterSocket, owner: AttachmentName): void {
+  const comment = ownerComment(owner);
+  deleteElements(
+    socket,
+    listOwned(socket).filter((element) => element.comment === comment),
+  );
+}
+
+/** Deletes what the tables have of this network's attachments that are not valid any more. */
+export function deleteStale(call: GcCall, socket: NetfilterSocket): void {
+  const { config, validAttachments } = call;
+  const valid = validAttachments.map(({ containerID, ifname }) =>
+    ownerComment({ network: config.name, containerId: containerID, ifname }),
+  );
+  const stale = ({ comment }: { comment: string }) =>
+    comment.startsWith(`${config.name}/`) && !valid.includes(comment);
+  deleteElements(socket, listOwned(socket).filter(stale));
+}
+
+/** Every element of our tables that has an owner. */
+export function listOwned(socket: NetfilterSocket): (Element & { comment: string })[] {
+  const owned: (Element & { comment: string })[] = [];
+  for (const table of TABLES) {
+    for (const set of table.sets) {
+      for (const { key, data, comment = "" } of listElements(socket, table, set)) {
+        if (comment !== "") owned.push({ set: set.name, key, data, comment });
+      }
+    }
+  }
+  return owned;
+}
+
+function deleteFrom(transaction: Transaction, elements: readonly Element[]): void {
+  for (const { table, set, some } of bySet(elements)) transaction.deleteElements(table, set, some);
+}
+
+/** Those of the elements whose key is there, with what is there under it. */
+function thoseThere(socket: NetfilterSocket, elements: readonly Element[]): Element[] {
+  const there: Element[] = [];
+  for (const { set: name, key } of elements) {
+    const { table, set } = setByName(name);
+    const held = findElement(socket, table, set, key);
+    if (held) there.push({ set: name, key, data: held.data });
+  }
+  return there;
+}
+
+/** The elements by their sets: a message of nf_tables is about one. */
+function bySet(elements: readonly Element[]) {
+  const groups = new Map<string, Element[]>();
+  for (const element of elements) {
+    const group = groups.get(element.set);
+    if (group) group.push(element);
+    else groups.set(element.set, [element]);
+  }
+  return [...groups].map(([name, some]) => ({ ...setByName(name), some }));
+}
+
+function sameWords(a: readonly Word[] = [], b: readonly Word[] = []): boolean {
+  return a.length === b.length && a.every((word, i) => String(word) === String(b[i]));
+}

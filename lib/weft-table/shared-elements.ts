@@ -1,0 +1,34 @@
+/**
+ * Elements that have an interface of the host for a key: its containers share them. Each attachment claims
+ * those it needs, and the last to release one deletes it (lib/state/claim.ts).
+ *
+ * Where two attachments want different things of an interface, the one that came last has its way: their
+ * network's configuration was changed meanwhile.
+ */
+import type { AttachmentName } from "../alias.ts";
+import type { NetfilterSocket } from "../netfilter/socket.ts";
+import { claim, lockClaims, release } from "../state/claim.ts";
+import { type Element, elementName } from "./element.ts";
+import { deleteElements, putElements } from "./elements.ts";
+
+export function claimElements(
+  socket: NetfilterSocket,
+  elements: readonly Element[],
+  owner: AttachmentName,
+): void {
+  if (elements.length === 0) return;
+  using _lock = lockClaims();
+  for (const element of elements) claim(elementName(element), owner);
+  putElements(socket, elements, { comment: owner.network });
+}
+
+export function releaseElements(
+  socket: NetfilterSocket,
+  elements: readonly Element[],
+  owner: AttachmentName,
+): void {
+  if (elements.length === 0) return;
+  using _lock = lockClaims();
+  const unclaimed = elements.filter((element) => release(elementName(element), owner));
+  if (unclaimed.length > 0) deleteElements(socket, unclaimed);
+}

@@ -1,0 +1,103 @@
+/**
+ * Our tables on a host: made with the first element that needs them, made anew when they are of another
+ * version of weft, left alone when they are somebody else's.
+ *
+ * A table that was gone (`nft flush ruleset`) gets back all that the records tell of, as one that is made
+ * anew does: the other containers of the host need theirs as much as the one whose ADD noticed.
+ */
+import { CniError } from "../cni/error.ts";
+import type { NetfilterSocket } from "../netfilter/socket.ts";
+import { isExisting } from "../netlink/error.ts";
+import { findTableComment, listRules } from "../nftables/query.ts";
+import type { TableDefinition } from "../nftables/table.ts";
+import { Transaction } from "../nftables/transaction.ts";
+import { type AttachmentRecord, listAllRecords } from "../state/record.ts";
+import { type Element, type Entries, ownerComment, setByName } from "./element.ts";
+import { addOwnChain } from "./own-chain.ts";
+
+/** The administrator's chain: its rules outlive a version. */
+const USER_CHAIN = "user";
+
+/** Makes the table where it is missing or of another version. @throws CniError 999 when it is not ours */
+export function ensureTable(socket: NetfilterSocket, table: TableDefinition): void {
+  const found = findTableComment(socket, table);
+  if (found !== table.comment) remakeTable(socket, table, found);
+}
+
+/** Makes the table, in one transaction with taking away the one that is there. @throws CniError 999 */
+export function remakeTable(
+  socket: NetfilterSocket,
+  table: TableDefinition,
+  found = findTableComment(socket, table),
+): void {
+  if (found !== undefined && !/^weft \d+$/.test(found)) throw foreign(table);
+  const transaction = new Transaction();
+  const kept = found === undefined ? [] : listRules(socket, table, USER_CHAIN);
+  if (found !== undefined) transaction.deleteTable(table);
+  transaction.createTable(table);
+  for (const rule of kept) {
+    transaction.addRawRule(table, USER_CHAIN, { ...rule, text: `# ${rule.comment || "as it was"}` });
+  }
+  addRecorded(table, transaction);
+  try {
+    transaction.commit(socket);
+  } catch (error) {
+    // two ADDs found it missing, and the other one made it
+    if (!isExisting(error) || findTableComment(socket, table) !== table.comment) throw error;
+  }
+}
+
+/** @throws CniError 100 unless the table is there with every rule it was made with */
+export function checkTable(socket: NetfilterSocket, table: TableDefinition): void {
+  const name = `table ${table.family} ${table.name}`;
+  const found = findTableComment(socket, table);
+  if (found === undefined) throw failed(`${name} not found`);
+  if (found !== table.comment) throw failed(`${name} is "${found}", not "${table.comment}"`);
+  const rules = listRules(socket, table);
+  for (const chain of table.chains) {
+    const held = rules.filter((rule) => rule.chain === chain.name).map(({ comment }) => comment);
+    const missing = chain.rules.find(({ comment }) => !held.includes(comment));
+    if (missing) throw failed(`rule "${missing.comment}" of chain ${chain.name} in ${name} not found`);
+  }
+}
+
+/** What the records say is in the table; of two that say the same key, one. */
+function addRecorded(table: TableDefinition, transaction: Transaction): void {
+  const seen = new Set<string>();
+  for (const record of listAllRecords<Entries>()) {
+    const { elements = [], shared = [], chains = [] } = entriesOf(record);
+    const inThis = (element: Element) => setByName(element.set).table === table;
+    if (elements.some(inThis)) for (const chain of chains) addOwnChain(transaction, table, chain);
+    const each = (element: Element, comment: string) => {
+      const name = JSON.stringify([element.set, element.key]);
+      if (!inThis(element) || seen.has(name)) return;
+      seen.add(name);
+      transaction.createElements(table, setByName(element.set).set, [{ ...element, comment }]);
+    };
+    for (const element of elements) each(element, ownerComment(record));
+    for (const element of shared) each(element, record.network);
+  }
+}
+
+/** A record of another version of weft may name sets that are no more: what it says of them is passed over. */
+function entriesOf({ details }: AttachmentRecord<Entries>): Entries {
+  const isOurs = ({ set }: Element) => {
+    try {
+      return setByName(set) !== undefined;
+    } catch {
+      return false;
+    }
+  };
+  const { elements = [], shared = [], chains = [] } = details;
+  return { elements: elements.filter(isOurs), shared: shared.filter(isOurs), chains };
+}
+
+function foreign({ family, name }: TableDefinition): CniError {
+  const msg = `table ${family} ${name} was not made by weft`;
+  const details = `it has not its comment; rename it or delete it: nft delete table ${family} ${name}`;
+  return new CniError(CniError.INTERNAL, msg, { details });
+}
+
+function failed(message: string): CniError {
+  return new CniError(CniError.CHECK_FAILED, message);
+}
