@@ -22,6 +22,7 @@ const HEADERS = [
     "if_bridge.h",
     "if_link.h",
     "fib_rules.h",
+    "limits.h",
     "neighbour.h",
     "netlink.h",
     "nsfs.h",
@@ -32,7 +33,14 @@ const HEADERS = [
 /** What is ours in those modules, not the kernel's. */
 const OURS = new Set([
   ...["ANSWER_TIMEOUT_S", "DUMP_ATTEMPTS", "RECEIVE_BYTES", "REQUESTS_IN_FLIGHT", "KERNEL_PORT"],
-  ...["INITIAL_BYTES", "MAX_BYTES", "CHUNK_BYTES", "PIPE_TIMEOUT_MS", "VLANS_PER_MESSAGE"],
+  ...[
+    "INITIAL_BYTES",
+    "MAX_BYTES",
+    "SEND_BUFFER_BYTES",
+    "CHUNK_BYTES",
+    "PIPE_TIMEOUT_MS",
+    "VLANS_PER_MESSAGE",
+  ],
   ...["TIMEOUT_MS", "RETRY_MIN_MS", "RETRY_MAX_MS", "RETURN_ATTEMPTS", "OWN_NETNS"],
 ]);
 

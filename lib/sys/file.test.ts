@@ -203,6 +203,20 @@ describe("replaceFile()", () => {
   });
 });
 
+test("createSymlink() makes a link where the name is free; findSymlink() tells what it says", () => {
+  const path = freshPath();
+  expect(files.findSymlink(path)).toBeUndefined();
+  expect(files.createSymlink("net/c1/eth0", path)).toBe(true);
+  expect(files.createSymlink("other", path)).toBe(false); // although it leads nowhere
+  expect(files.findSymlink(path)).toBe("net/c1/eth0");
+  const longest = `${freshPath()}-long`;
+  files.createSymlink("é".repeat(2_047), longest);
+  expect(files.findSymlink(longest)).toBe("é".repeat(2_047));
+  expect(files.findSymlink(join(path, "x"))).toBeUndefined();
+  expect(() => files.findSymlink(root)).toThrow("readlink");
+  expect(() => files.createSymlink("a", join(freshPath(), "a"))).toThrow("symlink");
+});
+
 test("removeFile() removes a file, and says whether there was one", () => {
   const path = freshPath();
   writeFileSync(path, "");

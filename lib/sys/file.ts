@@ -139,6 +139,28 @@ export function replaceFile(
   }
 }
 
+/** Longest target of a symbolic link, in bytes with its NUL (linux/limits.h PATH_MAX). */
+const PATH_MAX = 4_096;
+
+/** Makes a symbolic link. @returns false, with nothing changed, when the name is taken */
+export function createSymlink(target: string, path: string): boolean {
+  try {
+    libc.symlink(target, path);
+    return true;
+  } catch (error) {
+    if (isErrno(error, "EEXIST")) return false;
+    throw error;
+  }
+}
+
+/** What a symbolic link says; undefined where there is no such link. */
+export function findSymlink(path: string): string | undefined {
+  return unlessMissing(undefined, () => {
+    const target = new Uint8Array(new ArrayBuffer(PATH_MAX));
+    return new TextDecoder().decode(target.subarray(0, libc.readlink(path, target)));
+  });
+}
+
 /** @returns false when there was none */
 export function removeFile(path: string): boolean {
   return unlessMissing(false, () => {

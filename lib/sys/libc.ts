@@ -26,6 +26,8 @@ const { symbols: libc } = dlopen("libc.so.6", {
   rename: { args: ["cstring", "cstring"], returns: "i32" },
   link: { args: ["cstring", "cstring"], returns: "i32" },
   linkat: { args: ["i32", "cstring", "i32", "cstring", "i32"], returns: "i32" },
+  symlink: { args: ["cstring", "cstring"], returns: "i32" },
+  readlink: { args: ["cstring", "ptr", "u64"], returns: FFIType.i64_fast },
   unlink: { args: ["cstring"], returns: "i32" },
   mkdir: { args: ["cstring", "u32"], returns: "i32" },
   rmdir: { args: ["cstring"], returns: "i32" },
@@ -159,6 +161,16 @@ export function link(from: string, to: string): void {
 export function linkDescriptor(fd: number, to: string): void {
   const from = `/proc/self/fd/${fd}`;
   check("linkat", to, () => libc.linkat(AT_FDCWD, from, AT_FDCWD, checkPath(to), AT_SYMLINK_FOLLOW));
+}
+
+/** Fails with EEXIST when the name is taken, also by a link that leads nowhere. */
+export function symlink(target: string, path: string): void {
+  check("symlink", path, () => libc.symlink(checkPath(target), checkPath(path)));
+}
+
+/** @returns bytes of the target, cut where `into` ends */
+export function readlink(path: string, into: Uint8Array): number {
+  return check("readlink", path, () => libc.readlink(checkPath(path), into, into.length));
 }
 
 export function unlink(path: string): void {
