@@ -26,6 +26,7 @@ import {
   type Route,
   RT_SCOPE_LINK,
   replaceRoute,
+  routeTo,
 } from "./route.ts";
 import { openRouteSocket, type RouteSocket } from "./route-socket.ts";
 import { addRule, deleteRule, listRules } from "./rule.ts";
@@ -107,6 +108,24 @@ describe("addresses", () => {
 
 describe("routes", () => {
   const routesOf = (command: string): Shown[] => netns.json(command);
+
+  kernelTest("routeTo() finds the way out that ip shows, and none where there is none", () => {
+    addAddress(socket, eth0, parsePrefix("10.24.0.5/24"));
+    netns.run(
+      "ip link set lo up; ip route add unreachable 10.251.0.0/24; ip route add blackhole 10.252.0.0/24",
+    );
+    const found = (text: string) => routeTo(socket, parseAddress(text));
+    expect(routesOf("ip -j route get 10.24.0.9")).toMatchObject([{ dev: "eth0" }]);
+    expect(found("10.24.0.9")).toEqual({ oif: eth0.index, isLocal: false });
+    expect(routesOf("ip -j route get 10.24.0.5")).toMatchObject([{ type: "local" }]);
+    expect(found("10.24.0.5")?.isLocal).toBe(true);
+    expect(found("::1")?.isLocal).toBe(true);
+    for (const text of ["10.251.0.1", "10.252.0.1", "192.0.2.1", "2001:db8::1"]) {
+      expect(found(text)).toBeUndefined();
+    }
+    deleteAddress(socket, eth0, parsePrefix("10.24.0.5/24"));
+    netns.run("ip route del unreachable 10.251.0.0/24; ip route del blackhole 10.252.0.0/24");
+  });
 
   kernelTest("addRoute() adds what ip shows, with all that a route can say", () => {
     addAddress(socket, eth0, parsePrefix("10.22.0.5/24"));

@@ -108,3 +108,47 @@ export const ANSWER_V6 = hex(`
       0000 0000 0000 0000
     0500 1400  00  000000                                //   RTA_PREF 0, padding
 `);
+
+// $ ip route get 10.22.0.9
+export const GET_V4 = hex(`
+  24000000 1a00 0100 c33d016b 00000000                   // 36 bytes, RTM_GETROUTE, REQUEST
+  02 20 00 00 00 00 00 00 00100000                       // rtmsg: AF_INET, dst_len 32, RTM_F_LOOKUP_TABLE
+    0800 0100  0a16 0009                                 //   RTA_DST 10.22.0.9
+`);
+
+// $ ip -6 route get fd00::9
+export const GET_V6 = hex(`
+  30000000 1a00 0100 c33d016b 00000000                   // 48 bytes, RTM_GETROUTE, REQUEST
+  0a 80 00 00 00 00 00 00 00100000                       // rtmsg: AF_INET6, dst_len 128, RTM_F_LOOKUP_TABLE
+    1400 0100  fd00 0000 0000 0000 0000 0000 0000 0009   //   RTA_DST fd00::9
+`);
+
+// $ ip -j route get 10.22.0.9
+// [{"dst":"10.22.0.9","dev":"veth0a","prefsrc":"10.22.0.5","flags":[],"uid":0,"cache":[]}]
+export const GOT_V4 = hex(`
+  68000000 1800 0000 c33d016b 9e1f0000                   // 104 bytes, RTM_NEWROUTE
+  02 20 00 00 fe 00 00 01 00020000     // rtmsg: AF_INET, dst_len 32, table 254, type 1, RTM_F_CLONED
+    0800 0f00  fe00 0000                                 //   RTA_TABLE 254
+    0800 0100  0a16 0009                                 //   RTA_DST 10.22.0.9
+    0800 0400  0300 0000                                 //   RTA_OIF 3
+    0800 0700  0a16 0005                                 //   RTA_PREFSRC 10.22.0.5
+    0800 1900  0000 0000                                 //   RTA_UID 0
+    2400 0c00                                            //   RTA_CACHEINFO 32 bytes
+      0200 0000 0000 0000 0000 0000 0000 0000 0000 0000 0000 0000
+      0000 0000 0000 0000
+`);
+
+// $ ip -j route get 10.22.0.5
+// [{"type":"local","dst":"10.22.0.5","dev":"lo","prefsrc":"10.22.0.5","flags":[],"uid":0,"cache":["local"]}]
+export const GOT_LOCAL = hex(`
+  68000000 1800 0000 c33d016b a61f0000                   // 104 bytes, RTM_NEWROUTE
+  02 20 00 00 fe 00 00 02 00020080     // rtmsg: AF_INET, dst_len 32, table 254, type 2, RTM_F_CLONED, local
+    0800 0f00  fe00 0000                                 //   RTA_TABLE 254
+    0800 0100  0a16 0005                                 //   RTA_DST 10.22.0.5
+    0800 0400  0100 0000                                 //   RTA_OIF 1
+    0800 0700  0a16 0005                                 //   RTA_PREFSRC 10.22.0.5
+    0800 1900  0000 0000                                 //   RTA_UID 0
+    2400 0c00                                            //   RTA_CACHEINFO 32 bytes
+      0100 0000 0000 0000 0000 0000 0000 0000 0000 0000 0000 0000
+      0000 0000 0000 0000
+`);

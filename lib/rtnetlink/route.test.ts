@@ -15,6 +15,7 @@ import {
   RT_SCOPE_LINK,
   replaceRoute,
   routeAttributes,
+  routeTo,
 } from "./route.ts";
 
 const ROUTE: Layout = {
@@ -128,6 +129,31 @@ test("deleteRoute() says what ip says: any scope, any type", () => {
     golden.DELETE,
     ROUTE,
   );
+});
+
+describe("routeTo()", () => {
+  const asked = (text: string) =>
+    messageOf((socket) => {
+      // The fake kernel acknowledges, which is no answer to this.
+      expect(() => routeTo(socket, parseAddress(text))).toThrow("acknowledged without an answer");
+    });
+
+  test("routeTo() says what ip says", () => {
+    expectSameMessage(asked("10.22.0.9"), golden.GET_V4, ROUTE);
+    expectSameMessage(asked("fd00::9"), golden.GET_V6, ROUTE);
+  });
+
+  test("routeTo() reads an answer as ip -j showed it", () => {
+    const address = parseAddress("10.22.0.9");
+    expect(answeredWith(golden.GOT_V4, (socket) => routeTo(socket, address))).toEqual({
+      oif: 3,
+      isLocal: false,
+    });
+    expect(answeredWith(golden.GOT_LOCAL, (socket) => routeTo(socket, address))).toEqual({
+      oif: 1,
+      isLocal: true,
+    });
+  });
 });
 
 describe("listRoutes()", () => {

@@ -1,7 +1,8 @@
 /** Routes. rtnetlink(7), linux/rtnetlink.h. */
-import { type Address, formatAddress } from "../netaddr/address.ts";
+import { type Address, addressBits, formatAddress } from "../netaddr/address.ts";
 import { formatPrefix, type Prefix } from "../netaddr/prefix.ts";
 import { attributes } from "../netlink/attributes.ts";
+import { NetlinkError } from "../netlink/error.ts";
 import { messageCodec, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../netlink/message.ts";
 import { address, bytes, s32, struct, u8, u32 } from "../netlink/wire.ts";
 import { addressFamily, type RouteSocket } from "./route-socket.ts";
@@ -18,7 +19,9 @@ export const RT_SCOPE_HOST = 254;
 const RTPROT_BOOT = 3;
 const RTN_UNSPEC = 0;
 const RTN_UNICAST = 1;
+const RTN_LOCAL = 2;
 const RTNH_F_ONLINK = 4;
+const RTM_F_LOOKUP_TABLE = 0x1000;
 
 /** struct rtmsg */
 export const rtmsg = struct({
@@ -178,6 +181,40 @@ export function listRoutes(
       onlink: ((message.flags ?? 0) & RTNH_F_ONLINK) !== 0,
       protocol: message.protocol,
     }));
+}
+
+/** How a packet to an address would leave. */
+export interface RouteTo {
+  /** ifindex of the way out. */
+  readonly oif: number | undefined;
+  /** The address is of this host. */
+  readonly isLocal: boolean;
+}
+
+/** Equivalent to `ip route get ADDRESS`; undefined where no route leads there. */
+export function routeTo(socket: RouteSocket, dst: Address): RouteTo | undefined {
+  const ask = () =>
+    socket.get({
+      doing: `find the route to ${formatAddress(dst)}`,
+      name: "RTM_GETROUTE",
+      type: RTM_GETROUTE,
+      codec: routeMessage,
+      header: {
+        family: addressFamily(dst.family),
+        dstLen: addressBits(dst.family),
+        flags: RTM_F_LOOKUP_TABLE,
+      },
+      attributes: { dst },
+    });
+  try {
+    const { oif, type } = ask();
+    return { oif, isLocal: type === RTN_LOCAL };
+  } catch (error) {
+    // EINVAL is the answer of a route of type blackhole, EACCES that of prohibit
+    const nowhere = ["ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EACCES"];
+    if (error instanceof NetlinkError && nowhere.includes(error.code)) return undefined;
+    throw error;
+  }
 }
 
 /** As `ip route` would say it. */
