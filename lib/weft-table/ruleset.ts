@@ -159,17 +159,17 @@ const published: Statement = ctStatusDnat;
 const CHAINS: readonly ChainDefinition[] = [
   { name: "user", rules: [] },
   {
-    name: "isolation",
+    name: "isolation", // jumped to, and left for what the other network has to say
     rules: [
-      rule("published ports", published, verdict("accept")),
+      rule("published ports", published, verdict("return")),
       rule("no other network with a policy", inSet([oifname], "isolated"), verdict("drop")),
     ],
   },
   {
     name: "published",
     rules: [
-      rule("answers", ctEstablished, verdict("accept")),
-      rule("published ports", published, verdict("accept")),
+      rule("answers", ctEstablished, verdict("return")),
+      rule("published ports", published, verdict("return")),
       rule("nothing else", verdict("drop")),
     ],
   },
