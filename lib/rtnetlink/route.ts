@@ -21,7 +21,6 @@ const RTN_UNSPEC = 0;
 const RTN_UNICAST = 1;
 const RTN_LOCAL = 2;
 const RTNH_F_ONLINK = 4;
-const RTM_F_LOOKUP_TABLE = 0x1000;
 
 /** struct rtmsg */
 export const rtmsg = struct({
@@ -199,11 +198,7 @@ export function routeTo(socket: RouteSocket, dst: Address): RouteTo | undefined 
       name: "RTM_GETROUTE",
       type: RTM_GETROUTE,
       codec: routeMessage,
-      header: {
-        family: addressFamily(dst.family),
-        dstLen: addressBits(dst.family),
-        flags: RTM_F_LOOKUP_TABLE,
-      },
+      header: { family: addressFamily(dst.family), dstLen: addressBits(dst.family) },
       attributes: { dst },
     });
   try {
