@@ -5,12 +5,13 @@
  *     weft:<network>/<containerId>/<ifname>    an attachment's interface
  *     weft:<network>                           a network's own, such as its bridge
  */
+import type { Call } from "./cni/plugin.ts";
 import { IFALIAS_MAX, type Link } from "./rtnetlink/link.ts";
+import type { AttachmentName } from "./state/record.ts";
 
-export interface AttachmentName {
-  readonly network: string;
-  readonly containerId: string;
-  readonly ifname: string;
+/** Whose interface a call is about. */
+export function attachmentName({ config, containerId, ifname }: Call): AttachmentName {
+  return { network: config.name, containerId, ifname };
 }
 
 /** "" where the ids are longer than an alias may be: then the record alone tells. */

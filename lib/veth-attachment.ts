@@ -3,7 +3,7 @@
  * made, found by the record afterwards. For bridge and ptp.
  */
 
-import { type AttachmentName, attachmentAlias } from "./alias.ts";
+import { attachmentAlias, attachmentName } from "./alias.ts";
 import { staleAttachments } from "./cni/call.ts";
 import { CniError } from "./cni/error.ts";
 import type { Call, GcCall } from "./cni/plugin.ts";
@@ -80,8 +80,4 @@ export function staleVethSteps(call: GcCall, plugin: string, host: RouteSocket):
 
 function vethKey(call: Call, plugin: string): RecordKey {
   return { plugin, ...attachmentName(call) };
-}
-
-function attachmentName({ config, containerId, ifname }: Call): AttachmentName {
-  return { network: config.name, containerId, ifname };
 }

@@ -2,7 +2,7 @@
  * A container's veth pair: one end in its namespace, the
  * other on the host under an alias that says whose it is.
  */
-import { type AttachmentName, attachmentOf, isSameAttachment } from "./alias.ts";
+import { attachmentOf, isSameAttachment } from "./alias.ts";
 import { CniError } from "./cni/error.ts";
 import { randomMac } from "./netaddr/mac.ts";
 import { NetlinkError, unlessMissing } from "./netlink/error.ts";
@@ -16,6 +16,7 @@ import {
   listLinks,
 } from "./rtnetlink/link.ts";
 import type { RouteSocket } from "./rtnetlink/route-socket.ts";
+import type { AttachmentName } from "./state/record.ts";
 
 /** "veth" and eight random hexadecimal digits: two links in 2^32 share a name. */
 export function randomVethName(): string {

@@ -1,6 +1,7 @@
 /** What is masqueraded: a container's addresses, where they leave the host's own networks. */
-import type { AttachmentName } from "../alias.ts";
+
 import type { Prefix } from "../netaddr/prefix.ts";
+import type { AttachmentName } from "../state/record.ts";
 
 export interface MasqueradeTarget extends AttachmentName {
   /** The host's interface the container is behind: its bridge, or the host's end of its pair. */

@@ -149,7 +149,8 @@ export class NetlinkSocket implements Disposable {
     const acknowledged = requests.map((request, index) => (index === last ? withAck(request) : request));
     const sent = this.#send([frame.begin, ...acknowledged, frame.end], nl.NLM_F_REQUEST);
     const bySequence = new Map(sent.map((one) => [one.sequence, one]));
-    const ending = [sent[0]?.sequence, sent[last + 1]?.sequence]; // the batch as a whole refused; its last answered
+    // the batch as a whole refused; its last answered
+    const ending = [sent[0]?.sequence, sent[last + 1]?.sequence];
     const refusals: NetlinkError[] = [];
     for (;;) {
       let isOver = false;

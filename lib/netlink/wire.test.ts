@@ -212,9 +212,9 @@ describe("Writer", () => {
       expect(writer.length).toBe(aligned);
     }
   });
-  test("Writer.reserve() refuses a message above 1 MiB", () => {
+  test("Writer.reserve() refuses a message above 64 MiB", () => {
     const writer = new wire.Writer();
-    writer.reserve(1 << 20);
+    writer.reserve(1 << 26);
     expect(() => writer.reserve(1)).toThrow(RangeError);
   });
 });

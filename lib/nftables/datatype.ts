@@ -66,13 +66,18 @@ export function partBytes(types: readonly TypeName[]): number[] {
   return types.map((type) => TYPES[type].bytes);
 }
 
-/** A key's bytes. Of a range, its first, or with `end` its last. @throws SyntaxError, RangeError */
-export function writeKey(types: readonly TypeName[], words: readonly Word[], end = false): Uint8Array {
+/** A key's bytes. Of a range, its first, or its last with `end`. @throws SyntaxError, RangeError */
+export function writeKey(
+  types: readonly TypeName[],
+  words: readonly Word[],
+  { end = false }: { end?: boolean } = {},
+): Uint8Array {
   const key = new Uint8Array(typeBytes(types));
   let at = 0;
   for (let i = 0; i < types.length; i++) {
     const type: Datatype = TYPES[types[i] as TypeName]; // i is below types.length
-    key.set(type.write(boundOf(words[i] ?? "", end)), at);
+    const [first, last] = boundsOf(words[i] ?? "");
+    key.set(type.write(end ? last : first), at);
     at += padded(type.bytes);
   }
   return key;
@@ -94,10 +99,10 @@ export function isRange(word: Word): boolean {
   return typeof word === "string" && /^\d+-\d+$/.test(word);
 }
 
-function boundOf(word: Word, end: boolean): Word {
-  if (!isRange(word)) return word;
+function boundsOf(word: Word): readonly [first: Word, last: Word] {
+  if (!isRange(word)) return [word, word];
   const [first = "", last = ""] = String(word).split("-");
-  return end ? last : first;
+  return [first, last];
 }
 
 function padded(bytes: number): number {

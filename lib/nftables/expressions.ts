@@ -1,4 +1,6 @@
-/** What rules are made of: the kernel's expressions (linux/netfilter/nf_tables.h), each a table of attributes. */
+/**
+ * What rules are made of: the kernel's expressions (linux/netfilter/nf_tables.h), each a table of attributes.
+ */
 import { type AttributeSet, attributes, encode, type Table, type Values } from "../netlink/attributes.ts";
 import { be32, cstring } from "../netlink/wire.ts";
 import { data } from "./attributes.ts";

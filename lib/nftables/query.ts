@@ -34,7 +34,9 @@ export interface ListedRule {
   readonly userdata: Uint8Array | undefined;
 }
 
-/** A table's comment, or undefined when there is no such table. Equivalent to `nft list table …`, its head. */
+/**
+ * A table's comment, or undefined when there is no such table. Equivalent to `nft list table …`, its head.
+ */
 export function findTableComment(socket: NetfilterSocket, table: TableName): string | undefined {
   const attributes = { name: table.name };
   const found = unlessMissing(() =>
@@ -48,7 +50,10 @@ export function hasChain(socket: NetfilterSocket, table: TableName, name: string
   return findChain(socket, table, name) !== undefined;
 }
 
-/** The policy of a base chain, NF_DROP or NF_ACCEPT (linux/netfilter.h); undefined when there is no such chain. */
+/**
+ * The policy of a base chain, NF_DROP or NF_ACCEPT
+ * (linux/netfilter.h); undefined when there is no such chain.
+ */
 export function findPolicy(socket: NetfilterSocket, table: TableName, chain: string): number | undefined {
   return findChain(socket, table, chain)?.policy;
 }
@@ -86,7 +91,7 @@ export function findElement(
   key: readonly Word[],
 ): SetElement | undefined {
   const start = { value: writeKey(set.key, key) };
-  const keyEnd = set.interval ? { value: writeKey(set.key, key, true) } : undefined;
+  const keyEnd = set.interval ? { value: writeKey(set.key, key, { end: true }) } : undefined;
   const attributes = { table: table.name, set: set.name, elements: { elem: [{ key: start, keyEnd }] } };
   const found = unlessMissing(() => socket.get(askElements(table, set, attributes)));
   return found && readElements(set, found)[0];

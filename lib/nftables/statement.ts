@@ -147,7 +147,10 @@ export function isBytes(
   };
 }
 
-/** Equivalent to `SELECTOR [!=] PREFIX`, or `SELECTOR and MASK [!=] VALUE`: the bits of `mask` are as in `value`. */
+/**
+ * Equivalent to `SELECTOR [!=] PREFIX`, or `SELECTOR and
+ * MASK [!=] VALUE`: the bits of `mask` are as in `value`.
+ */
 export function hasBits(
   selector: Selector,
   { text, mask, value }: { text: string; mask: Uint8Array; value: Uint8Array },

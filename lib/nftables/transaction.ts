@@ -26,7 +26,7 @@ import {
   tableMessage,
 } from "./attributes.ts";
 import { writeComment } from "./comment.ts";
-import { isRange, partBytes, typeBytes, typeNumber, type Word, writeKey } from "./datatype.ts";
+import { partBytes, typeBytes, typeNumber, type Word, writeKey } from "./datatype.ts";
 import { quoted, verdictData } from "./statement.ts";
 import {
   type ChainDefinition,
@@ -278,10 +278,9 @@ function batchFrame(doing: string, name: string, type: number): AnyRequest {
 }
 
 function encodeElement(set: SetDefinition, { key, data, comment }: SetElement) {
-  const hasRange = set.interval === true && key.some(isRange);
   return {
     key: { value: writeKey(set.key, key) },
-    ...(set.interval && { keyEnd: { value: writeKey(set.key, key, hasRange) } }),
+    ...(set.interval && { keyEnd: { value: writeKey(set.key, key, { end: true }) } }),
     ...(data && set.data && { data: encodeData(set.data, data) }),
     ...(comment && { userdata: writeComment(comment) }),
   } satisfies ReturnType<typeof setElement.read>;

@@ -8,13 +8,10 @@
  */
 import { createFileExclusive, findFile, makeDirectory, removeDirectory, removeFile } from "../sys/file.ts";
 import { acquireLock, type Lock } from "../sys/lock.ts";
-import { attachmentFileName, type RecordKey } from "./record.ts";
+import { type AttachmentName, attachmentFileName } from "./record.ts";
 
 const CLAIMS_DIR = "/run/weft/claims";
 const LOCKS_DIR = "/run/weft/locks";
-
-/** Who claims: an attachment, whichever of its plugins. */
-export type Claimant = Omit<RecordKey, "plugin">;
 
 /** Held while anything is claimed or released. @throws LockTimeoutError */
 export function lockClaims(): Lock {
@@ -23,18 +20,18 @@ export function lockClaims(): Lock {
 }
 
 /** Claims it; again is nothing. */
-export function claim(what: string, claimant: Claimant): void {
+export function claim(what: string, claimant: AttachmentName): void {
   makeDirectory(`${CLAIMS_DIR}/${what}`);
   createFileExclusive(claimPath(what, claimant), "", 0o600);
 }
 
 /** Releases it; where it was not claimed, nothing. @returns whether nobody claims it any more */
-export function release(what: string, claimant: Claimant): boolean {
+export function release(what: string, claimant: AttachmentName): boolean {
   removeFile(claimPath(what, claimant));
   const directory = `${CLAIMS_DIR}/${what}`;
   return removeDirectory(directory) || findFile(directory) === undefined;
 }
 
-function claimPath(what: string, claimant: Claimant): string {
+function claimPath(what: string, claimant: AttachmentName): string {
   return `${CLAIMS_DIR}/${what}/${attachmentFileName(claimant, claimant.network)}`;
 }

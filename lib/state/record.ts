@@ -24,12 +24,16 @@ const NAME_MAX = 255;
 /** How often the directory may vanish, because the network's last DEL removed it, before that is an error. */
 const DIRECTORY_ATTEMPTS = 10;
 
-/** Whose record it is. */
-export interface RecordKey {
-  readonly plugin: string;
+/** One interface of one container on one network. */
+export interface AttachmentName {
   readonly network: string;
   readonly containerId: string;
   readonly ifname: string;
+}
+
+/** Whose record it is. */
+export interface RecordKey extends AttachmentName {
+  readonly plugin: string;
 }
 
 /** A record: its key, the container's namespace, and what the plugin needs in order to undo. */
@@ -62,6 +66,15 @@ export function findRecord<Details>(key: RecordKey): AttachmentRecord<Details> |
 /** Removes the record, and the network's directory with its last. */
 export function removeRecord(key: RecordKey): void {
   if (removeFile(recordPath(key))) removeDirectory(networkDirectory(key.network));
+}
+
+/**
+ * Whether there is a record of any plugin for the attachment: then it was made by weft, in this boot, and
+ * what no record tells of was not made.
+ */
+export function hasRecords(name: AttachmentName): boolean {
+  const start = attachmentFileName(name, "");
+  return listDirectory(networkDirectory(name.network)).some((file) => file.startsWith(start));
 }
 
 /** The plugin's records on a network. */
@@ -104,9 +117,12 @@ function recordPath(key: RecordKey): string {
   return `${networkDirectory(key.network)}/${attachmentFileName(key, key.plugin)}`;
 }
 
-/** A name for what an attachment has in a directory: <containerId>:<ifname>:<more>, the id hashed where it is long. */
+/**
+ * A name for what an attachment has in a directory:
+ * <containerId>:<ifname>:<more>, the id hashed where it is long.
+ */
 export function attachmentFileName(
-  { containerId, ifname }: Pick<RecordKey, "containerId" | "ifname">,
+  { containerId, ifname }: Pick<AttachmentName, "containerId" | "ifname">,
   more: string,
 ): string {
   const tail = `:${ifname}:${more}`;

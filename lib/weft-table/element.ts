@@ -1,9 +1,10 @@
 /** What an attachment has in our tables, in nft's words: as its record keeps it. */
-import type { AttachmentName } from "../alias.ts";
+
 import { COMMENT_MAX } from "../nftables/comment.ts";
 import type { Word } from "../nftables/datatype.ts";
 import { quoted } from "../nftables/statement.ts";
 import type { Rule, SetDefinition, TableDefinition } from "../nftables/table.ts";
+import type { AttachmentName } from "../state/record.ts";
 import { BRIDGE_TABLE, WEFT_TABLE } from "./ruleset.ts";
 
 /** An element of one of our sets: `{ set: "port4", key: ["tcp", 8080], data: ["10.9.0.2", 80] }`. */

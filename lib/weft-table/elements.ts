@@ -1,8 +1,8 @@
 /**
- * The elements of an attachment in our tables: added and deleted in one transaction each, by their keys, which
- * the attachment's record has. Nothing is listed in order to delete it, but where there is no record.
+ * The elements of an attachment in our tables: added and deleted in one transaction each, by their keys,
+ * which the attachment's record has. Nothing is listed in order to delete it, but where there is no record.
  */
-import type { AttachmentName } from "../alias.ts";
+
 import { CniError } from "../cni/error.ts";
 import type { GcCall } from "../cni/plugin.ts";
 import type { NetfilterSocket } from "../netfilter/socket.ts";
@@ -10,6 +10,7 @@ import type { NetlinkError } from "../netlink/error.ts";
 import type { Word } from "../nftables/datatype.ts";
 import { findElement, hasChain, listElements } from "../nftables/query.ts";
 import { Transaction } from "../nftables/transaction.ts";
+import type { AttachmentName } from "../state/record.ts";
 import { type Element, elementName, type OwnChain, ownerComment, setByName, TABLES } from "./element.ts";
 import { addOwnChain, chainsOf } from "./own-chain.ts";
 import { WEFT_TABLE } from "./ruleset.ts";

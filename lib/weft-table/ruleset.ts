@@ -9,8 +9,9 @@
  * A packet that netfilter sees while it is bridged (net.bridge.bridge-nf-call-iptables) has no such interface
  * any more when it leaves, nor has one that this host sends itself: `iif 0`.
  *
- * Rejected: subnets as keys, which containers and networks share, and which the kernel refuses where two
- * overlap; marks, which are kube-proxy's and the administrator's; a rule a port, found by listing all of them.
+ * Rejected: subnets as keys, which containers and networks share, and which
+ * the kernel refuses where two overlap; marks, which are kube-proxy's and
+ * the administrator's; a rule a port, found by listing all of them.
  */
 import type { TypeName } from "../nftables/datatype.ts";
 import {

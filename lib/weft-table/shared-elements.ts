@@ -5,9 +5,10 @@
  * Where two attachments want different things of an interface, the one that came last has its way: their
  * network's configuration was changed meanwhile.
  */
-import type { AttachmentName } from "../alias.ts";
+
 import type { NetfilterSocket } from "../netfilter/socket.ts";
 import { claim, lockClaims, release } from "../state/claim.ts";
+import type { AttachmentName } from "../state/record.ts";
 import { type Element, elementName } from "./element.ts";
 import { deleteElements, putElements } from "./elements.ts";
 

@@ -79,7 +79,9 @@ function addRecorded(table: TableDefinition, transaction: Transaction): void {
   }
 }
 
-/** A record of another version of weft may name sets that are no more: what it says of them is passed over. */
+/**
+ * A record of another version of weft may name sets that are no more: what it says of them is passed over.
+ */
 function entriesOf({ details }: AttachmentRecord<Entries>): Entries {
   const isOurs = ({ set }: Element) => {
     try {

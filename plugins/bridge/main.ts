@@ -38,6 +38,12 @@ import {
   failed,
 } from "../../lib/interface.ts";
 import { ipamAdd, ipamCheck, ipamDel, ipamGc, ipamStatus } from "../../lib/ipam/delegate.ts";
+import {
+  addMasquerade,
+  checkMasquerade,
+  deleteMasquerade,
+  staleMasqueradeSteps,
+} from "../../lib/masquerade/masquerade.ts";
 import { hasVlans, type PortVlans, parseVlanTrunk } from "../../lib/port-vlan.ts";
 import {
   awaitRunning,
@@ -49,6 +55,12 @@ import {
 } from "../../lib/rtnetlink/link.ts";
 import { openRouteSocket, type RouteSocket } from "../../lib/rtnetlink/route-socket.ts";
 import { openSandbox, refuseExistingInterface } from "../../lib/sandbox.ts";
+import {
+  addSpoofCheck,
+  checkSpoofCheck,
+  deleteSpoofCheck,
+  staleSpoofCheckSteps,
+} from "../../lib/spoof-check.ts";
 import { findHostEnd } from "../../lib/veth.ts";
 import { createRecordedVeth, deleteVeth, recordVeth, staleVethSteps } from "../../lib/veth-attachment.ts";
 import { type Config, schema } from "./schema.ts";
@@ -88,10 +100,6 @@ function verify(config: Config): void {
   if (disableContainerInterface && ipam.type) {
     throw invalid("cannot use IPAM when DisableContainerInterface flag is set");
   }
-  for (const key of ["ipMasq", "macspoofchk"] as const) {
-    if (config[key])
-      throw invalid(`"${key}": true is not supported by this version of weft`, `remove "${key}"`);
-  }
 }
 
 function add(call: Call<Config>): Result {
@@ -114,6 +122,8 @@ function add(call: Call<Config>): Result {
   else setLink(container, inside, { up: !config.disableContainerInterface });
   const gateways = isGateway(config) ? gatewayPrefixes(leased?.ips) : [];
   const gatewayLink = addBridgeGateways(host, attached, { ...gatewaySettings(config), gateways });
+  addSpoofCheck(call, hostName, inside.mac);
+  addMasquerade(call, gatewayLink.name, leased?.ips);
 
   const outside = config.disableContainerInterface
     ? linkByName(host, hostName)
@@ -132,7 +142,12 @@ function add(call: Call<Config>): Result {
 }
 
 function del(call: Call<Config>): void {
-  deleteVeth(call, "bridge", () => call.config.ipam.type && ipamDel(call));
+  everyStep(
+    // first: what the kernel then waits for passes while the link is deleted
+    () => deleteMasquerade(call),
+    () => deleteSpoofCheck(call),
+    () => deleteVeth(call, "bridge", () => call.config.ipam.type && ipamDel(call)),
+  );
 }
 
 function check(call: Call<Config>): void {
@@ -146,12 +161,16 @@ function check(call: Call<Config>): void {
   const given = (name: string) => interfaces.find((it) => it.name === name && !it.sandbox) ?? { name };
   const bridge = checkBridge(host, given(config.bridge), bridgeSettings(config));
   const expected = { kind: "veth", up: !config.disableContainerInterface };
-  const outside = findHostEnd(host, checkInterface(sandbox, { ...call, prevResult }, expected));
+  const inside = checkInterface(sandbox, { ...call, prevResult }, expected);
+  const outside = findHostEnd(host, inside);
   if (outside?.master !== bridge.index)
     throw failed(`CNI veth created for bridge ${bridge.name} was not found`);
   checkPort(host, checkLink(host, given(outside.name)), portSettings(config));
   const gateways = isGateway(config) ? gatewayPrefixes(ips) : [];
-  checkBridgeGateways(host, gatewayLinkName(config.bridge, config.vlan), gateways);
+  const gatewayLink = gatewayLinkName(config.bridge, config.vlan);
+  checkBridgeGateways(host, gatewayLink, gateways);
+  checkSpoofCheck(call, outside.name, inside.mac);
+  checkMasquerade(call, gateways.length > 0 ? gatewayLink : config.bridge, ips);
 }
 
 function gc(call: GcCall<Config>): void {
@@ -159,6 +178,8 @@ function gc(call: GcCall<Config>): void {
   const host = resources.use(openRouteSocket());
   const deleteBridge = (bridge: Link) => deleteOwnBridge(host, bridge, config.name);
   everyStep(
+    ...staleMasqueradeSteps(call),
+    ...staleSpoofCheckSteps(call),
     ...staleVethSteps(call, "bridge", host),
     () => config.ipam.type && ipamGc(call),
     () => validAttachments.length === 0 && whenUnused(host, bridgeSettings(config), deleteBridge),

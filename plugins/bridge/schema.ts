@@ -30,11 +30,11 @@ export const schema = {
     ipMasq: {
       type: "boolean",
       default: false,
-      description: "Masquerade what leaves the network. Not in this version: true is refused.",
+      description: "Masquerade what containers send out of their subnets.",
     },
     ipMasqBackend: {
       enum: ["iptables", "nftables"],
-      description: "What masquerades. Not in this version.",
+      description: "What masquerades; by default nftables, where the kernel has it.",
       "x-message": 'unknown ipMasqBackend ${value}: use "iptables" or "nftables"',
     },
     mtu: {
@@ -84,8 +84,7 @@ export const schema = {
     macspoofchk: {
       type: "boolean",
       default: false,
-      description:
-        "Drop frames from other MACs than the container's own. Not in this version: true is refused.",
+      description: "Drop frames from other MACs than the container's own.",
     },
     enabledad: {
       type: "boolean",

@@ -1,0 +1,121 @@
+/** ipMasq, for bridge and ptp: a container's traffic leaves the host under the host's address. */
+
+import { attachmentName } from "../alias.ts";
+import { type Backend, chooseBackend } from "../backend.ts";
+import { staleAttachments } from "../cni/call.ts";
+import type { NetConf } from "../cni/config.ts";
+import { type Call, everyStep, type GcCall } from "../cni/plugin.ts";
+import type { IpConfig } from "../cni/result.ts";
+import { hasNftables } from "../iptables/kernel-tables.ts";
+import { formatPrefix, parsePrefix } from "../netaddr/prefix.ts";
+import { netfilterSocket } from "../sandbox.ts";
+import {
+  type AttachmentRecord,
+  findRecord,
+  hasRecords,
+  listRecords,
+  type RecordKey,
+  removeRecord,
+  writeRecord,
+} from "../state/record.ts";
+import type { Entries } from "../weft-table/element.ts";
+import {
+  addElements,
+  checkElements,
+  deleteElements,
+  deleteOwned,
+  deleteStale,
+} from "../weft-table/elements.ts";
+import {
+  addMasqueradeRules,
+  checkMasqueradeRules,
+  deleteMasqueradeRules,
+  deleteStaleMasqueradeRules,
+} from "./iptables.ts";
+import { deleteReferenceRules, masqueradeElements } from "./nftables.ts";
+import type { MasqueradeTarget } from "./target.ts";
+
+/** A record of its own, beside the plugin's: the addresses are known only after the interface was made. */
+const RECORD = "masquerade";
+
+interface Details extends Entries {
+  readonly backend: Backend;
+  readonly via: string;
+  readonly addresses: readonly string[];
+}
+
+/** What a configuration asks for. */
+export interface MasqueradeConfig {
+  readonly ipMasq: boolean;
+  readonly ipMasqBackend?: Backend | undefined;
+}
+
+type MasqueradeCall = Call<NetConf & MasqueradeConfig>;
+
+/** Masquerades the addresses of a container behind `via`. Undone when ADD fails. */
+export function addMasquerade(call: MasqueradeCall, via: string, ips: readonly IpConfig[] = []): void {
+  if (!call.config.ipMasq || ips.length === 0) return;
+  const backend = backendOf(call);
+  const target = targetOf(call, via, ips);
+  const elements = backend === "nftables" ? masqueradeElements(target) : [];
+  const details: Details = { backend, via, addresses: target.addresses.map(formatPrefix), elements };
+  call.undo.defer(() => deleteMasquerade(call));
+  writeRecord<Details>({ ...recordKey(call), netns: call.netnsPath, details });
+  if (backend === "nftables") addElements(netfilterSocket(call), elements, target);
+  else addMasqueradeRules(target);
+}
+
+/** As the record says; without one, what there is under the attachment's name, ours and the reference's. */
+export function deleteMasquerade(call: MasqueradeCall): void {
+  const key = recordKey(call);
+  const record = findRecord<Details>(key);
+  if (record) deleteRecorded(call, record);
+  else if (call.config.ipMasq && !hasRecords(key)) deleteUnrecorded(call);
+}
+
+/** @throws CniError 100 that says what is missing */
+export function checkMasquerade(call: MasqueradeCall, via: string, ips: readonly IpConfig[] = []): void {
+  if (!call.config.ipMasq || ips.length === 0) return;
+  const backend = findRecord<Details>(recordKey(call))?.details.backend ?? backendOf(call);
+  const target = targetOf(call, via, ips);
+  if (backend === "nftables") checkElements(netfilterSocket(call), masqueradeElements(target));
+  else checkMasqueradeRules(target);
+}
+
+/** GC: a step for each attachment that the network no longer owns, and for what no record tells of. */
+export function staleMasqueradeSteps(call: GcCall & MasqueradeCall): (() => void)[] {
+  const records = staleAttachments(call, listRecords<Details>(RECORD, call.config.name));
+  return [
+    ...records.map((record) => () => deleteRecorded(call, record)),
+    () => hasNftables() && deleteStale(call, netfilterSocket(call)),
+    () => call.config.ipMasq && deleteStaleMasqueradeRules(call),
+  ];
+}
+
+function deleteRecorded(call: Call, record: AttachmentRecord<Details>): void {
+  const { backend, addresses, elements = [] } = record.details;
+  if (backend === "nftables") deleteElements(netfilterSocket(call), elements);
+  else deleteMasqueradeRules(record, addresses.map(parsePrefix));
+  removeRecord(record);
+}
+
+function deleteUnrecorded(call: MasqueradeCall): void {
+  const name = attachmentName(call);
+  everyStep(
+    () => hasNftables() && deleteOwned(netfilterSocket(call), name),
+    () => hasNftables() && deleteReferenceRules(netfilterSocket(call), name),
+    () => deleteMasqueradeRules(name),
+  );
+}
+
+function backendOf({ config }: MasqueradeCall): Backend {
+  return chooseBackend(config.ipMasqBackend, { needsForwardAccept: false });
+}
+
+function targetOf(call: Call, via: string, ips: readonly IpConfig[]): MasqueradeTarget {
+  return { ...attachmentName(call), via, addresses: ips.map(({ address }) => address) };
+}
+
+function recordKey(call: Call): RecordKey {
+  return { plugin: RECORD, ...attachmentName(call) };
+}

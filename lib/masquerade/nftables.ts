@@ -1,0 +1,30 @@
+/** Masquerading by our own table; and what the reference's nftables backend left of a container. */
+
+import { formatAddress } from "../netaddr/address.ts";
+import type { NetfilterSocket } from "../netfilter/socket.ts";
+import { deleteRules } from "../nftables/delete-rules.ts";
+import type { AttachmentName } from "../state/record.ts";
+import type { Element } from "../weft-table/element.ts";
+import type { MasqueradeTarget } from "./target.ts";
+
+/** The reference's (plugins/pkg/ip/ipmasq_nftables_linux.go). */
+const REFERENCE_TABLE = { family: "inet", name: "cni_plugins_masquerade" } as const;
+const HASH_DIGITS = 16;
+
+export function masqueradeElements({ via, addresses }: MasqueradeTarget): Element[] {
+  return addresses.map(({ address }) => ({
+    set: `masq${address.family}`,
+    key: [via, formatAddress(address)],
+  }));
+}
+
+/** Deletes the rules that the reference made for the attachment, known by the start of their comments. */
+export function deleteReferenceRules(socket: NetfilterSocket, name: AttachmentName): void {
+  const { network, ifname, containerId } = name;
+  const start = `${hash(network)}-${hash(`${ifname}:${containerId}`)}, `;
+  deleteRules(socket, REFERENCE_TABLE, (comment) => comment.startsWith(start));
+}
+
+function hash(text: string): string {
+  return new Bun.CryptoHasher("sha512").update(text).digest("hex").slice(0, HASH_DIGITS);
+}

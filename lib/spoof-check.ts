@@ -1,0 +1,87 @@
+/**
+ * macspoofchk: a bridge's port takes frames from the container's own MAC alone. Elements of `table bridge
+ * weft`; the reference makes two chains and a rule a container, in `table bridge nat`.
+ */
+import { attachmentName } from "./alias.ts";
+import { staleAttachments } from "./cni/call.ts";
+import type { NetConf } from "./cni/config.ts";
+import type { Call, GcCall } from "./cni/plugin.ts";
+import { formatMac } from "./netaddr/mac.ts";
+import type { NetfilterSocket } from "./netfilter/socket.ts";
+import { deleteRules } from "./nftables/delete-rules.ts";
+import { netfilterSocket } from "./sandbox.ts";
+import type { AttachmentName } from "./state/record.ts";
+import {
+  type AttachmentRecord,
+  findRecord,
+  hasRecords,
+  listRecords,
+  type RecordKey,
+  removeRecord,
+  writeRecord,
+} from "./state/record.ts";
+import type { Element, Entries } from "./weft-table/element.ts";
+import { addElements, checkElements, deleteElements, deleteOwned } from "./weft-table/elements.ts";
+
+const RECORD = "macspoofchk";
+const REFERENCE_TABLE = { family: "bridge", name: "nat" } as const;
+
+/** What a configuration asks for. */
+export interface SpoofCheckConfig {
+  readonly macspoofchk: boolean;
+}
+
+type SpoofCheckCall = Call<NetConf & SpoofCheckConfig>;
+
+/** Checks the frames that come in by `port`. Undone when ADD fails. */
+export function addSpoofCheck(call: SpoofCheckCall, port: string, mac: Uint8Array): void {
+  if (!call.config.macspoofchk) return;
+  const elements = spoofCheckElements(port, mac);
+  call.undo.defer(() => deleteSpoofCheck(call));
+  writeRecord<Entries>({ ...recordKey(call), netns: call.netnsPath, details: { elements } });
+  addElements(netfilterSocket(call), elements, attachmentName(call));
+}
+
+/** As the record says; without one, what there is under the attachment's name, ours and the reference's. */
+export function deleteSpoofCheck(call: SpoofCheckCall): void {
+  const name = attachmentName(call);
+  const record = findRecord<Entries>(recordKey(call));
+  if (record) deleteRecorded(call, record);
+  else if (call.config.macspoofchk && !hasRecords(name)) {
+    deleteOwned(netfilterSocket(call), name);
+    deleteReferenceRules(netfilterSocket(call), name);
+  }
+}
+
+/** @throws CniError 100 that says what is missing */
+export function checkSpoofCheck(call: SpoofCheckCall, port: string, mac: Uint8Array): void {
+  if (call.config.macspoofchk) checkElements(netfilterSocket(call), spoofCheckElements(port, mac));
+}
+
+/** GC: a step for each attachment that the network no longer owns. */
+export function staleSpoofCheckSteps(call: GcCall): (() => void)[] {
+  const records = staleAttachments(call, listRecords<Entries>(RECORD, call.config.name));
+  return records.map((record) => () => deleteRecorded(call, record));
+}
+
+function spoofCheckElements(port: string, mac: Uint8Array): Element[] {
+  return [
+    { set: "checked", key: [port] },
+    { set: "macs", key: [port, formatMac(mac)] },
+  ];
+}
+
+function deleteRecorded(call: Call, record: AttachmentRecord<Entries>): void {
+  deleteElements(netfilterSocket(call), record.details.elements ?? []);
+  removeRecord(record);
+}
+
+function deleteReferenceRules(socket: NetfilterSocket, { containerId, ifname }: AttachmentName): void {
+  const chain = `cni-br-iface-${containerId}-${ifname}`;
+  const isOurs = (comment: string) => comment === `macspoofchk-${containerId}-${ifname}`;
+  deleteRules(socket, REFERENCE_TABLE, isOurs, [chain, `${chain}-mac`]);
+}
+
+function recordKey(call: Call): RecordKey {
+  return { plugin: RECORD, ...attachmentName(call) };
+}
