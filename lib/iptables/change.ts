@@ -58,7 +58,7 @@ export function changeExistingTables<N extends TableName>(
   if (existing.length > 0 && hasPrograms(family)) changeTables(family, names, plan, { existing });
 }
 
-/** Reads tables with `iptables-save -t`, which makes those that are not there: they are `existing`, or empty. */
+/** Reads tables with `iptables-save -t`, but those that are not `existing`: it would make them. */
 export function readTables<N extends TableName>(
   family: Family,
   names: readonly N[],

@@ -1,7 +1,8 @@
 /** What is published: ports of the host that lead to a container. */
-import type { AttachmentName } from "../alias.ts";
+
 import type { Address } from "../netaddr/address.ts";
 import type { Prefix } from "../netaddr/prefix.ts";
+import type { AttachmentName } from "../state/record.ts";
 
 export type PortProtocol = "tcp" | "udp" | "sctp";
 
@@ -19,7 +20,7 @@ export interface Publication extends AttachmentName {
   /** Where the ports lead: the first address of each family, with the length of its subnet. */
   readonly addresses: readonly Prefix[];
   readonly ports: readonly PublishedPort[];
-  /** Whether connections from the host, the container and its subnet get the host's address as their source. */
+  /** Whether connections from the host and the container's subnet get the host's address as their source. */
   readonly snat: boolean;
   /** Whether all connections do. */
   readonly masqAll: boolean;
