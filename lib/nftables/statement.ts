@@ -27,6 +27,8 @@ const NFT_REG_VERDICT = 0;
 const NFT_REG32_00 = 8;
 const NFT_CMP_EQ = 0;
 const NFT_CMP_NEQ = 1;
+const NFT_CMP_LTE = 3;
+const NFT_CMP_GTE = 5;
 const NFT_LOOKUP_F_INV = 1;
 const NFT_NAT_DNAT = 1;
 const NFT_PAYLOAD_LL_HEADER = 0;
@@ -157,8 +159,20 @@ export function hasBits(
   { not = false }: { not?: boolean } = {},
 ): Statement {
   return {
-    text: `${selector.text} ${text}`,
+    text: `${selector.text} ${not ? "!= " : ""}${text}`,
     expressions: [...loads([selector]), masked(mask), compare(value, not)],
+  };
+}
+
+/** Equivalent to `SELECTOR FIRST-LAST`, both included. */
+export function inRange(selector: Selector, type: TypeName, [first, last]: readonly [Word, Word]): Statement {
+  return {
+    text: `${selector.text} ${first}-${last}`,
+    expressions: [
+      ...loads([selector]),
+      cmp({ sreg: NFT_REG32_00, op: NFT_CMP_GTE, data: { value: writeKey([type], [first]) } }),
+      cmp({ sreg: NFT_REG32_00, op: NFT_CMP_LTE, data: { value: writeKey([type], [last]) } }),
+    ],
   };
 }
 
@@ -206,23 +220,24 @@ export function dnatBy(
   };
 }
 
-/** Equivalent to `dnat ip to ADDRESS:PORT`. */
-export function dnatTo(family: 4 | 6, address: string, port: number): Statement {
+/** Equivalent to `dnat ip to ADDRESS:PORT`; without a port, the packet's own stays. */
+export function dnatTo(family: 4 | 6, address: string, port?: number): Statement {
   const type = `ipv${family}_addr` as const;
   const portRegister = NFT_REG32_00 + TYPES[type].bytes / 4;
-  return {
-    text: `dnat ip${family === 4 ? "" : 6} to ${family === 4 ? address : `[${address}]`}:${port}`,
-    expressions: [
-      immediate({ dreg: NFT_REG32_00, data: { value: writeKey([type], [address]) } }),
-      immediate({ dreg: portRegister, data: { value: writeKey(["inet_service"], [port]) } }),
-      nat({
-        type: NFT_NAT_DNAT,
-        family: NFPROTO[family],
-        regAddrMin: NFT_REG32_00,
-        regProtoMin: portRegister,
-      }),
-    ],
-  };
+  const to = port === undefined ? address : `${family === 4 ? address : `[${address}]`}:${port}`;
+  const expressions = [immediate({ dreg: NFT_REG32_00, data: { value: writeKey([type], [address]) } })];
+  if (port !== undefined) {
+    expressions.push(immediate({ dreg: portRegister, data: { value: writeKey(["inet_service"], [port]) } }));
+  }
+  expressions.push(
+    nat({
+      type: NFT_NAT_DNAT,
+      family: NFPROTO[family],
+      regAddrMin: NFT_REG32_00,
+      regProtoMin: port === undefined ? undefined : portRegister,
+    }),
+  );
+  return { text: `dnat ip${family === 4 ? "" : 6} to ${to}`, expressions };
 }
 
 /** "accept", "drop", "return", "jump CHAIN", "goto CHAIN". */
