@@ -7,24 +7,24 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { bridgeNetwork, type NetworkConfig } from "./fixtures/attachment.ts";
-import { Container, type Host, makeHost } from "./fixtures/host.ts";
+import { AT_A_TIME, atATime, eachNamespace, failureOf, makeContainers } from "./fixtures/crowd.ts";
+import { type Container, type Host, makeHost } from "./fixtures/host.ts";
 import { skip } from "./fixtures/kernel.ts";
 import { type NormalSnapshot, normalise } from "./fixtures/normalise.ts";
 import type { PluginOutcome } from "./fixtures/plugin-call.ts";
 import { BUILT_PLUGINS } from "./fixtures/project.ts";
+import { pick, randomFrom, SEED, shuffled } from "./fixtures/random.ts";
 import { remains } from "./fixtures/remains.ts";
 import { referencePlugins } from "./reference.ts";
 
 const TIMEOUT_MS = 300_000;
-const AT_A_TIME = 16;
 const ATTACHMENTS = 200;
 const LEASES = "/var/lib/cni/networks/net";
 const NETWORK = bridgeNetwork("net", ["10.30.0.0/16"], { cniVersion: "1.0.0" });
 const ADDRESS = /^\d+\.\d+\.\d+\.\d+$/;
 
 t.setTimeout(4 * TIMEOUT_MS);
-const seed = Number(process.env["WEFT_SEED"] ?? Date.now() % 1_000_000);
-const random = randomFrom(seed);
+const random = randomFrom(SEED);
 
 /** One of CNI_PATH for each call: whose host-local that is. */
 type Paths = readonly [string, ...string[]];
@@ -45,12 +45,12 @@ for (const [name, paths, lacks] of CASES) {
     const { host, before } = await makeStage(t);
     const containers = await makeContainers(host, ATTACHMENTS);
     const call = (command: string, container: Container) =>
-      host.cni("bridge", { command, config: NETWORK, container, path: pick(paths) });
+      host.cni("bridge", { command, config: NETWORK, container, path: pathOf(paths) });
 
     const added = await atATime(containers, (container) => call("ADD", container));
     t.strictSame(added.map(failureOf).filter(Boolean), [], "every ADD succeeds");
     await showAttached(t, { host, containers, added });
-    const deleted = await atATime(shuffled(containers), (container) => call("DEL", container));
+    const deleted = await atATime(shuffled(containers, random), (container) => call("DEL", container));
     t.strictSame(deleted.map(failureOf).filter(Boolean), [], "every DEL succeeds");
     await showNothingLeft(t, { host, before, config: NETWORK });
   });
@@ -115,7 +115,7 @@ await t.test("containers that come and go all at once", { timeout: TIMEOUT_MS },
   const containers = await makeContainers(host, AT_A_TIME);
   await atATime(containers, async (container) => {
     for (let round = 0; round < 10; round++) {
-      const call = { config, container, path: pick(paths) };
+      const call = { config, container, path: pathOf(paths) };
       const added = await host.cni("bridge", { ...call, command: "ADD" });
       const address = addressOf(added);
       const holder = held.get(address);
@@ -124,7 +124,7 @@ await t.test("containers that come and go all at once", { timeout: TIMEOUT_MS },
       if (added.code !== 0) problems.push(`ADD ${container.name}: ${added.stdout}${added.stderr}`);
       else if (!(await host.ping(address, { waitSeconds: 3 }))) problems.push(`${address} is not reached`);
       held.delete(address);
-      const deleted = await host.cni("bridge", { ...call, command: "DEL", path: pick(paths) });
+      const deleted = await host.cni("bridge", { ...call, command: "DEL", path: pathOf(paths) });
       if (deleted.code !== 0) problems.push(`DEL ${container.name}: ${deleted.stdout}${deleted.stderr}`);
     }
   });
@@ -159,7 +159,7 @@ await t.test("more ADDs at once than there are addresses", { timeout: TIMEOUT_MS
 
 /** A host in which another network was once: what stays of any is there, and no bridge. */
 async function makeStage(t: Test): Promise<{ host: Host; before: NormalSnapshot }> {
-  t.comment(`WEFT_SEED=${seed}`);
+  t.comment(`WEFT_SEED=${SEED}`);
   const host = await makeHost(t);
   const config = bridgeNetwork("once", ["10.31.0.0/24"], { bridge: "once0" });
   const [container] = await makeContainers(host, 1);
@@ -167,39 +167,6 @@ async function makeStage(t: Test): Promise<{ host: Host; before: NormalSnapshot 
   const gc = { ...config, "cni.dev/valid-attachments": [] };
   await host.cni("bridge", { command: "GC", config: gc });
   return { host, before: normalise(await host.snapshot()) };
-}
-
-/** Made by one shell, and not among host.containers: a snapshot looks into each of those. */
-async function makeContainers(host: Host, count: number): Promise<Container[]> {
-  const containers = Array.from({ length: count }, (_, index) => new Container(`s${count}-${index}`, host));
-  await eachNamespace(host, containers, "ip netns add $name");
-  return containers;
-}
-
-/** Runs the command for each of them, in one shell. Returns the lines it printed. */
-async function eachNamespace(
-  host: Host,
-  containers: readonly Container[],
-  command: string,
-): Promise<string[]> {
-  const names = containers.map(({ name }) => name);
-  const script = `set -e; for name in ${names.join(" ")}; do ${command}; done`;
-  return (await host.exec("sh", ["-c", script])).stdout.split("\n").filter(Boolean);
-}
-
-/** Runs `work` on every item, some at a time. Results are in the order of the items. */
-async function atATime<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = [];
-  const waiting = items.entries();
-  const worker = async () => {
-    for (const [index, item] of waiting) results[index] = await work(item);
-  };
-  await Promise.all(Array.from({ length: AT_A_TIME }, worker));
-  return results;
-}
-
-function failureOf({ code, stdout, stderr }: PluginOutcome): string | undefined {
-  return code === 0 && stderr === "" ? undefined : `exit ${code}: ${stdout}${stderr}`;
 }
 
 function addressOf({ result }: PluginOutcome): string {
@@ -218,22 +185,6 @@ function isIpv4(text: string): boolean {
   return ADDRESS.test(text);
 }
 
-function pick(paths: Paths): string {
-  return paths[Math.floor(random() * paths.length)] ?? paths[0];
-}
-
-function shuffled<T>(items: readonly T[]): T[] {
-  const keyed = items.map((item) => ({ item, key: random() }));
-  return keyed.sort((a, b) => a.key - b.key).map(({ item }) => item);
-}
-
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-function randomFrom(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
+function pathOf(paths: Paths): string {
+  return pick(paths, random) ?? paths[0];
 }

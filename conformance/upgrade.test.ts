@@ -1,0 +1,278 @@
+/**
+ * A node is upgraded in place from the reference plugins, and back, without draining: what one made the other
+ * deletes. Where each sets its rules is the reference's: chains by a hash of network and container, its own
+ * tables by a comment. CNI spec 1.1 asks no such thing.
+ */
+import t, { type Test } from "tap";
+import { attachChain, Chain, type ChainConfig, collectChain, type DelOptions } from "./fixtures/chain.ts";
+import { filterDifferences, filterState } from "./fixtures/filter-state.ts";
+import { type Host, makeHost } from "./fixtures/host.ts";
+import { missing, skip } from "./fixtures/kernel.ts";
+import { natNetwork, publishing } from "./fixtures/nat-network.ts";
+import { BACKENDS, type Backend, rulesAbout } from "./fixtures/packet-filter.ts";
+import type { PluginOutcome } from "./fixtures/plugin-call.ts";
+import { silent } from "./fixtures/refusal.ts";
+import { readFiles } from "./fixtures/snapshot.ts";
+import type { Outside } from "./fixtures/wiring.ts";
+import { type Reference, referencePlugins } from "./reference.ts";
+
+const TIMEOUT_MS = 120_000;
+const SUBNETS = ["10.9.0.0/24", "fd00:9::/64"];
+const PORT = 7000;
+/** Of each container: its first on the host. */
+const FIRST_PORTS: Record<string, number> = { c0: 7070, c1: 8080, c2: 9090 };
+t.setTimeout(10 * TIMEOUT_MS);
+const lacks = await missing("bridge", "nf_tables");
+
+interface Upgrade {
+  readonly reference: Reference;
+  /** Of masquerade and ports: the reference's firewall has one alone. */
+  readonly backend: Backend;
+  readonly cniVersion: string;
+}
+
+const UPGRADES: readonly Upgrade[] = (await referencePlugins()).flatMap((reference): Upgrade[] => {
+  if (reference.version === "1.1.1") return [{ reference, backend: "iptables", cniVersion: "1.0.0" }];
+  return BACKENDS.map((backend) => ({ reference, backend, cniVersion: "1.1.0" }));
+});
+
+/** The node's file. Without a backend: as somebody writes it who has ours alone. */
+function listOf(backend: Backend | undefined, cniVersion: string, firewall?: false): ChainConfig {
+  const isolating = backend && { backend: "iptables" };
+  return natNetwork("net", SUBNETS, { backend, cniVersion, firewall: firewall ?? { ...isolating } });
+}
+
+/** TCP and UDP, and one of a hostIP. */
+function portsOf(first: number, outside: Outside) {
+  return publishing(
+    { hostPort: first, containerPort: PORT, protocol: "tcp" },
+    { hostPort: first, containerPort: PORT, protocol: "udp" },
+    { hostPort: first + 1, containerPort: PORT, protocol: "tcp", hostIP: outside.hostAddress4 },
+  );
+}
+
+interface Stage {
+  readonly host: Host;
+  readonly outside: Outside;
+}
+
+async function makeStage(t: Test): Promise<Stage> {
+  const host = await makeHost(t);
+  // the bridge of the reference plugins would wait for it
+  await host.sysctl("net/ipv6/conf/default/dad_transmits", 0);
+  return { host, outside: await host.outside() };
+}
+
+interface Attaching {
+  list: ChainConfig;
+  /** Their folder; ours by default. */
+  dir?: string | undefined;
+}
+
+/** A new container with a server, attached by one or the other. */
+async function start({ host, outside }: Stage, name: string, { list, dir }: Attaching) {
+  const container = await host.container(name);
+  const sockets = (["tcp", "udp"] as const).map((protocol) => ({
+    protocol,
+    port: PORT,
+    greeting: `${name} `,
+  }));
+  await container.serveAll(sockets);
+  const runtime = portsOf(FIRST_PORTS[name] ?? 0, outside);
+  return attachChain(container, list, { runtime, ...(dir !== undefined && { dir }) });
+}
+
+/** The attachment as another runtime, or the next version, knows it. */
+function inherit({ container, options, result }: Chain, list: ChainConfig, dir?: string): Chain {
+  const { runtime = {} } = options;
+  const chain = new Chain(container, list, { runtime, ...(dir !== undefined && { dir }) });
+  chain.lastResult = result;
+  return chain;
+}
+
+/**
+ * 1.9.1 deletes masquerade in both backends, and takes what iptables 1.8.9 says of a chain that is missing for
+ * a failure, after all is done.
+ */
+function showTheirs(t: Test, { code, stdout }: PluginOutcome, name: string): void {
+  const isDone = code === 0 || /Chain 'CNI-\w+' does not exist/.test(stdout);
+  t.equal(isDone ? "" : stdout, "", name);
+}
+
+/** What there is of links, leases and packet filter, a line each: but for the bridge and what it was given. */
+async function stateOf(host: Host): Promise<string[]> {
+  const links = (await host.ip("link", "show")).map(({ ifname }) => `link ${ifname}`);
+  const isLasting = (path: string) => /\/(last_reserved_ip\.\d+|lock|boot_id)$|\/(locks|leases)\//.test(path);
+  const files = Object.keys(readFiles(host)).filter((path) => !isLasting(path));
+  return [...links.filter((link) => link !== "link cni0"), ...files, ...(await filterState(host))];
+}
+
+/** Whether each answers from outside, by every port of its own, and sees the client's own address. */
+async function showReachable(t: Test, { outside }: Stage, chains: readonly Chain[], when: string) {
+  const { hostAddress4, hostAddress6 } = outside;
+  const asks = chains.flatMap(({ container: { name } }) => [
+    { name, protocol: "tcp", address: hostAddress4, port: FIRST_PORTS[name] ?? 0 } as const,
+    { name, protocol: "udp", address: hostAddress4, port: FIRST_PORTS[name] ?? 0 } as const,
+    { name, protocol: "tcp", address: hostAddress6, port: FIRST_PORTS[name] ?? 0 } as const,
+    { name, protocol: "tcp", address: hostAddress4, port: (FIRST_PORTS[name] ?? 0) + 1 } as const,
+  ]);
+  const answers = await outside.askAll(asks);
+  const found = answers.map(({ error, text, seenAddress }) => error ?? `${text} to ${seenAddress}`);
+  const wanted = asks.map(({ name, address }) => {
+    return `${name} hello to ${address.includes(":") ? outside.address6 : outside.address4}`;
+  });
+  t.strictSame(found, wanted, `published ports, ${when}`);
+}
+
+/** Each reaches the other on the bridge, and the outside as the host. */
+async function showConnected(
+  t: Test,
+  { outside }: Stage,
+  [one, other]: readonly [Chain, Chain],
+  when: string,
+) {
+  const ways = [
+    [one, other],
+    [other, one],
+  ] as const;
+  for (const [from, to] of ways) {
+    const asks = to.addresses.map((address) => ({ protocol: "tcp", address, port: PORT }) as const);
+    const answers = await from.container.askAll(asks);
+    const wanted = from.addresses.map((address) => [undefined, address]);
+    const found = answers.map(({ error, seenAddress }) => [error, seenAddress]);
+    t.strictSame(found, wanted, `${from.container.name} reaches ${to.container.name}, ${when}`);
+  }
+  const aways = [outside.address4, outside.address6];
+  const asks = aways.map((address) => ({ protocol: "tcp", address, port: PORT }) as const);
+  for (const { container } of [one, other]) {
+    const seen = (await container.askAll(asks)).map(({ error, seenAddress }) => error ?? seenAddress);
+    const uplinks = [outside.hostAddress4, outside.hostAddress6];
+    t.strictSame(seen, uplinks, `${container.name} is masqueraded, ${when}`);
+  }
+}
+
+interface Loss {
+  readonly script?: string;
+  readonly del?: DelOptions;
+  /** Its rules are known by their addresses alone, which nobody tells DEL then. */
+  readonly firewall?: false;
+}
+
+const LOSSES: readonly (readonly [what: string, Loss])[] = [
+  ["all is there", {}],
+  ["the container is gone", { script: "ip netns del c1" }],
+  ["the container is gone, CNI_NETNS is empty", { script: "ip netns del c1", del: { netns: "" } }],
+  ["no prevResult", { del: { prevResult: undefined }, firewall: false }],
+  [
+    "nothing is known",
+    { script: "ip netns del c1", del: { netns: "", prevResult: undefined }, firewall: false },
+  ],
+];
+
+async function showDeletedByOurs(t: Test, { reference, backend, cniVersion }: Upgrade): Promise<void> {
+  const stage = await makeStage(t);
+  const { host } = stage;
+  const before = await stateOf(host);
+  for (const [what, { script = "true", del = {}, firewall }] of LOSSES) {
+    const theirs = listOf(backend, cniVersion, firewall);
+    const files = [
+      ["the same file", theirs],
+      ["no backend in it", listOf(undefined, cniVersion, firewall)],
+    ] as const;
+    for (const [file, list] of files) {
+      const made = await start(stage, "c1", { list: theirs, dir: reference.dir });
+      await host.exec("sh", ["-c", script]);
+      const chain = inherit(made, list);
+      silent(t, await chain.del(del), `${what}, ${file}`);
+      silent(t, await chain.del(del), `${what}, ${file}: the second time`);
+      t.strictSame(filterDifferences(before, await stateOf(host)), [], `${what}, ${file}: nothing is left`);
+      await host.exec("sh", ["-c", "ip netns del c1 2> /dev/null || true"]);
+    }
+  }
+}
+
+async function showDeletedByTheirs(t: Test, { reference, backend, cniVersion }: Upgrade): Promise<void> {
+  const stage = await makeStage(t);
+  const { host } = stage;
+  const list = listOf(backend, cniVersion);
+  // what each leaves for ever is there
+  const first = await start(stage, "c0", { list, dir: reference.dir });
+  showTheirs(t, await first.del(), "the reference's DEL of its own");
+  const before = await stateOf(host);
+  const made = await start(stage, "c1", { list });
+  showTheirs(t, await inherit(made, list, reference.dir).del(), "the reference's DEL");
+
+  const left = await rulesAbout(host, ...made.addresses, made.container.containerId);
+  const owned = left.filter((line) => !line.includes(`net/${made.container.containerId}/eth0`));
+  t.strictSame(owned, [], "nothing but elements of ours has its name");
+  const saved = (await filterState(host)).filter((line) => /^ip6?tables /.test(line));
+  const aboutIt = saved.filter((line) => made.addresses.some((address) => line.includes(address)));
+  t.strictSame(aboutIt, [], "no rule of iptables has its addresses");
+  if (backend === "nftables") t.not(left.length, 0, "elements of ours are left");
+  // a runtime that knows GC speaks 1.1.0
+  const outcomes = await collectChain(host, listOf(backend, "1.1.0"), []);
+  for (const outcome of outcomes) silent(t, outcome, "GC");
+  const after = filterDifferences(before, await stateOf(host));
+  t.strictSame(
+    after.filter((line) => !line.startsWith("- ")),
+    [],
+    "after GC nothing is left",
+  );
+}
+
+/** The first container is attached and detached by `firstDir`, the second by `secondDir`. */
+async function showSideBySide(
+  t: Test,
+  { backend, cniVersion }: Upgrade,
+  dirs: readonly [first: string | undefined, second: string | undefined],
+): Promise<void> {
+  const stage = await makeStage(t);
+  await stage.outside.serveAll([{ protocol: "tcp", port: PORT }]);
+  const list = listOf(backend, cniVersion);
+  const [first, second] = [
+    await start(stage, "c1", { list, dir: dirs[0] }),
+    await start(stage, "c2", { list, dir: dirs[1] }),
+  ];
+  const order = dirs[0] === undefined ? "ours first" : "the reference's first";
+  await showReachable(t, stage, [first, second], order);
+  await showConnected(t, stage, [first, second], order);
+  for (const [goes, stays] of [
+    [first, second],
+    [second, first],
+  ] as const) {
+    const others = filterLinesOf(stays);
+    const had = await others(stage.host);
+    const outcome = await goes.del();
+    if (goes.options.dir === undefined) silent(t, outcome, `${order}: DEL of ${goes.container.name} by ours`);
+    else showTheirs(t, outcome, `${order}: DEL of ${goes.container.name} by the reference`);
+    await showReachable(t, stage, [stays], `${order}, without ${goes.container.name}`);
+    t.strictSame(await others(stage.host), had, `the rules of ${stays.container.name} are as they were`);
+    if (stays.options.dir === undefined) silent(t, await stays.check(), "CHECK is content");
+    await goes.add();
+    t.equal(goes.refused, undefined, `${order}: ${goes.container.name} comes back`);
+  }
+}
+
+/** What names the container or its addresses. */
+function filterLinesOf({ container, addresses }: Chain): (host: Host) => Promise<string[]> {
+  const words = [...addresses, container.containerId];
+  return async (host) =>
+    (await filterState(host)).filter((line) => words.some((word) => line.includes(`${word}`)));
+}
+
+for (const upgrade of UPGRADES) {
+  const { reference, backend } = upgrade;
+  const run = (what: string, act: (t: Test) => Promise<void>) => {
+    return t.test(`${reference.version}, ${backend}: ${what}`, { timeout: TIMEOUT_MS }, async (t) => {
+      const lack = lacks ?? reference.missing;
+      if (lack) return skip(t, lack);
+      await act(t);
+    });
+  };
+  await run("made by the reference, deleted by ours", (t) => showDeletedByOurs(t, upgrade));
+  await run("made by ours, deleted by the reference", (t) => showDeletedByTheirs(t, upgrade));
+  await run("side by side", async (t) => {
+    await showSideBySide(t, upgrade, [reference.dir, undefined]);
+    await showSideBySide(t, upgrade, [undefined, reference.dir]);
+  });
+}
