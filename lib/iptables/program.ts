@@ -13,8 +13,6 @@ const TIMEOUT_MS = 60_000;
 const OUTPUT_BYTES_MAX = 256 * 2 ** 20;
 /** What the legacy variant waits for the lock that all of its processes take. */
 export const LOCK_TIMEOUT_S = 10;
-/** RESOURCE_PROBLEM: the lock was not free, or the caller may not. */
-const EXIT_RESOURCE_PROBLEM = 4;
 const ENOENT = 2;
 
 export interface Outcome {
@@ -65,7 +63,7 @@ export function runProgram(name: string, args: readonly string[], stdin = ""): O
   if (child.exitCode === null || child.exitedDueToTimeout || child.exitedDueToMaxBuffer) {
     throw new Error(`Cannot run ${name} to its end: ${child.signalCode ?? "killed"}; it said "${stderr}"`);
   }
-  if (child.exitCode === EXIT_RESOURCE_PROBLEM && !stderr.includes("Permission denied")) {
+  if (stderr.includes("holding the xtables lock")) {
     throw new LockTimeoutError("xtables", LOCK_TIMEOUT_S * 1000);
   }
   return { exitCode: child.exitCode, stdout: decoder.decode(child.stdout), stderr };

@@ -38,13 +38,29 @@ test("Table notes its changes as iptables-restore takes them, new chains first",
   table.deleteChain("CNI-A");
   expect(table.input).toBe(`*nat
 -N CNI-B
--I PREROUTING 1 -j CNI-B
--A CNI-B -j RETURN
--F CNI-B
--A CNI-B -j DROP
+-A PREROUTING -j CNI-B
 -D POSTROUTING -s 10.0.0.1/32 -m comment --comment "name: \\"n\\" id: \\"c\\"" -j CNI-A
+-A CNI-B -j DROP
 -F CNI-A
 -X CNI-A
 COMMIT
 `);
+});
+
+test.each([
+  ["nothing", ["a", "b", "c"], []],
+  ["what was taken away", ["b"], ["-D X -j a", "-D X -j c"]],
+  ["what is new at either end", ["1", "2", "a", "b", "c", "9"], ["-I X 1 -j 1", "-I X 2 -j 2", "-A X -j 9"]],
+  ["all, when all is new", ["1"], ["-D X -j a", "-D X -j b", "-D X -j c", "-A X -j 1"]],
+  [
+    "all anew, when something is new in between",
+    ["a", "1", "b"],
+    ["-F X", "-A X -j a", "-A X -j 1", "-A X -j b"],
+  ],
+  ["all anew, in another order", ["b", "a", "c"], ["-F X", "-A X -j b", "-A X -j a", "-A X -j c"]],
+])("Table writes %s of a chain", (_, wanted, lines) => {
+  const table = new Table("nat", ":X - [0:0]\n-A X -j a\n-A X -j b\n-A X -j c\n");
+  table.deleteRules("X", () => true);
+  for (const target of wanted) table.ensureRule({ chain: "X", text: `-j ${target}` });
+  expect(table.input).toBe(lines.length === 0 ? "" : ["*nat", ...lines, "COMMIT", ""].join("\n"));
 });

@@ -1,34 +1,31 @@
 /**
- * A table of iptables: as iptables-save showed it, and as it becomes. Each change is made to what is known of
- * the table and noted as a line for iptables-restore; what is there already changes nothing.
+ * A table of iptables: as iptables-save showed it, and as it is to become. What differs is what
+ * iptables-restore gets.
  */
 import { optionOf, ruleKey } from "./rule.ts";
 
 export class Table {
   readonly name: string;
-  readonly #policies: ReadonlyMap<string, string>;
-  readonly #chains: Map<string, string[]>;
-  /** New chains, which come before the rules that lead to them. */
-  readonly #newChains: string[] = [];
-  readonly #changes: string[] = [];
+  readonly #policies = new Map<string, string>();
+  readonly #saved = new Map<string, readonly string[]>();
+  readonly #chains: Map<string, readonly string[]>;
 
-  /** @param saved what `iptables-save -t name` printed */
-  constructor(name: string, saved: string) {
+  /** @param text what `iptables-save -t name` printed */
+  constructor(name: string, text: string) {
     this.name = name;
-    const policies = new Map<string, string>();
-    this.#chains = new Map();
-    for (const line of saved.split("\n")) {
+    const saved = new Map<string, string[]>();
+    for (const line of text.split("\n")) {
       if (line.startsWith(":")) {
         const [chain = "", policy = "-"] = line.slice(1).split(" ", 2);
-        policies.set(chain, policy);
-        this.#chains.set(chain, []);
+        this.#policies.set(chain, policy);
+        saved.set(chain, []);
       } else if (line.startsWith("-A ")) {
         const end = line.indexOf(" ", 3);
-        const chain = end < 0 ? line.slice(3) : line.slice(3, end);
-        this.#chains.get(chain)?.push(end < 0 ? "" : line.slice(end + 1));
+        if (end > 0) saved.get(line.slice(3, end))?.push(line.slice(end + 1));
       }
     }
-    this.#policies = policies;
+    this.#saved = saved;
+    this.#chains = new Map(saved);
   }
 
   /** "ACCEPT" or "DROP"; "-" for a chain of somebody's own. */
@@ -53,57 +50,42 @@ export class Table {
   includes(chain: string, text: string): boolean {
     const rules = this.rules(chain);
     if (rules.includes(text)) return true;
-    const target = optionOf(text, "-j");
+    const target = optionOf(text, "-j") ?? "";
     const key = ruleKey(text);
     // Only what could be the same is taken apart: a chain may hold thousands.
-    return rules.some((rule) => (target === undefined || rule.includes(target)) && ruleKey(rule) === key);
+    return rules.some((rule) => rule.includes(target) && ruleKey(rule) === key);
   }
 
   isReferenced(chain: string): boolean {
-    for (const rules of this.#chains.values()) {
-      if (
-        rules.some((rule) => rule.includes(chain) && (optionOf(rule, "-j") ?? optionOf(rule, "-g")) === chain)
-      )
-        return true;
-    }
+    const leadsThere = (rule: string) =>
+      rule.includes(chain) && (optionOf(rule, "-j") === chain || optionOf(rule, "-g") === chain);
+    for (const rules of this.#chains.values()) if (rules.some(leadsThere)) return true;
     return false;
   }
 
   ensureChain(chain: string): void {
-    if (this.has(chain)) return;
-    this.#chains.set(chain, []);
-    this.#newChains.push(`-N ${chain}`); // refused, unlike ":chain", when somebody made it meanwhile
+    if (!this.has(chain)) this.#chains.set(chain, []);
   }
 
   /** Adds a rule that is not there, at the end of its chain or first in it. */
   ensureRule({ chain, text, isFirst = false }: { chain: string; text: string; isFirst?: boolean }): void {
     this.ensureChain(chain);
     if (this.includes(chain, text)) return;
-    const rules = this.#chains.get(chain) ?? [];
-    if (isFirst) rules.unshift(text);
-    else rules.push(text);
-    this.#changes.push(isFirst ? `-I ${chain} 1 ${text}` : `-A ${chain} ${text}`);
+    const rules = this.rules(chain);
+    this.#chains.set(chain, isFirst ? [text, ...rules] : [...rules, text]);
   }
 
   /** Makes the rules of a chain these, in this order. */
   replaceRules(chain: string, rules: readonly string[]): void {
-    this.ensureChain(chain);
     const saved = this.rules(chain);
-    const isSame = (rule: string, at: number) =>
-      rule === saved[at] || ruleKey(rule) === ruleKey(saved[at] ?? "");
-    if (rules.length === saved.length && rules.every(isSame)) return;
-    if (saved.length > 0) this.#changes.push(`-F ${chain}`);
-    this.#changes.push(...rules.map((rule) => `-A ${chain} ${rule}`));
-    this.#chains.set(chain, [...rules]);
+    const isSame = rules.every((rule, at) => ruleKey(rule) === ruleKey(saved[at] ?? ""));
+    if (!isSame || rules.length !== saved.length || !this.has(chain)) this.#chains.set(chain, rules);
   }
 
   deleteRules(chain: string, isUnwanted: (text: string) => boolean): void {
-    const kept: string[] = [];
-    for (const rule of this.rules(chain)) {
-      if (isUnwanted(rule)) this.#changes.push(`-D ${chain} ${rule}`);
-      else kept.push(rule);
-    }
-    if (this.has(chain)) this.#chains.set(chain, kept);
+    const rules = this.rules(chain);
+    const kept = rules.filter((rule) => !isUnwanted(rule));
+    if (kept.length < rules.length) this.#chains.set(chain, kept);
   }
 
   /** Deletes the jumps to a chain that are in another one. */
@@ -113,14 +95,43 @@ export class Table {
 
   /** Deletes a chain with its rules, unless something still leads to it. */
   deleteChain(chain: string): void {
-    if (!this.has(chain) || this.isReferenced(chain)) return;
-    this.#chains.delete(chain);
-    this.#changes.push(`-F ${chain}`, `-X ${chain}`);
+    if (!this.isReferenced(chain)) this.#chains.delete(chain);
   }
 
-  /** The changes so far, as iptables-restore takes them; "" when there are none. */
+  /**
+   * What makes the saved table this one, as iptables-restore takes it; "" when they are the same. A chain
+   * gets either "-F" or "-D": the variant built on nf_tables forgets a "-D" that a "-F" follows.
+   */
   get input(): string {
-    const lines = [...this.#newChains, ...this.#changes];
+    const added = this.chains.filter((chain) => !this.#saved.has(chain));
+    const deleted = [...this.#saved.keys()].filter((chain) => !this.has(chain));
+    const lines = [
+      ...added.map((chain) => `-N ${chain}`), // refused, unlike ":chain", when somebody made it meanwhile
+      ...this.chains.flatMap((chain) => changesOf(chain, this.#saved.get(chain) ?? [], this.rules(chain))),
+      ...deleted.map((chain) => `-F ${chain}`),
+      ...deleted.map((chain) => `-X ${chain}`),
+    ];
     return lines.length === 0 ? "" : [`*${this.name}`, ...lines, "COMMIT", ""].join("\n");
   }
+}
+
+/** Where rules were taken away, and new ones put at either end, these lines; else all of them anew. */
+function changesOf(chain: string, saved: readonly string[], wanted: readonly string[]): string[] {
+  if (saved === wanted) return [];
+  const known = new Set(saved);
+  const start = wanted.findIndex((rule) => known.has(rule));
+  const end = wanted.findLastIndex((rule) => known.has(rule)) + 1;
+  const removed: string[] = [];
+  let at = start < 0 ? end : start;
+  for (const rule of saved) {
+    if (at < end && rule === wanted[at]) at++;
+    else removed.push(rule);
+  }
+  const append = (rule: string) => `-A ${chain} ${rule}`;
+  if (at < end) return [`-F ${chain}`, ...wanted.map(append)];
+  return [
+    ...removed.map((rule) => `-D ${chain} ${rule}`),
+    ...wanted.slice(0, Math.max(start, 0)).map((rule, index) => `-I ${chain} ${index + 1} ${rule}`),
+    ...wanted.slice(end).map(append),
+  ];
 }
