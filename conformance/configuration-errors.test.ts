@@ -127,8 +127,6 @@ const BRIDGE: Row[] = [
   ["no MAC, from CNI_ARGS", {}, /mac/i, { args: "MAC=nonsense" }],
   ["a multicast MAC", { runtimeConfig: { mac: "01:00:5e:00:00:01" } }, /mac/i],
   ["a MAC of zeros", { runtimeConfig: { mac: "00:00:00:00:00:00" } }, /mac/i],
-  ["masquerading, which is still to come", { ipMasq: true, ipam: IPAM }, /ipMasq/],
-  ["the spoof check, which is still to come", { macspoofchk: true }, /macspoofchk/],
   [
     "a backend that is none",
     { ipMasqBackend: "pf" },

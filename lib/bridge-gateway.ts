@@ -3,7 +3,7 @@
  * on the bridge, or on an interface of its own in a VLAN.
  */
 import { networkAlias } from "./alias.ts";
-import type { AttachedBridge } from "./bridge.ts";
+import { type AttachedBridge, settleIpv6 } from "./bridge.ts";
 import { setUpPort } from "./bridge-port.ts";
 import { CniError } from "./cni/error.ts";
 import { enableForwarding, isForwarding } from "./forwarding.ts";
@@ -20,6 +20,7 @@ import {
   setLink,
 } from "./rtnetlink/link.ts";
 import type { RouteSocket } from "./rtnetlink/route-socket.ts";
+import { writeSysctlIfPresent } from "./sysctl.ts";
 import { createVethPair, randomVethName } from "./veth.ts";
 
 export interface GatewaySettings {
@@ -94,11 +95,13 @@ function ensureVlanGateway(
         alias,
       }),
     );
+    settleIpv6(name);
   }
   const { link: port } = linkByName(host, name);
   if (port === undefined) throw new CniError(CniError.INTERNAL, `"${name}" has no other end`);
   const vlans = { access: vlanId, trunk: [], preserveDefault: false };
   setUpPort(host, linkByIndex(host, port).name, { hairpin: false, isolated: false, vlans });
+  writeSysctlIfPresent(`net/ipv6/conf/${name}/accept_dad`, "0"); // as of the bridge: setUpBridge()
   setLink(host, { name }, { up: true, alias });
   return linkByName(host, name);
 }

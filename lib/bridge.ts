@@ -118,9 +118,25 @@ function setUpBridge(host: RouteSocket, bridge: Link, settings: BridgeSettings):
   }
   if (bridge.up && (bridge.promiscuous || !promiscuous)) return bridge;
   // Containers do not advertise routes to the host; what others want of their bridge is theirs to say.
-  if (bridge.alias === networkAlias(network)) writeSysctlIfPresent(`net/ipv6/conf/${name}/accept_ra`, "0");
+  if (bridge.alias === networkAlias(network)) {
+    writeSysctlIfPresent(`net/ipv6/conf/${name}/accept_ra`, "0");
+    // Its link-local address is unique by its MAC. While that is looked into, for a second or two, the host
+    // cannot ask for a container's MAC, and so does not forward to it (net/ipv6/ndisc.c, ndisc_send_ns).
+    writeSysctlIfPresent(`net/ipv6/conf/${name}/accept_dad`, "0");
+  }
   setLink(host, bridge, { up: true, promiscuous: promiscuous || bridge.promiscuous });
   return linkByName(host, name);
+}
+
+/**
+ * For an interface of the host that containers have as their gateway, before it is up: they do not advertise
+ * routes to the host, and nobody has its link-local address, which is made from a MAC of its own. While that
+ * waits for duplicate detection, the host asks for no neighbour there on behalf of what it forwards
+ * (net/ipv6/ndisc.c, ndisc_send_ns).
+ */
+export function settleIpv6(name: string): void {
+  writeSysctlIfPresent(`net/ipv6/conf/${name}/accept_ra`, "0");
+  writeSysctlIfPresent(`net/ipv6/conf/${name}/accept_dad`, "0");
 }
 
 /** Takes back what setUpBridge() turned on. */
