@@ -6,7 +6,6 @@
 
 import { CniError } from "./cni/error.ts";
 import type { Call } from "./cni/plugin.ts";
-import { type NetfilterSocket, openNetfilterSocket } from "./netfilter/socket.ts";
 import { findNetns, type Netns, NetnsError, openNetns } from "./netns/netns.ts";
 import { findLink } from "./rtnetlink/link.ts";
 import { openRouteSocket, type RouteSocket } from "./rtnetlink/route-socket.ts";
@@ -44,21 +43,6 @@ export function findSandbox(call: Call): { host: RouteSocket; container: RouteSo
     host: resources.use(openRouteSocket()),
     container: netns && resources.use(openRouteSocket(netns)),
   };
-}
-
-const netfilterSockets = new WeakMap<DisposableStack, NetfilterSocket>();
-
-/**
- * The host's netfilter socket, one for the whole of a call: the last thing to be closed, because that waits
- * for what nf_tables still has to free, which passes while links are deleted.
- */
-export function netfilterSocket({ resources }: Call): NetfilterSocket {
-  let socket = netfilterSockets.get(resources);
-  if (!socket) {
-    socket = resources.use(openNetfilterSocket());
-    netfilterSockets.set(resources, socket);
-  }
-  return socket;
 }
 
 /** Refuses an ADD whose interface is there already, before anything is changed (CNI spec 1.1 §2 ADD). */

@@ -7,9 +7,8 @@ import { staleAttachments } from "./cni/call.ts";
 import type { NetConf } from "./cni/config.ts";
 import type { Call, GcCall } from "./cni/plugin.ts";
 import { formatMac } from "./netaddr/mac.ts";
-import type { NetfilterSocket } from "./netfilter/socket.ts";
+import { type NetfilterSocket, netfilterSocket } from "./netfilter/socket.ts";
 import { deleteRules } from "./nftables/delete-rules.ts";
-import { netfilterSocket } from "./sandbox.ts";
 import type { AttachmentName } from "./state/record.ts";
 import {
   type AttachmentRecord,
@@ -39,29 +38,29 @@ export function addSpoofCheck(call: SpoofCheckCall, port: string, mac: Uint8Arra
   const elements = spoofCheckElements(port, mac);
   call.undo.defer(() => deleteSpoofCheck(call));
   writeRecord<Entries>({ ...recordKey(call), netns: call.netnsPath, details: { elements } });
-  addElements(netfilterSocket(call), elements, attachmentName(call));
+  addElements(netfilterSocket(), elements, attachmentName(call));
 }
 
 /** As the record says; without one, what there is under the attachment's name, ours and the reference's. */
 export function deleteSpoofCheck(call: SpoofCheckCall): void {
   const name = attachmentName(call);
   const record = findRecord<Entries>(recordKey(call));
-  if (record) deleteRecorded(call, record);
+  if (record) deleteRecorded(record);
   else if (call.config.macspoofchk && !hasRecords(name)) {
-    deleteOwned(netfilterSocket(call), name);
-    deleteReferenceRules(netfilterSocket(call), name);
+    deleteOwned(netfilterSocket(), name);
+    deleteReferenceRules(netfilterSocket(), name);
   }
 }
 
 /** @throws CniError 100 that says what is missing */
 export function checkSpoofCheck(call: SpoofCheckCall, port: string, mac: Uint8Array): void {
-  if (call.config.macspoofchk) checkElements(netfilterSocket(call), spoofCheckElements(port, mac));
+  if (call.config.macspoofchk) checkElements(netfilterSocket(), spoofCheckElements(port, mac));
 }
 
 /** GC: a step for each attachment that the network no longer owns. */
 export function staleSpoofCheckSteps(call: GcCall): (() => void)[] {
   const records = staleAttachments(call, listRecords<Entries>(RECORD, call.config.name));
-  return records.map((record) => () => deleteRecorded(call, record));
+  return records.map((record) => () => deleteRecorded(record));
 }
 
 function spoofCheckElements(port: string, mac: Uint8Array): Element[] {
@@ -71,8 +70,8 @@ function spoofCheckElements(port: string, mac: Uint8Array): Element[] {
   ];
 }
 
-function deleteRecorded(call: Call, record: AttachmentRecord<Entries>): void {
-  deleteElements(netfilterSocket(call), record.details.elements ?? []);
+function deleteRecorded(record: AttachmentRecord<Entries>): void {
+  deleteElements(netfilterSocket(), record.details.elements ?? []);
   removeRecord(record);
 }
 

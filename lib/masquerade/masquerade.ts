@@ -8,7 +8,7 @@ import { type Call, everyStep, type GcCall } from "../cni/plugin.ts";
 import type { IpConfig } from "../cni/result.ts";
 import { hasNftables } from "../iptables/kernel-tables.ts";
 import { formatPrefix, parsePrefix } from "../netaddr/prefix.ts";
-import { netfilterSocket } from "../sandbox.ts";
+import { netfilterSocket } from "../netfilter/socket.ts";
 import {
   type AttachmentRecord,
   findRecord,
@@ -38,7 +38,8 @@ import type { MasqueradeTarget } from "./target.ts";
 /** A record of its own, beside the plugin's: the addresses are known only after the interface was made. */
 const RECORD = "masquerade";
 
-interface Details extends Entries {
+/** What such a record tells. */
+export interface Details extends Entries {
   readonly backend: Backend;
   readonly via: string;
   readonly addresses: readonly string[];
@@ -61,7 +62,7 @@ export function addMasquerade(call: MasqueradeCall, via: string, ips: readonly I
   const details: Details = { backend, via, addresses: target.addresses.map(formatPrefix), elements };
   call.undo.defer(() => deleteMasquerade(call));
   writeRecord<Details>({ ...recordKey(call), netns: call.netnsPath, details });
-  if (backend === "nftables") addElements(netfilterSocket(call), elements, target);
+  if (backend === "nftables") addElements(netfilterSocket(), elements, target);
   else addMasqueradeRules(target);
 }
 
@@ -69,7 +70,7 @@ export function addMasquerade(call: MasqueradeCall, via: string, ips: readonly I
 export function deleteMasquerade(call: MasqueradeCall): void {
   const key = recordKey(call);
   const record = findRecord<Details>(key);
-  if (record) deleteRecorded(call, record);
+  if (record) deleteRecorded(record);
   else if (call.config.ipMasq && !hasRecords(key)) deleteUnrecorded(call);
 }
 
@@ -78,7 +79,7 @@ export function checkMasquerade(call: MasqueradeCall, via: string, ips: readonly
   if (!call.config.ipMasq || ips.length === 0) return;
   const backend = findRecord<Details>(recordKey(call))?.details.backend ?? backendOf(call);
   const target = targetOf(call, via, ips);
-  if (backend === "nftables") checkElements(netfilterSocket(call), masqueradeElements(target));
+  if (backend === "nftables") checkElements(netfilterSocket(), masqueradeElements(target));
   else checkMasqueradeRules(target);
 }
 
@@ -86,15 +87,21 @@ export function checkMasquerade(call: MasqueradeCall, via: string, ips: readonly
 export function staleMasqueradeSteps(call: GcCall & MasqueradeCall): (() => void)[] {
   const records = staleAttachments(call, listRecords<Details>(RECORD, call.config.name));
   return [
-    ...records.map((record) => () => deleteRecorded(call, record)),
-    () => hasNftables() && deleteStale(call, netfilterSocket(call)),
+    ...records.map((record) => () => deleteRecorded(record)),
+    () => hasNftables() && deleteStale(call, netfilterSocket()),
     () => call.config.ipMasq && deleteStaleMasqueradeRules(call),
   ];
 }
 
-function deleteRecorded(call: Call, record: AttachmentRecord<Details>): void {
+/** What an attachment has in iptables, as its record tells; undefined where it has nothing there. */
+export function recordedMasquerade(record: AttachmentRecord<Details>): MasqueradeTarget | undefined {
+  const { backend, via, addresses } = record.details;
+  return backend === "iptables" ? { ...record, via, addresses: addresses.map(parsePrefix) } : undefined;
+}
+
+function deleteRecorded(record: AttachmentRecord<Details>): void {
   const { backend, addresses, elements = [] } = record.details;
-  if (backend === "nftables") deleteElements(netfilterSocket(call), elements);
+  if (backend === "nftables") deleteElements(netfilterSocket(), elements);
   else deleteMasqueradeRules(record, addresses.map(parsePrefix));
   removeRecord(record);
 }
@@ -102,8 +109,8 @@ function deleteRecorded(call: Call, record: AttachmentRecord<Details>): void {
 function deleteUnrecorded(call: MasqueradeCall): void {
   const name = attachmentName(call);
   everyStep(
-    () => hasNftables() && deleteOwned(netfilterSocket(call), name),
-    () => hasNftables() && deleteReferenceRules(netfilterSocket(call), name),
+    () => hasNftables() && deleteOwned(netfilterSocket(), name),
+    () => hasNftables() && deleteReferenceRules(netfilterSocket(), name),
     () => deleteMasqueradeRules(name),
   );
 }

@@ -17,10 +17,18 @@ export const NFPROTO_IPV6 = 10;
 
 export type NetfilterSocket = NetlinkSocket;
 
+let hostSocket: NetfilterSocket | undefined;
+
 /**
- * Opens a socket in `netns`, or in the namespace the process runs in. One is enough for a process: closing
- * one waits for what nf_tables still has to free, 5 to 14 ms after something was deleted.
+ * The one socket of this process in the namespace it runs in, closed with the process: closing one waits for
+ * what nf_tables still has to free, 5 to 14 ms after something was deleted, by whomever.
  */
+export function netfilterSocket(): NetfilterSocket {
+  hostSocket ??= openNetfilterSocket();
+  return hostSocket;
+}
+
+/** Opens another, in `netns` or in the namespace the process runs in. */
 export function openNetfilterSocket(netns?: Netns): NetfilterSocket {
   return new NetlinkSocket(NETLINK_NETFILTER, netns);
 }

@@ -5,6 +5,7 @@ import { unlessMissing } from "../netlink/error.ts";
 import type { Request } from "../netlink/socket.ts";
 import {
   chainMessage,
+  generationMessage,
   ruleMessage,
   type setElement,
   setElementsMessage,
@@ -22,6 +23,7 @@ const NFT_MSG_GETTABLE = 1;
 const NFT_MSG_GETCHAIN = 4;
 const NFT_MSG_GETRULE = 7;
 const NFT_MSG_GETSETELEM = 13;
+const NFT_MSG_GETGEN = 16;
 
 /** A rule as the kernel has it. */
 export interface ListedRule {
@@ -32,6 +34,13 @@ export interface ListedRule {
   /** For Transaction.addRawRule(). */
   readonly expressions: NonNullable<ReturnType<typeof ruleMessage.read>["expressions"]>;
   readonly userdata: Uint8Array | undefined;
+}
+
+/** How often the ruleset of the namespace was changed. @throws NetlinkError EINVAL without nf_tables */
+export function readGeneration(socket: NetfilterSocket): number {
+  const parts = { codec: generationMessage, attributes: {} };
+  const table: TableName = { family: "inet", name: "" };
+  return socket.get(ask(table, "the generation", ["GETGEN", NFT_MSG_GETGEN], parts)).id ?? 0;
 }
 
 /**
