@@ -6,8 +6,8 @@
  *
  * Registers are the 32-bit ones, by number from NFT_REG32_00; a key of several parts lies in one run of them.
  */
-import type { TypeName } from "./datatype.ts";
-import { TYPES, type Word, writeKey } from "./datatype.ts";
+import { NFPROTO_IPV4, NFPROTO_IPV6 } from "../netfilter/socket.ts";
+import { TYPES, type TypeName, type Word, writeKey } from "./datatype.ts";
 import {
   bitwise,
   cmp,
@@ -45,19 +45,22 @@ const NFT_CT_STATE = 0;
 const NFT_CT_STATUS = 2;
 const NFT_FIB_RESULT_ADDRTYPE = 3;
 const NFTA_FIB_F_DADDR = 2;
-// verdicts (linux/netfilter.h NF_*, linux/netfilter/nf_tables.h NFT_*), negative ones as a u32 has them
+// verdicts (linux/netfilter.h NF_*, linux/netfilter/nf_tables.h NFT_*), -3 to -5 as a u32 has them
 const NF_DROP = 0;
 const NF_ACCEPT = 1;
-const NFT_JUMP = 2 ** 32 - 3;
-const NFT_GOTO = 2 ** 32 - 4;
-const NFT_RETURN = 2 ** 32 - 5;
+const NFT_JUMP = 0xffff_fffd;
+const NFT_GOTO = 0xffff_fffc;
+const NFT_RETURN = 0xffff_fffb;
 /** RTN_LOCAL (linux/rtnetlink.h) */
 const RTN_LOCAL = 2;
 /** IPS_DST_NAT (linux/netfilter/nf_conntrack_common.h) */
-const IPS_DST_NAT = 1 << 5;
-/** Of ct state: established and related (nf_conntrack_common.h IP_CT_*, as nft's bits). */
-const CT_STATE_ESTABLISHED_RELATED = 2 | 4;
-const NFPROTO = { 4: 2, 6: 10 } as const;
+const IPS_DST_NAT = 0x20;
+/** NF_CT_STATE_BIT() of IP_CT_ESTABLISHED and of IP_CT_RELATED (linux/netfilter/nf_conntrack_common.h) */
+const CT_STATE_ESTABLISHED_RELATED = 6;
+const NFPROTO = {
+  4: NFPROTO_IPV4,
+  6: NFPROTO_IPV6,
+} as const;
 
 /** A piece of a rule. */
 export interface Statement {
@@ -106,15 +109,12 @@ export const ctEstablished = ctBits(
 );
 
 /** Packets to an address of this host. */
-export const toThisHost: Statement = {
-  text: "fib daddr type local",
-  expressions: [
-    fib({ dreg: NFT_REG32_00, result: NFT_FIB_RESULT_ADDRTYPE, flags: NFTA_FIB_F_DADDR }),
-    compare(u32(RTN_LOCAL)),
-  ],
-};
+export const toThisHost = statement("fib daddr type local", () => [
+  fib({ dreg: NFT_REG32_00, result: NFT_FIB_RESULT_ADDRTYPE, flags: NFTA_FIB_F_DADDR }),
+  compare(u32(RTN_LOCAL)),
+]);
 
-export const masquerade: Statement = { text: "masquerade", expressions: [masq({})] };
+export const masquerade = statement("masquerade", () => [masq({})]);
 
 /** Packets of one family. */
 export function ofFamily(family: 4 | 6): Statement {
@@ -307,9 +307,16 @@ function concatenated(selectors: readonly Selector[]): string {
 }
 
 function ctBits(text: string, key: number, bits: number): Statement {
+  return statement(text, () => [ct({ dreg: NFT_REG32_00, key }), masked(u32(bits)), compare(u32(0), true)]);
+}
+
+/** One of a module's own: encoded when it is asked for, because most processes make no rule. */
+function statement(text: string, encode: () => Expression[]): Statement {
   return {
     text,
-    expressions: [ct({ dreg: NFT_REG32_00, key }), masked(u32(bits)), compare(u32(0), true)],
+    get expressions() {
+      return encode();
+    },
   };
 }
 

@@ -11,13 +11,12 @@ import {
   NFPROTO_INET,
   NFPROTO_IPV4,
   NFPROTO_IPV6,
-  nfgenmsg,
 } from "../netfilter/socket.ts";
-import { attributes } from "../netlink/attributes.ts";
 import type { NetlinkError } from "../netlink/error.ts";
-import { messageCodec, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from "../netlink/message.ts";
+import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from "../netlink/message.ts";
 import type { AnyRequest } from "../netlink/socket.ts";
 import {
+  batchMessage,
   chainMessage,
   ruleMessage,
   type setElement,
@@ -78,8 +77,6 @@ interface Operation {
   readonly request: AnyRequest;
   readonly text: string;
 }
-
-const BATCH = messageCodec(nfgenmsg, attributes("NFTA_BATCH", {}));
 
 export class Transaction {
   readonly #operations: Operation[] = [];
@@ -274,7 +271,7 @@ function message<C>(name: string, type: number, codec: C, flags = 0) {
 
 function batchFrame(doing: string, name: string, type: number): AnyRequest {
   const header = { family: 0, version: 0, resId: NFNL_SUBSYS_NFTABLES };
-  return { doing, name, type, codec: BATCH, header, attributes: {} };
+  return { doing, name, type, codec: batchMessage, header, attributes: {} };
 }
 
 function encodeElement(set: SetDefinition, { key, data, comment }: SetElement) {

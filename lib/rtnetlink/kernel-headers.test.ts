@@ -1,9 +1,11 @@
-/** Every number of lib/sys, lib/netns, lib/netlink, lib/rtnetlink and lib/conntrack, against the headers of the kernel. */
+/** Every number of lib/sys and of all that speaks netlink, against the headers of the kernel. */
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { nfgenmsg } from "../netfilter/socket.ts";
 import { type AttributeSet, encode, kernelName, type Table } from "../netlink/attributes.ts";
 import type { Codec } from "../netlink/wire.ts";
+import { HOOKS } from "../nftables/table.ts";
 import { errnoName } from "../sys/errno.ts";
 import { O_CLOEXEC } from "../sys/libc.ts";
 import { constantsIn, cValues } from "../testing/c-values.ts";
@@ -27,7 +29,10 @@ const HEADERS = [
     "netlink.h",
     "nsfs.h",
   ].map((name) => `linux/${name}`),
-  ...["linux/rtnetlink.h", "linux/veth.h", "linux/netfilter/nfnetlink_conntrack.h"],
+  ...["linux/rtnetlink.h", "linux/veth.h", "linux/netfilter.h", "linux/netfilter_bridge.h"],
+  ...["nf_conntrack_common.h", "nf_tables.h", "nfnetlink.h", "nfnetlink_conntrack.h"].map(
+    (name) => `linux/netfilter/${name}`,
+  ),
 ];
 
 /** What is ours in those modules, not the kernel's. */
@@ -42,6 +47,7 @@ const OURS = new Set([
     "VLANS_PER_MESSAGE",
   ],
   ...["TIMEOUT_MS", "RETRY_MIN_MS", "RETRY_MAX_MS", "RETURN_ATTEMPTS", "OWN_NETNS"],
+  ...["COMMENT_MAX", "ELEMENTS_PER_MESSAGE", "HOST_BYTE_ORDER", "HOOKS"],
 ]);
 
 /** What the kernel calls otherwise. */
@@ -51,6 +57,10 @@ const EXPRESSIONS: Readonly<Record<string, string>> = {
   NLA_TYPE_MASK: "NLA_TYPE_MASK & 0xffff", // of a u16
   IFNAME_MAX: "IFNAMSIZ - 1", // less the NUL
   IFALIAS_MAX: "IFALIASZ - 1",
+  NFT_JUMP: "(unsigned)NFT_JUMP",
+  NFT_GOTO: "(unsigned)NFT_GOTO",
+  NFT_RETURN: "(unsigned)NFT_RETURN",
+  CT_STATE_ESTABLISHED_RELATED: "NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED)",
 };
 
 interface Checked {
@@ -61,12 +71,14 @@ interface Checked {
 /** What is to be checked, by the name of its test; at the end of the file the compiler runs once for all. */
 const checks = new Map<string, readonly Checked[]>();
 
-const modulePaths = ["sys", "netns", "netlink", "rtnetlink", "conntrack"].flatMap((folder) => {
-  const root = join(import.meta.dir, "..", folder);
-  return [...new Bun.Glob("*.ts").scanSync(root)]
-    .filter((file) => !/\.(test|golden)\.ts$/.test(file))
-    .map((file) => join(root, file));
-});
+const modulePaths = ["sys", "netns", "netlink", "rtnetlink", "netfilter", "nftables", "conntrack"].flatMap(
+  (folder) => {
+    const root = join(import.meta.dir, "..", folder);
+    return [...new Bun.Glob("*.ts").scanSync(root)]
+      .filter((file) => !/\.(test|golden)\.ts$/.test(file))
+      .map((file) => join(root, file));
+  },
+);
 
 const constants = (await Promise.all(modulePaths.map(constantsIn)))
   .flat()
@@ -84,11 +96,29 @@ checks.set("constants have the numbers of the headers", [
   { expression: "SOCK_CLOEXEC", ours: O_CLOEXEC },
 ]);
 
+/** nft's names of the hooks, and the kernel's. */
+const HOOK_NAMES = {
+  prerouting: "PRE_ROUTING",
+  input: "LOCAL_IN",
+  forward: "FORWARD",
+  output: "LOCAL_OUT",
+  postrouting: "POST_ROUTING",
+} as const;
+checks.set(
+  "HOOKS has the numbers of the headers, of both kinds of tables",
+  (Object.keys(HOOKS) as (keyof typeof HOOKS)[]).flatMap((hook) =>
+    ["NF_INET", "NF_BR"].map((start) => ({
+      expression: `${start}_${HOOK_NAMES[hook]}`,
+      ours: HOOKS[hook],
+    })),
+  ),
+);
+
 const sets: AttributeSet<Table>[] = [];
 for (const path of modulePaths) {
   const exports: Record<string, unknown> = await import(path);
   const found = Object.values(exports).filter(isAttributeSet);
-  const stated = [...readFileSync(path, "utf8").matchAll(/= attributes\(/g)].length;
+  const stated = [...readFileSync(path, "utf8").matchAll(/(?<!function )\battributes\(/g)].length;
   const file = path.split("/").slice(-2).join("/");
   test(`${file} exports every table of attributes, so that it is checked`, () => {
     expect(found.length).toBe(stated);
@@ -101,13 +131,12 @@ function isAttributeSet(value: unknown): value is AttributeSet<Table> {
 }
 
 for (const set of sets) {
-  checks.set(
-    `${set.prefix}_*: the attributes have the numbers of the headers`,
-    Object.entries(set.table).map(([name, [number]]) => ({
-      expression: kernelName(set.prefix, name),
-      ours: number,
-    })),
-  );
+  const name = `${set.prefix}_*: the attributes have the numbers of the headers`;
+  const lines = Object.entries(set.table).map(([name, [number]]) => ({
+    expression: kernelName(set.prefix, name),
+    ours: number,
+  }));
+  checks.set(name, [...(checks.get(name) ?? []), ...lines]);
 }
 
 // Our struct, the kernel's, what its members begin with, and the members whose names are not that and ours.
@@ -123,6 +152,7 @@ const STRUCTS: readonly (readonly [
   [fibRuleHdr, "fib_rule_hdr", "", { dstLen: "dst_len", srcLen: "src_len" }],
   [ndmsg, "ndmsg", "ndm_", { index: "ifindex" }],
   [bridgeVlanInfo, "bridge_vlan_info", ""],
+  [nfgenmsg, "nfgenmsg", "", { family: "nfgen_family", resId: "res_id" }],
 ];
 
 for (const [codec, name, prefix, renamed = {}] of STRUCTS) {
