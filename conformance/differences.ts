@@ -61,6 +61,12 @@ export const DIFFERENCES: readonly Difference[] = [
     cases: [/^bridge: /],
   },
   {
+    what: "The link-local address of a bridge that ADD made waits for no duplicate detection.",
+    why: "It is made from a MAC of its own. Until it is there, the host forwards no IPv6 to a container.",
+    lines: [/^(added|after): networks\.host\.sysctls\.ipv6\/conf\/(cni0|bridge-15-bytes)\/accept_dad: "1" \| "0"$/],
+    cases: [/^bridge: (?!one that exists|forced)/],
+  },
+  {
     what: "The veth has the kernel's queue length.",
     why: "The reference asks for 0 by not asking: its netlink library sends it always.",
     lines: [/^added: networks\.(host|c1)\.links\.[^:]+\.txqlen: nothing \| 1000$/],
