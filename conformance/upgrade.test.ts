@@ -5,14 +5,14 @@
  */
 import t, { type Test } from "tap";
 import { attachChain, Chain, type ChainConfig, collectChain, type DelOptions } from "./fixtures/chain.ts";
-import { filterDifferences, filterState } from "./fixtures/filter-state.ts";
+import { filterState } from "./fixtures/filter-state.ts";
 import { type Host, makeHost } from "./fixtures/host.ts";
+import { changesSince, hostState } from "./fixtures/host-state.ts";
 import { missing, skip } from "./fixtures/kernel.ts";
 import { natNetwork, publishing } from "./fixtures/nat-network.ts";
 import { BACKENDS, type Backend, rulesAbout } from "./fixtures/packet-filter.ts";
 import type { PluginOutcome } from "./fixtures/plugin-call.ts";
 import { silent } from "./fixtures/refusal.ts";
-import { readFiles } from "./fixtures/snapshot.ts";
 import type { Outside } from "./fixtures/wiring.ts";
 import { type Reference, referencePlugins } from "./reference.ts";
 
@@ -99,14 +99,6 @@ function showTheirs(t: Test, { code, stdout }: PluginOutcome, name: string): voi
   t.equal(isDone ? "" : stdout, "", name);
 }
 
-/** What there is of links, leases and packet filter, a line each: but for the bridge and what it was given. */
-async function stateOf(host: Host): Promise<string[]> {
-  const links = (await host.ip("link", "show")).map(({ ifname }) => `link ${ifname}`);
-  const isLasting = (path: string) => /\/(last_reserved_ip\.\d+|lock|boot_id)$|\/(locks|leases)\//.test(path);
-  const files = Object.keys(readFiles(host)).filter((path) => !isLasting(path));
-  return [...links.filter((link) => link !== "link cni0"), ...files, ...(await filterState(host))];
-}
-
 /** Whether each answers from outside, by every port of its own, and sees the client's own address. */
 async function showReachable(t: Test, { outside }: Stage, chains: readonly Chain[], when: string) {
   const { hostAddress4, hostAddress6 } = outside;
@@ -172,7 +164,7 @@ const LOSSES: readonly (readonly [what: string, Loss])[] = [
 async function showDeletedByOurs(t: Test, { reference, backend, cniVersion }: Upgrade): Promise<void> {
   const stage = await makeStage(t);
   const { host } = stage;
-  const before = await stateOf(host);
+  const before = await hostState(host);
   for (const [what, { script = "true", del = {}, firewall }] of LOSSES) {
     const theirs = listOf(backend, cniVersion, firewall);
     const files = [
@@ -185,7 +177,7 @@ async function showDeletedByOurs(t: Test, { reference, backend, cniVersion }: Up
       const chain = inherit(made, list);
       silent(t, await chain.del(del), `${what}, ${file}`);
       silent(t, await chain.del(del), `${what}, ${file}: the second time`);
-      t.strictSame(filterDifferences(before, await stateOf(host)), [], `${what}, ${file}: nothing is left`);
+      t.strictSame(await changesSince(before, host), [], `${what}, ${file}: nothing is left`);
       await host.exec("sh", ["-c", "ip netns del c1 2> /dev/null || true"]);
     }
   }
@@ -198,7 +190,7 @@ async function showDeletedByTheirs(t: Test, { reference, backend, cniVersion }: 
   // what each leaves for ever is there
   const first = await start(stage, "c0", { list, dir: reference.dir });
   showTheirs(t, await first.del(), "the reference's DEL of its own");
-  const before = await stateOf(host);
+  const before = await hostState(host);
   const made = await start(stage, "c1", { list });
   showTheirs(t, await inherit(made, list, reference.dir).del(), "the reference's DEL");
 
@@ -212,7 +204,7 @@ async function showDeletedByTheirs(t: Test, { reference, backend, cniVersion }: 
   // a runtime that knows GC speaks 1.1.0
   const outcomes = await collectChain(host, listOf(backend, "1.1.0"), []);
   for (const outcome of outcomes) silent(t, outcome, "GC");
-  const after = filterDifferences(before, await stateOf(host));
+  const after = await changesSince(before, host);
   t.strictSame(
     after.filter((line) => !line.startsWith("- ")),
     [],
