@@ -49,7 +49,9 @@ export function addBridgeGateways(
     if (!ensureGatewayAddress(host, link, gateway, { ...settings, gateways })) continue;
     undoIfUnused.defer(() => deleteAddressIfThere(host, link, gateway));
   }
-  for (const family of new Set(gateways.map(({ address }) => address.family))) enableForwarding(host, family);
+  for (const family of [4, 6] as const) {
+    if (gateways.some(({ address }) => address.family === family)) enableForwarding(host, family);
+  }
   return link;
 }
 

@@ -1,6 +1,7 @@
 /** The host's bridge: made when it is not there, given gateway addresses, removed when nobody needs it. */
 
 import { networkAlias } from "./alias.ts";
+import { Cleanup } from "./cni/cleanup.ts";
 import { CniError } from "./cni/error.ts";
 import type { Call } from "./cni/plugin.ts";
 import { checkLink, failed } from "./interface.ts";
@@ -42,13 +43,13 @@ export interface AttachedBridge {
   /**
    * What this ADD did to the bridge itself: taken back when it fails, unless others use the bridge by then.
    */
-  readonly undoIfUnused: DisposableStack;
+  readonly undoIfUnused: Cleanup;
 }
 
 /** The bridge, made if need be, and kept there by a lock until this process ends. */
 export function attachBridge(call: Call, host: RouteSocket, settings: BridgeSettings): AttachedBridge {
   const lock = call.resources.use(lockBridge(settings.name, { shared: true }));
-  const undoIfUnused = new DisposableStack();
+  const undoIfUnused = new Cleanup();
   call.undo.defer(() => {
     lock[Symbol.dispose]();
     whenUnused(host, settings, () => undoIfUnused.dispose());

@@ -31,12 +31,13 @@ export function withGateways<R extends Pick<Result, "ips" | "routes">>(
 
 /** The addresses the host needs in order to be the gateway of these, each once. */
 export function gatewayPrefixes(ips: readonly IpConfig[] = []): Prefix[] {
-  const prefixes = ips.flatMap(({ address, gateway }) =>
-    gateway ? { address: gateway, length: address.length } : [],
-  );
-  return prefixes.filter(
-    (prefix, index) => prefixes.findIndex((other) => samePrefix(prefix, other)) === index,
-  );
+  const prefixes: Prefix[] = [];
+  for (const { address, gateway } of ips) {
+    if (!gateway) continue;
+    const prefix = { address: gateway, length: address.length };
+    if (!prefixes.some((other) => samePrefix(prefix, other))) prefixes.push(prefix);
+  }
+  return prefixes;
 }
 
 function firstOfSubnet(prefix: Prefix): Address {

@@ -14,7 +14,8 @@ const IGNORE_UNKNOWN = "IgnoreUnknown";
  * @throws CniError
  */
 export function parseArgs(text: string, known: readonly string[]): Record<string, string> {
-  const pairs = text === "" ? [] : text.split(";").map(parsePair);
+  if (text === "") return {};
+  const pairs = text.split(";").map(parsePair);
   const args = Object.fromEntries(pairs);
   const ignoreUnknown = parseFlag(args[IGNORE_UNKNOWN] ?? "0");
   const unknown = pairs.filter(([key]) => key !== IGNORE_UNKNOWN && !known.includes(key));

@@ -9,7 +9,7 @@
  */
 import { isIdentifier } from "./environment.ts";
 import { CniError } from "./error.ts";
-import { isObject, type JsonObject } from "./json.ts";
+import { isObject, type JsonObject, setKey } from "./json.ts";
 import type { Dns } from "./result.ts";
 import type { Schema } from "./schema.ts";
 import { at, describeViolations, steps, type Violation } from "./violation.ts";
@@ -107,18 +107,19 @@ function withSchemaKeys(value: unknown, schema: Schema): unknown {
   const { properties = {}, additionalProperties = true, items } = schema;
   if (Array.isArray(value)) return items ? value.map((item) => withSchemaKeys(item, items)) : value;
   if (!isObject(value)) return value;
-  const entries: [key: string, child: unknown][] = [];
-  for (const [given, child] of Object.entries(value)) {
+  const object: Record<string, unknown> = {};
+  for (const given in value) {
+    const child = value[given];
     const key = findKey(properties, given);
     if (key === undefined && typeof additionalProperties === "object") {
-      entries.push([given, withSchemaKeys(child, additionalProperties)]);
+      setKey(object, given, withSchemaKeys(child, additionalProperties));
     } else if (key === undefined && additionalProperties) {
-      entries.push([given, child]);
+      setKey(object, given, child);
     } else if (key !== undefined && child !== null) {
-      entries.push([key, withSchemaKeys(child, properties[key] ?? {})]);
+      object[key] = withSchemaKeys(child, properties[key] ?? {});
     }
   }
-  return Object.fromEntries(entries);
+  return object;
 }
 
 function findKey(properties: Readonly<Record<string, Schema>>, given: string): string | undefined {

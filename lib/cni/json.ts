@@ -68,31 +68,44 @@ export function record<T extends object>(
   table: Table<T>,
   required: readonly (keyof T & string)[] = [],
 ): RecordCodec<T> {
-  const codecs = new Map<string, Codec<unknown>>(Object.entries(table));
+  const codecs: Readonly<Record<string, Codec<unknown>>> = table;
   return {
     read(json, path) {
       if (!isObject(json)) throw unexpected(json, path, "an object");
       const at = (key: string) => (path === "" ? key : `${path}.${key}`);
-      const entries: [key: string, field: unknown][] = [];
-      for (const [key, value] of Object.entries(json)) {
-        const codec = codecs.get(key);
+      const object: Record<string, unknown> = {};
+      for (const key in json) {
+        const value = json[key];
+        const codec = Object.hasOwn(codecs, key) ? codecs[key] : undefined;
         const field = codec && value !== null ? codec.read(value, at(key)) : value;
-        if (field !== undefined && field !== null) entries.push([key, field]);
+        if (field !== undefined && field !== null) setKey(object, key, field);
       }
-      const object = Object.fromEntries(entries);
       const missing = required.find((key) => !Object.hasOwn(object, key));
       if (missing !== undefined) throw new SyntaxError(`${at(missing)}: missing`);
       return object as T; // each key was read by the codec its type names, and the required ones are there
     },
     write(value) {
-      const others = Object.entries(value).filter(([key]) => !codecs.has(key));
-      const known = [...codecs].map(([key, codec]) => {
-        const field = value[key as keyof T]; // the table's keys are T's
-        return [key, field === undefined ? undefined : codec.write(field)];
-      });
-      return Object.fromEntries([...known, ...others].filter(([, json]) => json !== undefined));
+      const json: Record<string, unknown> = {};
+      for (const key in table) {
+        const field = value[key];
+        const written = field === undefined || field === null ? field : table[key].write(field);
+        if (written !== undefined) json[key] = written;
+      }
+      for (const key in value) {
+        if (value[key] !== undefined && !Object.hasOwn(table, key)) setKey(json, key, value[key]);
+      }
+      return json;
     },
   };
+}
+
+/**
+ * Sets a key that somebody else chose: as Object.fromEntries() does, also where it is "__proto__", but without
+ * the 25 µs that the first use of that takes.
+ */
+export function setKey(object: Record<string, unknown>, key: string, value: unknown): void {
+  if (key !== "__proto__") object[key] = value;
+  else Object.defineProperty(object, key, { value, enumerable: true, writable: true, configurable: true });
 }
 
 /** Whether a value read from JSON is an object: not a list, not null. */

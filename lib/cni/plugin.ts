@@ -8,6 +8,7 @@
  */
 import { isOwnNetns } from "../netns/netns.ts";
 import { ignoringUnknown, parseArgs } from "./args.ts";
+import { Cleanup, failuresOf } from "./cleanup.ts";
 import { type Attachment, decodeConfig, type NetConf, type Validate, validateConfig } from "./config.ts";
 import { type Command, parseCommand, parseEnvironment, type Variables } from "./environment.ts";
 import { CniError, withFurther } from "./error.ts";
@@ -15,6 +16,8 @@ import type { JsonObject } from "./json.ts";
 import { parsePrevResult, type Result, resultJson } from "./result.ts";
 import type { Schema } from "./schema.ts";
 import { askedVersion, checkVersion } from "./version.ts";
+
+export { everyStep } from "./cleanup.ts";
 
 export interface Plugin<C extends NetConf = NetConf> {
   readonly name: string;
@@ -54,9 +57,9 @@ export interface Call<C extends NetConf = NetConf> {
   /** What a delegate gets, except for CNI_COMMAND. */
   readonly environment: Variables;
   /** What to take back: unwound when ADD throws, in reverse order, and abandoned when it succeeds. */
-  readonly undo: DisposableStack;
+  readonly undo: Cleanup;
   /** What to close: disposed at the end in any case, after `undo`. */
-  readonly resources: DisposableStack;
+  readonly resources: Cleanup;
   /** Plugins of this executable that can be called without another process. */
   readonly own: ReadonlyMap<string, Plugin>;
   /** GC: what is in use; undefined in other commands. */
@@ -128,8 +131,8 @@ export function answerOf(
     args,
     prevResult,
     environment: understood ? { ...environment, CNI_ARGS: ignoringUnknown(request.args) } : environment,
-    undo: new DisposableStack(),
-    resources: new DisposableStack(),
+    undo: new Cleanup(),
+    resources: new Cleanup(),
     own,
     validAttachments: command === "GC" ? config["cni.dev/valid-attachments"] : undefined,
   };
@@ -138,15 +141,6 @@ export function answerOf(
     deliver(answer);
     return answer;
   });
-}
-
-/**
- * Runs all the steps, whatever any of them throws; then throws the one error, or all in an AggregateError.
- */
-export function everyStep(...steps: readonly (() => void)[]): void {
-  const failures = failuresOf(steps);
-  if (failures.length === 1) throw failures[0];
-  if (failures.length > 1) throw new AggregateError(failures);
 }
 
 /**
@@ -159,7 +153,7 @@ function perform<T>({ undo, resources }: Call, body: () => T): T {
   } catch (error) {
     throw withFurther(error, failuresOf([() => undo.dispose(), () => resources.dispose()]));
   }
-  undo.move();
+  undo.abandon();
   failuresOf([() => resources.dispose()]); // the answer is out; nothing that fails now can change it
   return answer;
 }
@@ -175,7 +169,8 @@ function runCommand(plugin: Plugin, call: Call): Answer {
 }
 
 function checkNetns(netnsPath: string, environment: Variables): void {
-  if (/^(1|true)$/i.test(environment["CNI_NETNS_OVERRIDE"] ?? "") || !isOwnNetns(netnsPath)) return;
+  const override = environment["CNI_NETNS_OVERRIDE"];
+  if ((override && /^(1|true)$/i.test(override)) || !isOwnNetns(netnsPath)) return;
   const msg = "plugin's netns and netns from CNI_NETNS should not be the same";
   throw new CniError(CniError.SAME_NETNS, msg, { details: netnsPath });
 }
@@ -188,16 +183,4 @@ function readOr<T>(otherwise: T, read: () => T, { lenient }: { lenient: boolean 
     if (lenient) return otherwise;
     throw error;
   }
-}
-
-function failuresOf(steps: readonly (() => void)[]): unknown[] {
-  const failures: unknown[] = [];
-  for (const step of steps) {
-    try {
-      step();
-    } catch (error) {
-      failures.push(error);
-    }
-  }
-  return failures;
 }

@@ -13,15 +13,13 @@ export interface Prefix {
   readonly length: number;
 }
 
-const DECIMAL = /^[0-9]+$/;
-
 /** Throws SyntaxError. Leading zeros in the length are fine ("/024"), as they are for Go. */
 export function parsePrefix(text: string): Prefix {
   const slash = text.indexOf("/");
   if (slash < 0) throw cannotParse(text, "no prefix length");
   const address = parseAddress(text.slice(0, slash));
   const digits = text.slice(slash + 1);
-  if (!DECIMAL.test(digits)) throw cannotParse(text, "the prefix length is not a decimal number");
+  if (!isDecimal(digits)) throw cannotParse(text, "the prefix length is not a decimal number");
 
   const length = Number(digits);
   const writtenBits = text.includes(":") ? 128 : 32;
@@ -79,6 +77,14 @@ function hostBits({ address, length }: Prefix): bigint {
   if (length < 0 || length > bits)
     throw new RangeError(`Cannot use prefix length ${length} with IPv${address.family}`);
   return BigInt(bits - length);
+}
+
+function isDecimal(text: string): boolean {
+  for (let at = 0; at < text.length; at++) {
+    const char = text.charCodeAt(at);
+    if (char < 0x30 || char > 0x39) return false;
+  }
+  return text !== "";
 }
 
 function cannotParse(text: string, reason: string): SyntaxError {

@@ -35,7 +35,8 @@ export interface AttributeSet<T extends Table> extends Codec<Values<T>> {
  * IFLA_NET_NS_FD.
  */
 export function attributes<const T extends Table>(prefix: string, table: T): AttributeSet<T> {
-  const byNumber = new Map(Object.entries(table).map(([name, [number, codec]]) => [number, { name, codec }]));
+  // Found by number only when something is read: a process uses few of the tables that it loads.
+  let byNumber: Map<number, Line> | undefined;
   return {
     prefix,
     table,
@@ -54,6 +55,7 @@ export function attributes<const T extends Table>(prefix: string, table: T): Att
     read(payload) {
       const values: Record<string, unknown> = {};
       for (const { number, start, end } of eachAttribute(payload)) {
+        byNumber ??= linesByNumber(table);
         const known = byNumber.get(number);
         if (!known) continue; // from a newer kernel
         const value = readNamed(`${prefix} ${known.name}`, known.codec, payload.subarray(start, end));
@@ -65,6 +67,7 @@ export function attributes<const T extends Table>(prefix: string, table: T): Att
     attributeAt(payload, offset) {
       for (const { number, start, end } of eachAttribute(payload)) {
         if (offset >= end) continue;
+        byNumber ??= linesByNumber(table);
         const known = byNumber.get(number);
         if (!known) return `${prefix} attribute ${number}`;
         const inner =
@@ -76,6 +79,20 @@ export function attributes<const T extends Table>(prefix: string, table: T): Att
       return undefined;
     },
   };
+}
+
+interface Line {
+  readonly name: string;
+  readonly codec: Codec<unknown>;
+}
+
+function linesByNumber(table: Table): Map<number, Line> {
+  const lines = new Map<number, Line>();
+  for (const name in table) {
+    const line = table[name];
+    if (line) lines.set(line[0], { name, codec: line[1] });
+  }
+  return lines;
 }
 
 /** The array of that name, made where there is none. */

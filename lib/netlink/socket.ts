@@ -125,13 +125,15 @@ export class NetlinkSocket implements Disposable {
   /** @returns the first refusal */
   #changeTogether(requests: readonly AnyRequest[]): NetlinkError | undefined {
     const sent = this.#send(requests, nl.NLM_F_REQUEST | nl.NLM_F_ACK);
-    const waiting = new Map(sent.map((one) => [one.sequence, one]));
+    const first = sent[0]?.sequence ?? 0;
     let refused: NetlinkError | undefined;
-    while (waiting.size > 0) {
+    let waiting = sent.length;
+    while (waiting > 0) {
       for (const message of this.#receive(requests[0])) {
-        const request = waiting.get(message.sequence);
-        if (!request || message.type !== nl.NLMSG_ERROR) continue;
-        waiting.delete(message.sequence);
+        const request = sent[(message.sequence - first) >>> 0]; // they are numbered in their order
+        if (!request || message.type !== nl.NLMSG_ERROR || request.isAnswered) continue;
+        request.isAnswered = true;
+        waiting--;
         const refusedNow = refusal(request, message);
         refused ??= refusedNow;
       }
@@ -229,7 +231,8 @@ export class NetlinkSocket implements Disposable {
 
   #send(requests: readonly AnyRequest[], flags: number): Sent[] {
     const writer = new Writer();
-    const sent = requests.map((request) => {
+    const sent: Sent[] = [];
+    for (const request of requests) {
       const sequence = nextSequence++ >>> 0;
       const start = nl.openMessage(writer, {
         type: request.type,
@@ -238,8 +241,8 @@ export class NetlinkSocket implements Disposable {
       });
       request.codec.write(writer, request.header, request.attributes);
       nl.closeMessage(writer, start);
-      return { request, sequence, start, end: writer.length, writer };
-    });
+      sent.push({ request, sequence, start, end: writer.length, writer, isAnswered: false });
+    }
     this.#makeRoomFor(writer.length);
     libc.send(this.#fd, writer.finish());
     return sent;
@@ -269,11 +272,12 @@ export class NetlinkSocket implements Disposable {
         `an answer of ${length} bytes does not fit into ${receiveBuffer.length}`,
       );
     }
-    const messages = nl.eachMessage(receiveBuffer.subarray(0, length));
-    if (messages.some(({ type }) => type === nl.NLMSG_OVERRUN)) {
-      throw new NetlinkProtocolError(doing, "the kernel lost data");
+    const own: nl.ReceivedMessage[] = [];
+    for (const message of nl.eachMessage(receiveBuffer.subarray(0, length))) {
+      if (message.type === nl.NLMSG_OVERRUN) throw new NetlinkProtocolError(doing, "the kernel lost data");
+      if (message.port === this.#port) own.push(message);
     }
-    return messages.filter(({ port }) => port === this.#port);
+    return own;
   }
 
   #setOption(level: number, name: number, value: number): void {
@@ -293,6 +297,7 @@ interface Sent {
   readonly start: number;
   readonly end: number;
   readonly writer: Writer;
+  isAnswered: boolean;
 }
 
 function withAck(request: AnyRequest): AnyRequest {

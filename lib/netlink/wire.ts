@@ -21,7 +21,8 @@ export interface Codec<T> {
   attributeAt?(payload: Uint8Array, offset: number): string | undefined;
 }
 
-const INITIAL_BYTES = 4_096;
+/** Of most messages; a page of zeros for each would be a page fault each. */
+const INITIAL_BYTES = 1_024;
 /** Above what anything of ours takes: a transaction of nf_tables with 100,000 elements. */
 const MAX_BYTES = 1 << 26;
 
@@ -152,23 +153,23 @@ export function struct<const F extends Fields>(
 ): Codec<{ -readonly [K in keyof F as K extends `pad${string}` ? never : K]?: number }> & {
   readonly size: number;
 } {
-  const members = Object.entries(fields);
   let size = 0;
-  for (const [, codec] of members) size += codec.size ?? 0;
+  for (const name in fields) size += fields[name]?.size ?? 0;
   return {
     size,
     write(to, values) {
       const given: Record<string, number | undefined> = values;
-      for (const [name, codec] of members) codec.write(to, given[name] ?? 0);
+      for (const name in fields) fields[name]?.write(to, given[name] ?? 0);
     },
     read(from) {
       if (from.length < size)
         throw new RangeError(`Cannot decode ${from.length} bytes as a struct of ${size}`);
       const values: Record<string, number> = {};
       let at = 0;
-      for (const [name, codec] of members) {
-        const end = at + (codec.size ?? 0);
-        if (!name.startsWith("pad")) values[name] = codec.read(from.subarray(at, end));
+      for (const name in fields) {
+        const codec = fields[name];
+        const end = at + (codec?.size ?? 0);
+        if (codec && !name.startsWith("pad")) values[name] = codec.read(from.subarray(at, end));
         at = end;
       }
       return values as ReturnType<typeof this.read>; // built from the same members

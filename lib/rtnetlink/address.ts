@@ -94,26 +94,26 @@ export function deleteAddressIfThere(socket: RouteSocket, link: LinkName, prefix
 
 /** Equivalent to `ip addr show [dev NAME]`, filtered by the kernel. */
 export function listAddresses(socket: RouteSocket, link?: LinkName): LinkAddress[] {
-  return socket
-    .dump({
-      doing: link ? `list addresses of "${link.name}"` : "list addresses",
-      name: "RTM_GETADDR",
-      type: RTM_GETADDR,
-      codec: addressMessage,
-      header: { family: AF_UNSPEC, index: link?.index ?? 0 },
-      attributes: {},
-    })
-    .flatMap((message) => {
-      const local: Address | undefined = message.local ?? message.address;
-      if (!local) return [];
-      const flags = message.flags ?? 0;
-      return {
-        ifindex: message.index ?? 0,
-        prefix: { address: local, length: message.prefixlen ?? 0 },
-        scope: message.scope ?? 0,
-        tentative: (flags & IFA_F_TENTATIVE) !== 0,
-        dadFailed: (flags & IFA_F_DADFAILED) !== 0,
-        permanent: (flags & IFA_F_PERMANENT) !== 0,
-      };
+  const addresses: LinkAddress[] = [];
+  for (const message of socket.dump({
+    doing: link ? `list addresses of "${link.name}"` : "list addresses",
+    name: "RTM_GETADDR",
+    type: RTM_GETADDR,
+    codec: addressMessage,
+    header: { family: AF_UNSPEC, index: link?.index ?? 0 },
+    attributes: {},
+  })) {
+    const local: Address | undefined = message.local ?? message.address;
+    if (!local) continue;
+    const flags = message.flags ?? 0;
+    addresses.push({
+      ifindex: message.index ?? 0,
+      prefix: { address: local, length: message.prefixlen ?? 0 },
+      scope: message.scope ?? 0,
+      tentative: (flags & IFA_F_TENTATIVE) !== 0,
+      dadFailed: (flags & IFA_F_DADFAILED) !== 0,
+      permanent: (flags & IFA_F_PERMANENT) !== 0,
     });
+  }
+  return addresses;
 }

@@ -31,7 +31,6 @@ import {
   masquerade,
   ofFamily,
   oifname,
-  type Statement,
   saddr,
   thDport,
   toThisHost,
@@ -44,6 +43,7 @@ import {
   rule,
   type SetDefinition,
   type TableDefinition,
+  type TableFamily,
 } from "../nftables/table.ts";
 
 /** Of both tables. Another number is another ruleset: ADD then makes the table anew (weft-table.ts). */
@@ -79,26 +79,20 @@ const INTERFACE_SETS: readonly SetDefinition[] = [
 ];
 
 /** 127.0.0.0/8: the interface of the host to a published container is open to it (route_localnet). */
-const LOOPBACK = {
-  text: "127.0.0.0/8",
-  mask: Uint8Array.of(255, 0, 0, 0),
-  value: Uint8Array.of(127, 0, 0, 0),
-};
-/** 224.0.0.0/4 and ff00::/8 */
+const LOOPBACK = { text: "127.0.0.0/8", first: [127], bits: 8, bytes: 4 };
 const MULTICAST = {
-  4: { text: "224.0.0.0/4", mask: Uint8Array.of(240, 0, 0, 0), value: Uint8Array.of(224, 0, 0, 0) },
-  6: { text: "ff00::/8", ...prefixBytes([0xff], 8) },
+  4: { text: "224.0.0.0/4", first: [224], bits: 4, bytes: 4 },
+  6: { text: "ff00::/8", first: [0xff], bits: 8, bytes: 16 },
 };
-/** fe80::/10: an address that means something on one link only. */
-const LINK_LOCAL = { text: "fe80::/10", ...prefixBytes([0xfe, 0x80], 10) };
-const LOCALHOST6 = { text: "::1", value: Uint8Array.fromHex("1".padStart(32, "0")) };
+/** An address that means something on one link only. */
+const LINK_LOCAL = { text: "fe80::/10", first: [0xfe, 0x80], bits: 10, bytes: 16 };
 
 function loopbackGuard(selector: (typeof saddr)[4] | (typeof daddr)[4]): Rule {
   return rule(
     `127.0.0.0/8 never comes from outside (${selector.text})`,
     is(iifname, "ifname", "lo", { not: true }),
     isBytes(iifkind, { text: '"vrf"', value: kindBytes("vrf") }, { not: true }),
-    hasBits(selector, LOOPBACK),
+    hasBits(selector, prefix(LOOPBACK)),
     verdict("drop"),
   );
 }
@@ -107,12 +101,13 @@ function loopbackGuard(selector: (typeof saddr)[4] | (typeof daddr)[4]): Rule {
 function publishChain(family: 4 | 6): ChainDefinition {
   const port = [l4proto, thDport];
   const hostPort = [daddr[family], ...port];
+  const localhost = { text: "::1", value: Uint8Array.fromHex("1".padStart(32, "0")) };
   const excluded: Rule[] =
     family === 4
       ? []
       : [
-          rule("an answer to ::1 could not come back", isBytes(daddr[6], LOCALHOST6), verdict("return")),
-          rule("nor one to a link-local client", hasBits(saddr[6], LINK_LOCAL), verdict("return")),
+          rule("an answer to ::1 could not come back", isBytes(daddr[6], localhost), verdict("return")),
+          rule("nor one to a link-local client", hasBits(saddr[6], prefix(LINK_LOCAL)), verdict("return")),
         ];
   return {
     name: `publish${family}`,
@@ -127,9 +122,11 @@ function publishChain(family: 4 | 6): ChainDefinition {
   };
 }
 
-const PUBLISH: readonly Rule[] = ([4, 6] as const).map((family) =>
-  rule(`IPv${family}`, toThisHost, ofFamily(family), verdict(`goto publish${family}`)),
-);
+function publishRules(): Rule[] {
+  return ([4, 6] as const).map((family) =>
+    rule(`IPv${family}`, toThisHost, ofFamily(family), verdict(`goto publish${family}`)),
+  );
+}
 
 /** The server would answer the client directly, or could not answer 127.0.0.1: it must see the host. */
 function masqueradeRules(family: 4 | 6): Rule[] {
@@ -145,7 +142,7 @@ function masqueradeRules(family: 4 | 6): Rule[] {
       masquerade,
     ),
     rule("masqAll", ctStatusDnat, inSet([daddr[family]], `masqall${family}`), masquerade),
-    rule("multicast keeps its source", hasBits(daddr[family], MULTICAST[family]), verdict("return")),
+    rule("multicast keeps its source", hasBits(daddr[family], prefix(MULTICAST[family])), verdict("return")),
     rule(
       "so does what goes to a container",
       inSet([oifname, daddr[family]], `masq${family}`),
@@ -155,76 +152,64 @@ function masqueradeRules(family: 4 | 6): Rule[] {
   ];
 }
 
-const published: Statement = ctStatusDnat;
+function makeChains(): ChainDefinition[] {
+  return [
+    { name: "user", rules: [] },
+    {
+      name: "isolation", // jumped to, and left for what the other network has to say
+      rules: [
+        rule("published ports", ctStatusDnat, verdict("return")),
+        rule("no other network with a policy", inSet([oifname], "isolated"), verdict("drop")),
+      ],
+    },
+    {
+      name: "published",
+      rules: [
+        rule("answers", ctEstablished, verdict("return")),
+        rule("published ports", ctStatusDnat, verdict("return")),
+        rule("nothing else", verdict("drop")),
+      ],
+    },
+    {
+      name: "icc-off",
+      rules: [
+        rule("published ports", ctStatusDnat, verdict("accept")),
+        rule("containers of a bridge do not reach each other", verdict("drop")),
+      ],
+    },
+    publishChain(4),
+    publishChain(6),
+    {
+      name: "guard",
+      hook: { type: "filter", hook: "prerouting", priority: RAW },
+      rules: [loopbackGuard(daddr[4]), loopbackGuard(saddr[4])],
+    },
+    {
+      name: "prerouting",
+      hook: { type: "nat", hook: "prerouting", priority: DSTNAT },
+      rules: publishRules(),
+    },
+    { name: "output", hook: { type: "nat", hook: "output", priority: DSTNAT }, rules: publishRules() },
+    {
+      name: "forward",
+      hook: { type: "filter", hook: "forward", priority: FILTER },
+      rules: [
+        rule("the administrator's own", verdict("jump user")),
+        rule("from where to where", verdictOf([iifname, oifname], "pairs")),
+        rule("from where", verdictOf([iifname], "leaving")),
+        rule("to where", verdictOf([oifname], "entering")),
+      ],
+    },
+    {
+      name: "postrouting",
+      hook: { type: "nat", hook: "postrouting", priority: SRCNAT },
+      rules: [...masqueradeRules(4), ...masqueradeRules(6)],
+    },
+  ];
+}
 
-const CHAINS: readonly ChainDefinition[] = [
-  { name: "user", rules: [] },
-  {
-    name: "isolation", // jumped to, and left for what the other network has to say
-    rules: [
-      rule("published ports", published, verdict("return")),
-      rule("no other network with a policy", inSet([oifname], "isolated"), verdict("drop")),
-    ],
-  },
-  {
-    name: "published",
-    rules: [
-      rule("answers", ctEstablished, verdict("return")),
-      rule("published ports", published, verdict("return")),
-      rule("nothing else", verdict("drop")),
-    ],
-  },
-  {
-    name: "icc-off",
-    rules: [
-      rule("published ports", published, verdict("accept")),
-      rule("containers of a bridge do not reach each other", verdict("drop")),
-    ],
-  },
-  publishChain(4),
-  publishChain(6),
-  {
-    name: "guard",
-    hook: { type: "filter", hook: "prerouting", priority: RAW },
-    rules: [loopbackGuard(daddr[4]), loopbackGuard(saddr[4])],
-  },
-  { name: "prerouting", hook: { type: "nat", hook: "prerouting", priority: DSTNAT }, rules: PUBLISH },
-  { name: "output", hook: { type: "nat", hook: "output", priority: DSTNAT }, rules: PUBLISH },
-  {
-    name: "forward",
-    hook: { type: "filter", hook: "forward", priority: FILTER },
-    rules: [
-      rule("the administrator's own", verdict("jump user")),
-      rule("from where to where", verdictOf([iifname, oifname], "pairs")),
-      rule("from where", verdictOf([iifname], "leaving")),
-      rule("to where", verdictOf([oifname], "entering")),
-    ],
-  },
-  {
-    name: "postrouting",
-    hook: { type: "nat", hook: "postrouting", priority: SRCNAT },
-    rules: [...masqueradeRules(4), ...masqueradeRules(6)],
-  },
-];
-
-export const WEFT_TABLE: TableDefinition = {
-  family: "inet",
-  name: "weft",
-  comment: `weft ${VERSION}`,
-  sets: [...familySets(4), ...familySets(6), ...INTERFACE_SETS],
-  chains: CHAINS,
-};
-
-/** macspoofchk: of a checked port only frames with the container's own MAC come in. */
-export const BRIDGE_TABLE: TableDefinition = {
-  family: "bridge",
-  name: "weft",
-  comment: `weft ${VERSION}`,
-  sets: [
-    { name: "checked", key: ["ifname"] },
-    { name: "macs", key: ["ifname", "ether_addr"] },
-  ],
-  chains: [
+function makeBridgeChains(): ChainDefinition[] {
+  return [
     {
       name: "prerouting",
       hook: { type: "filter", hook: "prerouting", priority: RAW },
@@ -237,15 +222,58 @@ export const BRIDGE_TABLE: TableDefinition = {
         ),
       ],
     },
-  ],
-};
+  ];
+}
 
-/** An IPv6 prefix as bytes to compare with, and which of them count. */
-function prefixBytes(first: readonly number[], length: number): { mask: Uint8Array; value: Uint8Array } {
-  const value = new Uint8Array(16);
+export const WEFT_TABLE = table("inet", [...familySets(4), ...familySets(6), ...INTERFACE_SETS], makeChains);
+
+/** macspoofchk: of a checked port only frames with the container's own MAC come in. */
+export const BRIDGE_TABLE = table(
+  "bridge",
+  [
+    { name: "checked", key: ["ifname"] },
+    { name: "macs", key: ["ifname", "ether_addr"] },
+  ],
+  makeBridgeChains,
+);
+
+/**
+ * Its chains are made when they are asked for: by the ADD that makes the table and by CHECK. For all others
+ * they would be a millisecond of nothing.
+ */
+function table(
+  family: TableFamily,
+  sets: readonly SetDefinition[],
+  make: () => ChainDefinition[],
+): TableDefinition {
+  let chains: ChainDefinition[] | undefined;
+  return {
+    family,
+    name: "weft",
+    comment: `weft ${VERSION}`,
+    sets,
+    get chains() {
+      chains ??= make();
+      return chains;
+    },
+  };
+}
+
+interface PrefixForm {
+  readonly text: string;
+  /** What is not zero of it. */
+  readonly first: readonly number[];
+  readonly bits: number;
+  /** Of a whole address. */
+  readonly bytes: number;
+}
+
+/** As bytes to compare with, and which bits of them count. */
+function prefix({ text, first, bits, bytes }: PrefixForm) {
+  const value = new Uint8Array(bytes);
   value.set(first);
-  const mask = value.map((_, i) => (0xff00 >> Math.min(8, Math.max(0, length - 8 * i))) & 0xff);
-  return { mask, value };
+  const mask = value.map((_, i) => (0xff00 >> Math.min(8, Math.max(0, bits - 8 * i))) & 0xff);
+  return { text, mask, value };
 }
 
 /** A kind of link as the kernel compares it: 16 bytes. */
