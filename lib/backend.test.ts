@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { chooseBackend } from "./backend.ts";
+import { closeNetfilterSocket } from "./netfilter/socket.ts";
 import { inNetns } from "./netns/netns.ts";
 import { kernelTest, lackingFor, TestNetns } from "./testing/netns.ts";
 
@@ -15,6 +16,7 @@ test("chooseBackend() gives what was asked for", () => {
 async function choices(command: string): Promise<string[]> {
   using host = await TestNetns.make();
   host.run(command);
+  using _ = { [Symbol.dispose]: closeNetfilterSocket }; // it is this namespace's
   return inNetns(host.netns, () =>
     [false, true].map((needsForwardAccept) => chooseBackend(undefined, { needsForwardAccept })),
   );

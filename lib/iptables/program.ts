@@ -64,7 +64,7 @@ export function runProgram(name: string, args: readonly string[], stdin = ""): O
     throw new Error(`Cannot run ${name} to its end: ${child.signalCode ?? "killed"}; it said "${stderr}"`);
   }
   if (stderr.includes("holding the xtables lock")) {
-    throw new LockTimeoutError("xtables", LOCK_TIMEOUT_S * 1000);
+    throw new LockTimeoutError("/run/xtables.lock", LOCK_TIMEOUT_S * 1000);
   }
   return { exitCode: child.exitCode, stdout: decoder.decode(child.stdout), stderr };
 }

@@ -28,6 +28,12 @@ export function netfilterSocket(): NetfilterSocket {
   return hostSocket;
 }
 
+/** Closes it, for a process that goes on in another namespace, as tests do. */
+export function closeNetfilterSocket(): void {
+  hostSocket?.[Symbol.dispose]();
+  hostSocket = undefined;
+}
+
 /** Opens another, in `netns` or in the namespace the process runs in. */
 export function openNetfilterSocket(netns?: Netns): NetfilterSocket {
   return new NetlinkSocket(NETLINK_NETFILTER, netns);

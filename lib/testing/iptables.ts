@@ -2,6 +2,7 @@
 import { mkdtempSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { closeNetfilterSocket } from "../netfilter/socket.ts";
 import { inNetns } from "../netns/netns.ts";
 import { lackingFor, TestNetns } from "./netns.ts";
 
@@ -54,6 +55,7 @@ export class IptablesHost implements Disposable {
     try {
       inNetns(this.host.netns, act);
     } finally {
+      closeNetfilterSocket(); // it is this namespace's
       process.env["PATH"] = path;
     }
   }
