@@ -63,7 +63,9 @@ export const DIFFERENCES: readonly Difference[] = [
   {
     what: "The link-local address of a bridge that ADD made waits for no duplicate detection.",
     why: "It is made from a MAC of its own. Until it is there, the host forwards no IPv6 to a container.",
-    lines: [/^(added|after): networks\.host\.sysctls\.ipv6\/conf\/(cni0|bridge-15-bytes)\/accept_dad: "1" \| "0"$/],
+    lines: [
+      /^(added|after): networks\.host\.sysctls\.ipv6\/conf\/(cni0|bridge-15-bytes)\/accept_dad: "1" \| "0"$/,
+    ],
     cases: [/^bridge: (?!one that exists|forced)/],
   },
   {
