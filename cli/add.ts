@@ -8,6 +8,7 @@ import { addNetwork } from "./runtime/network.ts";
 import { findNetwork } from "./runtime/network-list.ts";
 import { findCached } from "./runtime/result-cache.ts";
 import { attachmentCommand, networksDirectory, runtimeOf } from "./runtime-command.ts";
+import { warnOfShadowedListeners } from "./shadowed-listeners.ts";
 
 export function command(): Command {
   return attachmentCommand({
@@ -17,7 +18,13 @@ export function command(): Command {
 When one fails, DEL is run on all of them, so that nothing is left.
 
   ip netns add blue
-  weft add mynet blue`,
+  weft add mynet blue
+
+Ports of the host lead to the container, as docker run --publish 8080:80 has it,
+where a plugin of the network has the capability portMappings (portmap):
+
+  CAP_ARGS='{"portMappings":
+    [{"hostPort":8080,"containerPort":80,"protocol":"tcp"}]}' weft add mynet blue`,
   }).action(add);
 }
 
@@ -31,7 +38,9 @@ function add(networkName: string, netns: string, options: { ifname?: string }): 
     );
   }
   refuseExistingInterface(attachment);
-  console.log(JSON.stringify(addNetwork(runtime, network, attachment), null, 4));
+  const result = addNetwork(runtime, network, attachment);
+  console.log(JSON.stringify(result, null, 4));
+  warnOfShadowedListeners(network, attachment.capabilityArgs, result);
 }
 
 /** What is there already is not this ADD's, and the DEL after a failure would take it away. */

@@ -5,6 +5,7 @@ import { checkNetwork } from "./runtime/network.ts";
 import { parseNetworkList } from "./runtime/network-list.ts";
 import { findCached } from "./runtime/result-cache.ts";
 import { attachmentCommand, runtimeOf } from "./runtime-command.ts";
+import { warnOfShadowedListeners } from "./shadowed-listeners.ts";
 
 export function command(): Command {
   return attachmentCommand({
@@ -30,4 +31,5 @@ function check(networkName: string, netns: string, options: { ifname?: string })
   if (network.disableCheck)
     console.error(`weft: network "${networkName}" has disableCheck: nothing was checked`);
   else checkNetwork(runtime, network, cached);
+  warnOfShadowedListeners(network, cached.capabilityArgs, cached.result);
 }

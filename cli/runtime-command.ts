@@ -22,6 +22,9 @@ export function runtimeOf(variables: Variables): Runtime {
   return { path: path.split(":").filter(Boolean), environment: variables, cacheDirectory: CACHE_DIR };
 }
 
+/** Of a variable's name in the help. */
+const NAME_COLUMNS = 13;
+
 const VARIABLES = {
   NETCONFPATH: `directory of the networks (default ${NETWORKS_DIR})`,
   CNI_PATH: `directories of plugins (default: weft's own, ${PLUGINS_DIR})`,
@@ -30,7 +33,8 @@ const VARIABLES = {
 const ATTACHMENT_VARIABLES = {
   CNI_IFNAME: "name of the interface (default eth0)",
   CNI_ARGS: "arguments for the plugins: KEY=value;KEY2=value2",
-  CAP_ARGS: 'capability arguments as JSON: {"mac": "02:00:00:00:00:01"}',
+  CAP_ARGS: `capability arguments as JSON: {"mac":"02:00:00:00:00:01"}
+{"portMappings":[{"hostPort":8080,"containerPort":80,"protocol":"tcp"}]}`,
 };
 
 const ENDING = `
@@ -66,6 +70,8 @@ export function networkCommand({ name, description, more }: Words): Command {
 }
 
 function variablesHelp(variables: Readonly<Record<string, string>>): string {
-  const lines = Object.entries(variables).map(([name, text]) => `  ${name.padEnd(13)}${text}`);
+  const lines = Object.entries(variables).map(([name, text]) =>
+    `  ${name.padEnd(NAME_COLUMNS)}${text}`.replaceAll("\n", `\n${" ".repeat(NAME_COLUMNS + 2)}`),
+  );
   return `\nVariables:\n${lines.join("\n")}\n${ENDING}`;
 }

@@ -65,7 +65,7 @@ export function checkTable(socket: NetfilterSocket, table: TableDefinition): voi
 function addRecorded(table: TableDefinition, transaction: Transaction): void {
   const seen = new Set<string>();
   for (const record of listAllRecords<Entries>()) {
-    const { elements = [], shared = [], chains = [] } = entriesOf(record);
+    const { elements, shared, chains } = entriesOf(record);
     const inThis = (element: Element) => setByName(element.set).table === table;
     if (elements.some(inThis)) for (const chain of chains) addOwnChain(transaction, table, chain);
     const each = (element: Element, comment: string) => {
@@ -80,9 +80,10 @@ function addRecorded(table: TableDefinition, transaction: Transaction): void {
 }
 
 /**
- * A record of another version of weft may name sets that are no more: what it says of them is passed over.
+ * What a record says is in our tables, whichever plugin's it is. A record of another version of weft may name
+ * sets that are no more: what it says of them is passed over.
  */
-function entriesOf({ details }: AttachmentRecord<Entries>): Entries {
+export function entriesOf({ details }: AttachmentRecord<Entries>): Required<Entries> {
   const isOurs = ({ set }: Element) => {
     try {
       return setByName(set) !== undefined;
