@@ -5,8 +5,8 @@
  * Type 0 is the comment of all of these, ended by a NUL.
  */
 
-/** Bytes of a comment: the length is one byte, and counts the NUL. */
-export const COMMENT_MAX = 254;
+/** Bytes of a comment. The kernel keeps twice as many, but nft would not load again what it lists. */
+export const COMMENT_MAX = 128;
 
 /** @throws RangeError when it is too long */
 export function writeComment(text: string): Uint8Array {

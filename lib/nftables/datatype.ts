@@ -35,13 +35,14 @@ export const TYPES = {
   inet_proto: {
     number: 12,
     bytes: 1,
-    write: (word) => Uint8Array.of(PROTOCOLS[word] ?? Number(word)),
+    write: (word) =>
+      Uint8Array.of(Object.hasOwn(PROTOCOLS, word) ? (PROTOCOLS[word] ?? 0) : number(word, 0xff)),
     read: ([byte = 0]) => Object.keys(PROTOCOLS).find((name) => PROTOCOLS[name] === byte) ?? byte,
   },
   inet_service: {
     number: 13,
     bytes: 2,
-    write: (word) => Uint8Array.of(Number(word) >> 8, Number(word) & 255),
+    write: (word) => Uint8Array.of(number(word, 0xffff) >> 8, number(word, 0xffff) & 255),
     read: ([high = 0, low = 0]) => high * 256 + low,
   },
   ifname: { number: 41, bytes: IFNAMSIZ, write: writeName, read: readName },
@@ -73,11 +74,17 @@ export function writeKey(
   { end = false }: { end?: boolean } = {},
 ): Uint8Array {
   const key = new Uint8Array(typeBytes(types));
+  if (words.length !== types.length)
+    throw new RangeError(`Cannot use ${words.length} words as a key of ${types}`);
   let at = 0;
   for (let i = 0; i < types.length; i++) {
-    const type: Datatype = TYPES[types[i] as TypeName]; // i is below types.length
-    const [first, last] = boundsOf(words[i] ?? "");
-    key.set(type.write(end ? last : first), at);
+    const name = types[i] as TypeName; // i is below types.length
+    const type: Datatype = TYPES[name];
+    const word = words[i] as Word; // as many as types
+    const [first, last] = name === "inet_service" ? boundsOf(word) : [word, word];
+    const bytes = type.write(end ? last : first);
+    if (bytes.length !== type.bytes) throw new RangeError(`Cannot use "${word}" as ${name}`);
+    key.set(bytes, at);
     at += padded(type.bytes);
   }
   return key;
@@ -94,15 +101,17 @@ export function readKey(types: readonly TypeName[], key: Uint8Array, keyEnd = ke
   });
 }
 
-/** Whether a word of the key is a range, which only ports can be. */
-export function isRange(word: Word): boolean {
-  return typeof word === "string" && /^\d+-\d+$/.test(word);
+/** The first and the last port of a range, or twice the one port. */
+function boundsOf(word: Word): readonly [first: Word, last: Word] {
+  const text = String(word);
+  const at = text.indexOf("-", 1);
+  return at < 0 ? [word, word] : [text.slice(0, at), text.slice(at + 1)];
 }
 
-function boundsOf(word: Word): readonly [first: Word, last: Word] {
-  if (!isRange(word)) return [word, word];
-  const [first = "", last = ""] = String(word).split("-");
-  return [first, last];
+function number(word: Word, max: number): number {
+  const value = word === "" ? Number.NaN : Number(word);
+  if (Number.isInteger(value) && value >= 0 && value <= max) return value;
+  throw new RangeError(`Cannot use "${word}" as a number from 0 to ${max}`);
 }
 
 function padded(bytes: number): number {
@@ -111,7 +120,8 @@ function padded(bytes: number): number {
 
 function writeName(word: Word): Uint8Array {
   const bytes = new TextEncoder().encode(String(word));
-  if (bytes.length >= IFNAMSIZ) throw new RangeError(`Cannot encode "${word}" as the name of an interface`);
+  if (bytes.length === 0 || bytes.length >= IFNAMSIZ)
+    throw new RangeError(`Cannot encode "${word}" as the name of an interface`);
   const name = new Uint8Array(IFNAMSIZ);
   name.set(bytes);
   return name;

@@ -149,10 +149,7 @@ export function isBytes(
   };
 }
 
-/**
- * Equivalent to `SELECTOR [!=] PREFIX`, or `SELECTOR and
- * MASK [!=] VALUE`: the bits of `mask` are as in `value`.
- */
+/** Equivalent to `SELECTOR [!=] PREFIX`: the bits of `mask` are, or are not, as in `value`. */
 export function hasBits(
   selector: Selector,
   { text, mask, value }: { text: string; mask: Uint8Array; value: Uint8Array },
@@ -276,9 +273,11 @@ export function verdictText({
   return chain === undefined ? word : `${word} ${chain}`;
 }
 
-/** A word as nft takes it in a rule or an element. */
+/** A word as nft takes it in a rule or an element: a "*" at the end of a name would stand for any other end. */
 export function quoted(type: TypeName, word: Word): string {
-  return type === "ifname" ? `"${word}"` : String(word);
+  const text = String(word);
+  if (type !== "ifname") return text;
+  return text.endsWith("*") ? `"${text.slice(0, -1)}\\*"` : `"${text}"`;
 }
 
 function metaSelector(text: string, key: number, bytes: number): Selector {

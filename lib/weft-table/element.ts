@@ -7,6 +7,11 @@ import type { Rule, SetDefinition, TableDefinition } from "../nftables/table.ts"
 import type { AttachmentName } from "../state/record.ts";
 import { BRIDGE_TABLE, WEFT_TABLE } from "./ruleset.ts";
 
+/** Characters of a container's id in a comment: runtimes make such of 64. */
+const ID_MAX = 64;
+/** What an id, the longest name of an interface and two "/" leave for the network's name. */
+const NETWORK_MAX = COMMENT_MAX - ID_MAX - 15 - 2;
+
 /** An element of one of our sets: `{ set: "port4", key: ["tcp", 8080], data: ["10.9.0.2", 80] }`. */
 export interface Element {
   readonly set: string;
@@ -61,9 +66,18 @@ export function elementName({ set: name, key }: Element): string {
   return `${name} { ${key.map((word, i) => quoted(set.key[i] ?? "ifname", word)).join(" . ")} }`;
 }
 
-/** Whose an element is, as its comment says; the id is hashed where it is too long for one. */
+/** Whose an element is, as its comment says. */
 export function ownerComment({ network, containerId, ifname }: AttachmentName): string {
-  const comment = `${network}/${containerId}/${ifname}`;
-  if (comment.length <= COMMENT_MAX) return comment;
-  return `${network}/${new Bun.CryptoHasher("sha256").update(containerId).digest("hex")}/${ifname}`;
+  return `${networkComment(network)}/${fitting(containerId, ID_MAX)}/${ifname}`;
+}
+
+/** The network in a comment; by itself that of an element which its attachments share. */
+export function networkComment(network: string): string {
+  return fitting(network, NETWORK_MAX);
+}
+
+/** The text, or a hash in its place where it is too long. */
+function fitting(text: string, max: number): string {
+  if (text.length <= max) return text;
+  return new Bun.CryptoHasher("sha256").update(text).digest("hex").slice(0, max);
 }

@@ -11,7 +11,15 @@ import type { Word } from "../nftables/datatype.ts";
 import { findElement, hasChain, listElements } from "../nftables/query.ts";
 import { Transaction } from "../nftables/transaction.ts";
 import type { AttachmentName } from "../state/record.ts";
-import { type Element, elementName, type OwnChain, ownerComment, setByName, TABLES } from "./element.ts";
+import {
+  type Element,
+  elementName,
+  networkComment,
+  type OwnChain,
+  ownerComment,
+  setByName,
+  TABLES,
+} from "./element.ts";
 import { addOwnChain, chainsOf } from "./own-chain.ts";
 import { WEFT_TABLE } from "./ruleset.ts";
 import { checkTable, ensureTable } from "./table-life.ts";
@@ -104,7 +112,7 @@ export function deleteStale(call: GcCall, socket: NetfilterSocket): void {
     ownerComment({ network: config.name, containerId: containerID, ifname }),
   );
   const stale = ({ comment }: { comment: string }) =>
-    comment.startsWith(`${config.name}/`) && !valid.includes(comment);
+    comment.startsWith(`${networkComment(config.name)}/`) && !valid.includes(comment);
   deleteElements(socket, listOwned(socket).filter(stale));
 }
 

@@ -9,7 +9,7 @@
 import type { NetfilterSocket } from "../netfilter/socket.ts";
 import { claim, lockClaims, release } from "../state/claim.ts";
 import type { AttachmentName } from "../state/record.ts";
-import { type Element, elementName } from "./element.ts";
+import { type Element, elementName, networkComment } from "./element.ts";
 import { deleteElements, putElements } from "./elements.ts";
 
 export function claimElements(
@@ -20,7 +20,7 @@ export function claimElements(
   if (elements.length === 0) return;
   using _lock = lockClaims();
   for (const element of elements) claim(elementName(element), owner);
-  putElements(socket, elements, { comment: owner.network });
+  putElements(socket, elements, { comment: networkComment(owner.network) });
 }
 
 export function releaseElements(
