@@ -30,6 +30,11 @@ function portsFrom(first: number) {
   );
 }
 
+const FLUSH_IPTABLES = `
+for family in iptables ip6tables; do for table in nat filter raw; do
+  $family -t $table -F && $family -t $table -X
+done; done`;
+
 interface Stage {
   readonly host: Host;
   readonly list: ChainConfig;
@@ -87,6 +92,7 @@ for (const backend of BACKENDS) {
     const before = await hostState(host);
     for (const [what, { script = "true", del = {}, edited }] of LOSSES) {
       const made = await attachChain(await host.container("c1"), list, { runtime: portsFrom(8000) });
+      t.ok((await changesSince(before, host)).length > 10, `${what}: ADD`);
       await host.exec("sh", ["-c", script]);
       const chain = edited ? inherit(made, edited(list)) : made;
       silent(t, await chain.del(del), what);
@@ -155,11 +161,6 @@ for (const backend of BACKENDS) {
     t.strictSame(await changesSince(empty, host), [], "and after GC there is nothing at all");
   });
 }
-
-const FLUSH_IPTABLES = `
-for family in iptables ip6tables; do for table in nat filter raw; do
-  $family -t $table -F && $family -t $table -X
-done; done`;
 
 /** The bridges go with GC, and what no claim is known of. */
 async function collect(t: Test, host: Host, backend: Backend): Promise<void> {
