@@ -5,6 +5,7 @@ type Load = () => Promise<{ readonly default: Plugin }>;
 
 export const plugins: ReadonlyMap<string, Load> = new Map<string, Load>([
   ["bridge", () => import("./plugins/bridge/main.ts")],
+  ["firewall", () => import("./plugins/firewall/main.ts")],
   ["host-local", () => import("./plugins/host-local/main.ts")],
   ["loopback", () => import("./plugins/loopback/main.ts")],
   ["static", () => import("./plugins/static/main.ts")],

@@ -1,6 +1,12 @@
 /** What the firewall lets reach a container, and what it lets out. */
-import type { AttachmentName } from "../alias.ts";
+
 import type { Address } from "../netaddr/address.ts";
+import type { AttachmentName } from "../state/record.ts";
+
+/** Longest name of a chain (linux/netfilter/x_tables.h XT_EXTENSION_MAXNAMELEN, less its NUL). */
+const CHAIN_NAME_MAX = 28;
+const SPACE = 0x20;
+const DELETE = 0x7f;
 
 /**
  * - open: from everywhere
@@ -23,4 +29,25 @@ export interface Isolation extends AttachmentName {
   readonly permittedInterfaces: readonly string[];
   /** The administrator's chain, which is asked first (iptables alone). */
   readonly adminChain: string;
+}
+
+/** Whether containers of the bridge are kept from each other. */
+export function separatesNeighbours({ ingressPolicy, icc }: Isolation): boolean {
+  return ingressPolicy === "isolated" || !icc;
+}
+
+/** Whether anything is kept from anything: policy "open" alone keeps nothing, and needs no interface. */
+export function isRestricted(isolation: Pick<Isolation, "ingressPolicy" | "internal" | "icc">): boolean {
+  return isolation.ingressPolicy !== "open" || isolation.internal || !isolation.icc;
+}
+
+/** Why iptables could not have a chain of this name: "is too long"; undefined when it could. */
+export function faultOfChainName(name: string): string | undefined {
+  if (name.length > CHAIN_NAME_MAX) return "is too long";
+  if (name.startsWith("-") || name.startsWith("!")) return "begins with - or !";
+  for (let i = 0; i < name.length; i++) {
+    const code = name.charCodeAt(i);
+    if (code <= SPACE || code >= DELETE) return "contains whitespace or what is not ASCII";
+  }
+  return undefined;
 }

@@ -1,0 +1,161 @@
+/** What the firewall plugin does for an attachment, whichever backend keeps the rules. */
+import { attachmentName } from "../alias.ts";
+import { staleAttachments } from "../cni/call.ts";
+import { CniError } from "../cni/error.ts";
+import { type Call, everyStep, type GcCall } from "../cni/plugin.ts";
+import type { Result } from "../cni/result.ts";
+import { hasNftables } from "../iptables/kernel-tables.ts";
+import { hasPrograms } from "../iptables/program.ts";
+import { type Address, formatAddress, parseAddress } from "../netaddr/address.ts";
+import { netfilterSocket } from "../netfilter/socket.ts";
+import { openRouteSocket } from "../rtnetlink/route-socket.ts";
+import {
+  type AttachmentRecord,
+  findRecord,
+  listRecords,
+  type RecordKey,
+  removeRecord,
+  writeRecord,
+} from "../state/record.ts";
+import type { Element, Entries } from "../weft-table/element.ts";
+import { checkElements } from "../weft-table/elements.ts";
+import { WEFT_TABLE } from "../weft-table/ruleset.ts";
+import { claimElements, releaseElements } from "../weft-table/shared-elements.ts";
+import { checkTable, ensureTable } from "../weft-table/table-life.ts";
+import { checkPortIsolated, isolatePort, joinPort } from "./bridge-port.ts";
+import { addSources, checkSources, findFirewalld, openFirewalld, removeSources } from "./firewalld.ts";
+import {
+  addIsolateRules,
+  checkIsolateRules,
+  deleteIsolateRules,
+  deleteStaleIsolateRules,
+} from "./iptables.ts";
+import { isolationElements } from "./nftables.ts";
+import {
+  addressesOf,
+  chooseFirewalld,
+  chooseKeepers,
+  type IsolateCall,
+  isolationOf,
+  type Keepers,
+  portToIsolate,
+  zoneOf,
+} from "./request.ts";
+
+const RECORD = "firewall";
+
+interface Details extends Keepers, Entries {
+  readonly addresses: readonly string[];
+  /** The port of the bridge that was isolated for the container. */
+  readonly port?: string | undefined;
+}
+
+/** Isolates the container that prevResult describes. Undone when ADD fails. */
+export function addIsolation(call: IsolateCall, prevResult: Result): void {
+  const host = call.resources.use(openRouteSocket());
+  const bus = chooseFirewalld(call);
+  const keepers = chooseKeepers(call, bus !== undefined);
+  const { isolation, via } = isolationOf(call, keepers, { host, prevResult });
+  const { addresses } = isolation;
+  const port = portToIsolate(host, isolation, { prevResult, via });
+  const shared = keepers.backend === "nftables" ? isolationElements(isolation) : [];
+
+  const before = findRecord<Details>(recordKey(call));
+  if (before) deleteRecorded(call, before); // a killed ADD's, of another configuration perhaps
+  const details: Details = {
+    ...keepers,
+    addresses: addresses.map(formatAddress),
+    shared,
+    port: port?.port?.isolated === 1 ? undefined : port?.name,
+  };
+  const record = { ...recordKey(call), netns: call.netnsPath, details };
+  call.undo.defer(() => deleteRecorded(call, record));
+  writeRecord<Details>(record);
+  if (bus && keepers.zone) addSources(bus, keepers.zone, addresses);
+  if (keepers.backend === "nftables") addToTable(call, shared);
+  if (keepers.backend === "iptables") addIsolateRules(isolation);
+  if (details.port) isolatePort(host, details.port);
+}
+
+/** As the record says; without one, what there is of the attachment and of its addresses. */
+export function deleteIsolation(call: IsolateCall): void {
+  const record = findRecord<Details>(recordKey(call));
+  if (record) deleteRecorded(call, record);
+  else deleteUnrecorded(call);
+}
+
+/** @throws CniError 100 that says what is missing */
+export function checkIsolation(call: IsolateCall, prevResult: Result): void {
+  const host = call.resources.use(openRouteSocket());
+  const recorded = findRecord<Details>(recordKey(call))?.details;
+  const keepers = recorded ?? chooseKeepers(call, chooseFirewalld(call) !== undefined);
+  const { isolation, via } = isolationOf(call, keepers, { host, prevResult });
+  if (keepers.zone) {
+    const bus = call.resources.use(openFirewalld(call.environment));
+    checkSources(bus, keepers.zone, isolation.addresses);
+  }
+  if (keepers.backend === "nftables") {
+    checkTable(netfilterSocket(), WEFT_TABLE);
+    checkElements(netfilterSocket(), isolationElements(isolation));
+  }
+  if (keepers.backend === "iptables") checkIsolateRules(isolation);
+  const port = portToIsolate(host, isolation, { prevResult, via });
+  if (port) checkPortIsolated(port);
+}
+
+/** GC: a step for each attachment that the network no longer owns, and for what no record tells of. */
+export function staleIsolationSteps(call: GcCall & IsolateCall): (() => void)[] {
+  const records = staleAttachments(call, listRecords<Details>(RECORD, call.config.name));
+  return [
+    ...records.map((record) => () => deleteRecorded(call, record)),
+    () => deleteStaleIsolateRules(call),
+  ];
+}
+
+/** @throws CniError 50 unless the host has what would keep the rules */
+export function checkIsolationAvailable(call: IsolateCall): void {
+  const { backend = "" } = chooseKeepers(call, chooseFirewalld(call) !== undefined);
+  const isAvailable = { "": () => true, nftables: hasNftables, iptables: () => hasPrograms(4) }[backend];
+  if (isAvailable()) return;
+  const msg = `this host has no ${backend}`;
+  const details = `choose another "backend", or ${backend === "nftables" ? "load nf_tables" : "install iptables"}`;
+  throw new CniError(CniError.NOT_AVAILABLE, msg, { details });
+}
+
+function addToTable(call: Call, shared: readonly Element[]): void {
+  const socket = netfilterSocket();
+  ensureTable(socket, WEFT_TABLE); // also without an element: the administrator's chain is in it
+  claimElements(socket, shared, attachmentName(call));
+}
+
+function deleteRecorded(call: Call, record: AttachmentRecord<Details>): void {
+  const { zone, backend, addresses, shared = [], port } = record.details;
+  everyStep(
+    () => zone && removeFromZone(call, zone, addresses.map(parseAddress)),
+    () => backend === "nftables" && releaseElements(netfilterSocket(), shared, record),
+    () => backend === "iptables" && deleteIsolateRules(record),
+    () => port && joinPort(call.resources.use(openRouteSocket()), port),
+  );
+  removeRecord(record);
+}
+
+/** An ADD of the reference's, or of ours with its record lost. */
+function deleteUnrecorded(call: IsolateCall): void {
+  const { backend } = call.config;
+  const addresses = addressesOf(call.prevResult);
+  const mayBeInZone = (backend === "" || backend === "firewalld") && addresses.length > 0;
+  everyStep(
+    () => mayBeInZone && removeFromZone(call, zoneOf(call.config), addresses),
+    () => deleteIsolateRules({ ...attachmentName(call), addresses }),
+  );
+}
+
+/** Where firewalld does not run any more, it has taken its zones along. */
+function removeFromZone(call: Call, zone: string, addresses: readonly Address[]): void {
+  using bus = findFirewalld(call.environment);
+  if (bus) removeSources(bus, zone, addresses);
+}
+
+function recordKey(call: Call): RecordKey {
+  return { plugin: RECORD, ...attachmentName(call) };
+}

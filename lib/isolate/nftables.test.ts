@@ -1,0 +1,45 @@
+import { expect, test } from "bun:test";
+import type { Isolation } from "./isolation.ts";
+import { isolationElements } from "./nftables.ts";
+
+const OPEN: Isolation = {
+  network: "net",
+  containerId: "c1",
+  ifname: "eth0",
+  via: "cni0",
+  addresses: [],
+  ingressPolicy: "open",
+  internal: false,
+  icc: true,
+  permittedInterfaces: [],
+  adminChain: "CNI-ADMIN",
+};
+
+const elementsOf = (changed: Partial<Isolation>) =>
+  isolationElements({ ...OPEN, ...changed }).map(
+    ({ set, key, data }) => `${set} { ${key.join(" . ")}${data ? ` : ${data.join()}` : ""} }`,
+  );
+
+const ISOLATED = ["leaving { cni0 : jump isolation }", "isolated { cni0 }"];
+const INTERNAL = ["leaving { cni0 : drop }", "entering { cni0 : drop }"];
+const WITHIN = "pairs { cni0 . cni0 : accept }";
+const APART = "pairs { cni0 . cni0 : goto icc-off }";
+
+test.each<[name: string, changed: Partial<Isolation>, elements: readonly string[]]>([
+  ["open has none", {}, []],
+  ["same-bridge", { ingressPolicy: "same-bridge" }, [WITHIN, ...ISOLATED]],
+  ["isolated", { ingressPolicy: "isolated" }, [APART, ...ISOLATED]],
+  ["published", { ingressPolicy: "published" }, [WITHIN, "entering { cni0 : jump published }"]],
+  ["without icc", { icc: false }, [APART]],
+  ["same-bridge without icc", { ingressPolicy: "same-bridge", icc: false }, [APART, ...ISOLATED]],
+  ["internal", { internal: true }, [WITHIN, ...INTERNAL]],
+  ["internal says more than a policy", { internal: true, ingressPolicy: "published" }, [WITHIN, ...INTERNAL]],
+  [
+    "permitted, in both directions",
+    { permittedInterfaces: ["cni1"] },
+    ["pairs { cni0 . cni1 : accept }", "pairs { cni1 . cni0 : accept }"],
+  ],
+  ["the bridge itself is no other interface", { icc: false, permittedInterfaces: ["cni0"] }, [APART]],
+])("isolationElements(): %s", (_name, changed, elements) => {
+  expect(elementsOf(changed)).toEqual([...elements]);
+});
