@@ -63,7 +63,7 @@ function masqueradeRules({ snat, externalSetMarkChain, markMasqBit }: Publicatio
   ];
 }
 
-/** The jumps to the container's chain, for each protocol and 15 ports; with ports of the other family, too. */
+/** The jumps to the container's chain, for each protocol and 15 ports; with those of the other family. */
 function entryRules(publication: Publication, family: Family): Rule[] {
   const conditions = family === 4 ? publication.conditionsV4 : publication.conditionsV6;
   const words = (conditions ?? []).map((word) => ` ${quoteWord(word)}`).join("");
