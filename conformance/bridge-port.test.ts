@@ -80,7 +80,8 @@ for (const hairpinMode of [false, true]) {
     t.equal(port?.["hairpin"], hairpinMode, "bridge link says so");
     silent(t, await attachment.check(), "CHECK is content");
     await host.exec("bridge", ["link", "set", "dev", ifname, "hairpin", hairpinMode ? "off" : "on"]);
-    const wanted = { code: 100, msg: /hairpin mode (on|off), not (on|off)/ };
+    if (!hairpinMode) return silent(t, await attachment.check(), "and when portmap turned it on");
+    const wanted = { code: 100, msg: /hairpin mode off, not on/ };
     t.match((await attachment.check()).error, wanted, "and sees it changed");
   });
 }

@@ -33,22 +33,20 @@ export function setUpPort(
 export function checkPort(host: RouteSocket, link: Link, settings: BridgePortSettings): void {
   const { name, up, port } = link;
   if (!up) throw failed(`Interface ${name} is down`);
-  checkFlag(name, "hairpin mode", { found: port?.mode === HAIRPIN, expected: settings.hairpin });
-  // on where it was not asked for is the firewall plugin's doing
-  if (settings.isolated) checkFlag(name, "isolation", { found: port?.isolated === 1, expected: true });
+  // On where it was not asked for is portmap's doing, and firewall's.
+  if (settings.hairpin && port?.mode !== HAIRPIN)
+    throw failed(`Interface ${name} has hairpin mode off, not on`);
+  if (settings.isolated && port?.isolated !== 1) throw failed(`Interface ${name} has isolation off, not on`);
   const missing = missingPortVlans(host, linkByName(host, name), settings.vlans);
   if (missing.length > 0) throw failed(`Interface ${name} lacks VLAN ${missing.join(", ")}`);
 }
 
-function checkFlag(
-  name: string,
-  what: string,
-  { found, expected }: { found: boolean; expected: boolean },
-): void {
-  if (found !== expected)
-    throw failed(`Interface ${name} has ${what} ${onOff(found)}, not ${onOff(expected)}`);
+/** Whether frames may go out of the port where they came in. */
+export function isHairpin({ port }: Link): boolean {
+  return port?.mode === HAIRPIN;
 }
 
-function onOff(value: boolean): string {
-  return value ? "on" : "off";
+/** Equivalent to `bridge link set dev NAME hairpin on|off`. */
+export function setHairpin(host: RouteSocket, name: string, { on }: { on: boolean }): void {
+  setLink(host, { name }, { port: { mode: on ? HAIRPIN : 0 } });
 }

@@ -127,7 +127,7 @@ export function deleteConnections(socket: NetfilterSocket, connections: readonly
   unlessMissing(() => socket.change(...requests));
 }
 
-/** IPv6 addresses are not the kernel's to filter by: up to 6.18 at least it takes them the wrong way around. */
+/** Not by IPv6 addresses: the kernel, at least up to 6.18, takes those that do not agree. */
 function filterOf({
   family,
   protocol,

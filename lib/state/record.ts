@@ -16,6 +16,7 @@ import {
   makeDirectory,
   removeDirectory,
   removeFile,
+  replaceFile,
 } from "../sys/file.ts";
 
 const ATTACHMENTS_DIR = "/run/weft/attachments";
@@ -56,6 +57,11 @@ export function writeRecord<Details>(record: AttachmentRecord<Details>): void {
       if (!isErrno(error, "ENOENT") || attempt === DIRECTORY_ATTEMPTS) throw error;
     }
   }
+}
+
+/** Writes the record in place of the one that is there; a reader, and a kill, see one or the other. */
+export function updateRecord<Details>(record: AttachmentRecord<Details>): void {
+  replaceFile(recordPath(record), JSON.stringify(record), 0o600);
 }
 
 /** The record, or undefined when there is none that can be read. */

@@ -1,0 +1,66 @@
+/** What publishing needs of the host besides rules: a way for 127.0.0.1, and a way back through a bridge. */
+import { isHairpin, setHairpin } from "../bridge-port.ts";
+import type { Result } from "../cni/result.ts";
+import { containerPort } from "../host-interface.ts";
+import { failed } from "../interface.ts";
+import { findLink, linkByName } from "../rtnetlink/link.ts";
+import type { RouteSocket } from "../rtnetlink/route-socket.ts";
+import { readSysctl, writeSysctl } from "../sysctl.ts";
+import type { Publication } from "./publication.ts";
+
+const BRIDGED = {
+  4: "net/bridge/bridge-nf-call-iptables",
+  6: "net/bridge/bridge-nf-call-ip6tables",
+} as const;
+
+/**
+ * Lets packets from 127.0.0.1 leave by the interface to the container. Stays: other containers need it too.
+ * The guard of either backend, which must be there before, keeps 127.0.0.0/8 from coming in by it.
+ */
+export function enableRouteLocalnet(publication: Publication): void {
+  if (!needsRouteLocalnet(publication)) return;
+  const key = routeLocalnet(publication);
+  if (readSysctl(key) !== "1") writeSysctl(key, "1");
+}
+
+/** @throws CniError 100 */
+export function checkRouteLocalnet(publication: Publication): void {
+  if (!needsRouteLocalnet(publication) || readSysctl(routeLocalnet(publication)) === "1") return;
+  throw failed(`${routeLocalnet(publication).replaceAll("/", ".")} is not 1`);
+}
+
+/**
+ * The container's port of a bridge, where it has to be put into hairpin mode: a packet that the container
+ * sends to a port of its own is turned around while it is still bridged, if netfilter sees bridged packets,
+ * and a port else does not let one out where it came in.
+ */
+export function portWithoutHairpin(
+  host: RouteSocket,
+  prevResult: Result,
+  { via, snat, addresses }: Publication,
+): string | undefined {
+  if (!snat || !addresses.some(({ address }) => readSysctl(BRIDGED[address.family]) === "1"))
+    return undefined;
+  const port = containerPort(host, prevResult, linkByName(host, via));
+  return port && !isHairpin(port) ? port.name : undefined;
+}
+
+/** Puts the port out of hairpin mode again, if it is still there. */
+export function unsetHairpin(host: RouteSocket, name: string): void {
+  const link = findLink(host, name);
+  if (link?.port && isHairpin(link)) setHairpin(host, name, { on: false });
+}
+
+/** @throws CniError 100 */
+export function checkHairpin(host: RouteSocket, name: string): void {
+  const link = findLink(host, name);
+  if (!link || !isHairpin(link)) throw failed(`Interface ${name} has hairpin mode off, not on`);
+}
+
+function needsRouteLocalnet({ snat, addresses }: Publication): boolean {
+  return snat && addresses.some(({ address }) => address.family === 4);
+}
+
+function routeLocalnet({ via }: Publication): string {
+  return `net/ipv4/conf/${via}/route_localnet`;
+}

@@ -1,0 +1,226 @@
+/**
+ * The life of a container's published ports, under either backend.
+ *
+ * A record is there before anything else. It gets its elements only when the ports are claimed, and loses
+ * them before the claims are given up: at no point does it name elements that are another container's.
+ */
+import { attachmentName, isSameAttachment } from "../alias.ts";
+import { type Backend, chooseBackend } from "../backend.ts";
+import { setHairpin } from "../bridge-port.ts";
+import { staleAttachments } from "../cni/call.ts";
+import type { NetConf } from "../cni/config.ts";
+import { CniError } from "../cni/error.ts";
+import { type Call, everyStep, type GcCall } from "../cni/plugin.ts";
+import type { Result } from "../cni/result.ts";
+import { hasNftables } from "../iptables/kernel-tables.ts";
+import { hasPrograms } from "../iptables/program.ts";
+import { formatPrefix, parsePrefix } from "../netaddr/prefix.ts";
+import { netfilterSocket } from "../netfilter/socket.ts";
+import { findNetns } from "../netns/netns.ts";
+import { openRouteSocket } from "../rtnetlink/route-socket.ts";
+import {
+  type AttachmentName,
+  findRecord,
+  hasRecords,
+  listRecords,
+  type RecordKey,
+  removeRecord,
+  updateRecord,
+  writeRecord,
+} from "../state/record.ts";
+import type { Entries } from "../weft-table/element.ts";
+import {
+  addElements,
+  checkElements,
+  deleteElements,
+  deleteOwned,
+  deleteStale,
+} from "../weft-table/elements.ts";
+import { forgetOtherConnections, forgetOwnConnections } from "./connections.ts";
+import { containerAddresses, describePublication } from "./describe-publication.ts";
+import {
+  checkHairpin,
+  checkRouteLocalnet,
+  enableRouteLocalnet,
+  portWithoutHairpin,
+  unsetHairpin,
+} from "./host-settings.ts";
+import {
+  addPublishRules,
+  checkPublishRules,
+  deletePublishRules,
+  deleteStalePublishRules,
+} from "./iptables.ts";
+import { checkPublishChains, deleteReferenceRules, publishChains, publishElements } from "./nftables.ts";
+import {
+  checkPortClaims,
+  claimPorts,
+  claimsOf,
+  type Holders,
+  lockPorts,
+  releaseAllPorts,
+  releasePorts,
+} from "./port-claims.ts";
+import { askedBackend, type PortMapping, type PublishConfig, parsePortMappings } from "./port-mappings.ts";
+
+const RECORD = "portmap";
+
+interface Details extends Entries {
+  readonly backend: Backend;
+  readonly addresses: readonly string[];
+  readonly portMappings: readonly PortMapping[];
+  readonly conditionsV4?: readonly string[] | undefined;
+  readonly conditionsV6?: readonly string[] | undefined;
+  /** The port of a bridge that was put into hairpin mode. */
+  readonly hairpinPort?: string | undefined;
+}
+
+type PublishCall = Call<NetConf & PublishConfig>;
+
+/** Publishes what the configuration asks for, in place of what was published before. Undone when ADD fails. */
+export function publish(call: PublishCall, prevResult: Result): void {
+  const { portMappings } = call.config.runtimeConfig;
+  const key = recordKey(call);
+  if (portMappings.length === 0) {
+    unpublish(call, key);
+    return;
+  }
+  const host = call.resources.use(openRouteSocket());
+  const publication = describePublication(call, prevResult, host);
+  const { addresses, conditionsV4, conditionsV6 } = publication;
+  const backend = backendOf(call);
+  const isNftables = backend === "nftables";
+  const elements = isNftables ? publishElements(publication) : [];
+  const chains = isNftables ? publishChains(publication) : [];
+  const hairpinPort = portWithoutHairpin(host, prevResult, publication);
+  unpublish(call, key);
+
+  const details = {
+    backend,
+    addresses: addresses.map(formatPrefix),
+    portMappings,
+    conditionsV4,
+    conditionsV6,
+  };
+  const record = { ...key, netns: call.netnsPath, details: { ...details, hairpinPort } };
+  call.undo.defer(() => unpublish(call, key));
+  writeRecord<Details>(record);
+  claimPorts(claimsOf(publication), publication, holders(call));
+  if (isNftables) {
+    updateRecord<Details>({ ...record, details: { ...record.details, elements, chains } });
+    addElements(netfilterSocket(), elements, publication, chains);
+  } else addPublishRules(publication);
+  enableRouteLocalnet(publication);
+  if (hairpinPort) setHairpin(host, hairpinPort, { on: true });
+  forgetOtherConnections({ netfilter: netfilterSocket(), host }, publication);
+}
+
+/** As the record says; without one, what there is under the attachment's name, ours and the reference's. */
+export function deletePublication(call: PublishCall): void {
+  const key = recordKey(call);
+  const { portMappings } = call.config.runtimeConfig;
+  if (findRecord<Details>(key)) unpublish(call, key);
+  else if (portMappings.length > 0 || !hasRecords(key)) deleteUnrecorded(call);
+}
+
+/** @throws CniError 100 that says what is missing */
+export function checkPublication(call: PublishCall, prevResult: Result): void {
+  if (call.config.runtimeConfig.portMappings.length === 0) return;
+  const host = call.resources.use(openRouteSocket());
+  const publication = describePublication(call, prevResult, host);
+  const details = findRecord<Details>(recordKey(call))?.details;
+  checkPortClaims(claimsOf(publication), publication);
+  if ((details?.backend ?? backendOf(call)) === "iptables") checkPublishRules(publication);
+  else {
+    checkElements(netfilterSocket(), publishElements(publication));
+    checkPublishChains(netfilterSocket(), publication);
+  }
+  checkRouteLocalnet(publication);
+  if (details?.hairpinPort) checkHairpin(host, details.hairpinPort);
+}
+
+/** GC: a step for each attachment that the network no longer owns, and for what no record tells of. */
+export function stalePublicationSteps(call: GcCall & PublishCall): (() => void)[] {
+  const { name } = call.config;
+  const stale = staleAttachments(call, listRecords<Details>(RECORD, name));
+  const isStale = (owner: AttachmentName) =>
+    owner.network === name && staleAttachments(call, [owner]).length > 0;
+  return [
+    ...stale.map((record) => () => unpublish(call, record)),
+    () => hasNftables() && deleteStale(call, netfilterSocket()),
+    () => deleteStalePublishRules(call),
+    () => releaseAllPorts(isStale),
+  ];
+}
+
+/** @throws CniError 50 when this host has no backend, or not the one that is asked for */
+export function checkPublishAvailable(config: PublishConfig): void {
+  const backend = chooseBackend(askedBackend(config), { needsForwardAccept: false });
+  if (backend === "nftables" ? hasNftables() : hasPrograms(4) || hasPrograms(6)) return;
+  throw new CniError(CniError.NOT_AVAILABLE, `this host has no ${backend}`);
+}
+
+function backendOf({ config }: PublishCall): Backend {
+  return chooseBackend(askedBackend(config), { needsForwardAccept: false });
+}
+
+/** Takes away what the record says, so that it can be done again after a kill anywhere in between. */
+function unpublish(call: Call, key: RecordKey): void {
+  const record = findRecord<Details>(key);
+  if (!record) return;
+  const { backend, hairpinPort } = record.details;
+  const published = publishedBy(record.details);
+  if (backend === "iptables") deletePublishRules(key);
+  {
+    using _lock = lockPorts();
+    const { elements = [], ...details } = findRecord<Details>(key)?.details ?? record.details;
+    if (elements.length > 0) {
+      deleteElements(netfilterSocket(), elements);
+      updateRecord<Details>({ ...record, details: { ...details, chains: [] } });
+    }
+    releasePorts(claimsOf(published), key);
+  }
+  if (hairpinPort) unsetHairpin(call.resources.use(openRouteSocket()), hairpinPort);
+  forgetOwnConnections(netfilterSocket(), published);
+  removeRecord(key);
+}
+
+function deleteUnrecorded(call: PublishCall): void {
+  const name = attachmentName(call);
+  const { config, prevResult = {} } = call;
+  everyStep(
+    () => hasNftables() && deleteOwned(netfilterSocket(), name),
+    () => hasNftables() && deleteReferenceRules(netfilterSocket(), name),
+    () => deletePublishRules(name),
+    () => releaseAllPorts((owner) => isSameAttachment(owner, name)),
+    () => {
+      const published = { addresses: containerAddresses(call, prevResult), ports: parsePortMappings(config) };
+      forgetOwnConnections(netfilterSocket(), published);
+    },
+  );
+}
+
+/** A container whose namespace is gone, or that no record tells of, is no more. */
+function holders(call: Call): Holders {
+  return {
+    isGone(holder) {
+      const record = findRecord<Details>({ plugin: RECORD, ...holder });
+      if (!record) return true;
+      using netns = findNetns(record.netns);
+      return netns === undefined;
+    },
+    evict(holder) {
+      unpublish(call, { plugin: RECORD, ...holder });
+      releaseAllPorts((owner) => isSameAttachment(owner, holder));
+    },
+  };
+}
+
+function publishedBy({ addresses, portMappings, conditionsV4, conditionsV6 }: Details) {
+  const ports = parsePortMappings({ runtimeConfig: { portMappings } });
+  return { addresses: addresses.map(parsePrefix), ports, conditionsV4, conditionsV6 };
+}
+
+function recordKey(call: Call): RecordKey {
+  return { plugin: RECORD, ...attachmentName(call) };
+}
