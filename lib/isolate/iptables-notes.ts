@@ -1,8 +1,8 @@
 /**
  * Whose rules are whose: what goes when an attachment's notes go, in lib/isolate/iptables.ts's layout.
  *
- * A note is a rule in CNI-FORWARD-OWNERS with the attachment's name as its comment: "-s ADDRESS -i BRIDGE" for
- * each address, and each rule of the bridge as it stands in its chain.
+ * A note is a rule in CNI-FORWARD-OWNERS with the attachment's name as its comment: "-s ADDRESS -i BRIDGE"
+ * for each address, and each rule of the bridge as it stands in its chain.
  */
 
 import { optionOf, type Rule, ruleKey } from "../iptables/rule.ts";

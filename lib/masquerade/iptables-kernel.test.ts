@@ -84,6 +84,24 @@ for (const variant of VARIANTS) {
   );
 
   kernelTest(
+    `addMasqueradeRules() of an IPv4 address needs no program for IPv6, nor does DEL ${of}`,
+    async () => {
+      using host = await IptablesHost.make(variant);
+      const which = Bun.which;
+      Bun.which = (name, options) => (name.startsWith("ip6") ? null : which(name, options));
+      try {
+        host.in(() => addMasqueradeRules(ipv4Only));
+        host.in(() => checkMasqueradeRules(ipv4Only));
+        host.in(() => deleteMasqueradeRules(ipv4Only));
+        expect(() => host.in(() => addMasqueradeRules(target))).toThrow('execute "ip6tables-save"');
+      } finally {
+        Bun.which = which;
+      }
+    },
+    lacking,
+  );
+
+  kernelTest(
     `deleteStaleMasqueradeRules() takes what is not valid of its network alone ${of}`,
     async () => {
       using host = await IptablesHost.make(variant);
