@@ -18,6 +18,7 @@ const SOCK_RAW = 3;
 const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
 const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
 const SOL_NETLINK = 270;
 /** The kernel's own address on netlink (netlink(7), nl_pid). */
 const KERNEL_PORT = 0;
@@ -42,6 +43,8 @@ const RECEIVE_BYTES = 65_536;
  * by default (net.core.rmem_default); the kernel drops what does not fit in without a word.
  */
 const REQUESTS_IN_FLIGHT = 64;
+/** What an acknowledgement takes of the receive buffer at most, with the kernel's own bytes about it. */
+const ACKNOWLEDGEMENT_BYTES = 2_048;
 
 /** NLMSGERR_ATTR_* (linux/netlink.h): what an extended acknowledgement says. */
 export const extendedAck = attributes("NLMSGERR_ATTR", {
@@ -148,6 +151,10 @@ export class NetlinkSocket implements Disposable {
    */
   transact(requests: readonly AnyRequest[], frame: { begin: AnyRequest; end: AnyRequest }): NetlinkError[] {
     const last = requests.length - 1;
+    // Each may be refused, and all refusals come at once.
+    if (last >= REQUESTS_IN_FLIGHT) {
+      this.#setOption(SOL_SOCKET, SO_RCVBUFFORCE, requests.length * ACKNOWLEDGEMENT_BYTES);
+    }
     const acknowledged = requests.map((request, index) => (index === last ? withAck(request) : request));
     const sent = this.#send([frame.begin, ...acknowledged, frame.end], nl.NLM_F_REQUEST);
     const bySequence = new Map(sent.map((one) => [one.sequence, one]));

@@ -47,7 +47,7 @@ const OURS = new Set([
     "VLANS_PER_MESSAGE",
   ],
   ...["TIMEOUT_MS", "RETRY_MIN_MS", "RETRY_MAX_MS", "RETURN_ATTEMPTS", "OWN_NETNS"],
-  ...["COMMENT_MAX", "ELEMENTS_PER_MESSAGE", "HOST_BYTE_ORDER", "HOOKS"],
+  ...["COMMENT_MAX", "ELEMENTS_PER_MESSAGE", "ACKNOWLEDGEMENT_BYTES", "HOST_BYTE_ORDER", "HOOKS"],
 ]);
 
 /** What the kernel calls otherwise. */
