@@ -1,15 +1,15 @@
 /**
- * The container's port of its bridge, for containers that must not reach each other: what passes between two
- * ports is seen by no packet filter unless br_netfilter shows it the bridge's frames, so the bridge itself has
- * to keep them apart. Where it does show them, the filter's rules do, and the port is left as it is: an isolated
- * one would not let the container reach its own published port by way of the host.
+ * The container's port of its bridge, for containers that must not reach each other. No packet filter sees
+ * what passes between two ports, unless br_netfilter shows it the bridge's frames; so the bridge has to keep
+ * them apart. Where the filter does see them its rules do that, and the port is left as it is: from an
+ * isolated one the container could not reach a port that its neighbour publishes.
  */
 import { failed } from "../interface.ts";
 import { findLink, type Link, setLink } from "../rtnetlink/link.ts";
 import type { RouteSocket } from "../rtnetlink/route-socket.ts";
 import { readSysctl } from "../sysctl.ts";
 
-/** Whether the packet filters see what is bridged, of both families: a neighbour has an IPv6 address anyway. */
+/** Whether packet filters see what is bridged, of both families: every neighbour has an IPv6 address. */
 export function areFramesFiltered(): boolean {
   return (
     readSysctl("net/bridge/bridge-nf-call-iptables") === "1" &&

@@ -38,7 +38,7 @@ export function openFirewalld(environment: Environment): BusConnection {
   const bus = findFirewalld(environment);
   if (bus) return bus;
   throw new CniError(CniError.NOT_AVAILABLE, "firewalld is not running", {
-    details: `nobody owns ${SERVICE} on "${systemBusAddress(environment)}": start it, or choose another "backend"`,
+    details: `nobody is ${SERVICE} at "${systemBusAddress(environment)}"; start it, or change "backend"`,
   });
 }
 

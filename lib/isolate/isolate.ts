@@ -118,7 +118,8 @@ export function checkIsolationAvailable(call: IsolateCall): void {
   const isAvailable = { "": () => true, nftables: hasNftables, iptables: () => hasPrograms(4) }[backend];
   if (isAvailable()) return;
   const msg = `this host has no ${backend}`;
-  const details = `choose another "backend", or ${backend === "nftables" ? "load nf_tables" : "install iptables"}`;
+  const cure = backend === "nftables" ? "load nf_tables" : "install iptables";
+  const details = `choose another "backend", or ${cure}`;
   throw new CniError(CniError.NOT_AVAILABLE, msg, { details });
 }
 

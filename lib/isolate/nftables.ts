@@ -1,12 +1,12 @@
 /**
  * Isolation as elements of our table: of the interface, not of the container, so that its containers share
- * them. Policy "open" has none. What it would accept needs nobody's accepting: an accept in one table does not
- * overrule a drop in another, so the table cannot open what iptables or firewalld closes (lib/backend.ts).
+ * them. Policy "open" has none. An accept in one table does not overrule a drop in another, so ours could not
+ * open what iptables or firewalld closes (lib/backend.ts), and what nobody closes needs no accepting.
  */
 import type { Element } from "../weft-table/element.ts";
 import { type Isolation, separatesNeighbours } from "./isolation.ts";
 
-/** The chains of lib/weft-table/ruleset.ts let published ports pass; "accept" has the last word for a pair. */
+/** The chains (lib/weft-table/ruleset.ts) let published ports pass; "accept" is the last word on a pair. */
 export function isolationElements(isolation: Isolation): Element[] {
   const { via, ingressPolicy, internal, permittedInterfaces } = isolation;
   const elements: Element[] = [];

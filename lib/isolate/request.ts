@@ -30,7 +30,7 @@ export interface IsolateConfig {
 
 export type IsolateCall = Call<NetConf & IsolateConfig>;
 
-/** Who keeps the rules: firewalld those of the addresses, a packet filter those of the bridge, or all of them. */
+/** Who keeps the rules: firewalld those of the addresses, a packet filter those of the bridge, or all. */
 export interface Keepers {
   readonly zone?: string | undefined;
   readonly backend?: Backend | undefined;
@@ -96,7 +96,7 @@ function requireHostInterface({ interfaces = [] }: Result, ingressPolicy: Ingres
   throw new CniError(CniError.INVALID_NETWORK_CONFIG, `${msg}, ${details}`);
 }
 
-/** The port that has to be isolated; undefined where nothing is kept apart, or the packet filter can do it. */
+/** The port that has to be isolated; undefined where nothing is kept apart, or the packet filter does it. */
 export function portToIsolate(
   host: RouteSocket,
   isolation: Isolation,
