@@ -20,7 +20,7 @@ import {
 import type { Element, Entries } from "../weft-table/element.ts";
 import { checkElements } from "../weft-table/elements.ts";
 import { WEFT_TABLE } from "../weft-table/ruleset.ts";
-import { claimElements, releaseElements } from "../weft-table/shared-elements.ts";
+import { claimElements, deleteUnclaimed, releaseElements } from "../weft-table/shared-elements.ts";
 import { checkTable, ensureTable } from "../weft-table/table-life.ts";
 import { checkPortIsolated, isolatePort, joinPort } from "./bridge-port.ts";
 import { addSources, checkSources, findFirewalld, openFirewalld, removeSources } from "./firewalld.ts";
@@ -108,8 +108,13 @@ export function staleIsolationSteps(call: GcCall & IsolateCall): (() => void)[] 
   const records = staleAttachments(call, listRecords<Details>(RECORD, call.config.name));
   return [
     ...records.map((record) => () => deleteRecorded(call, record)),
+    () => isUnused(call) && hasNftables() && deleteUnclaimed(netfilterSocket(), call.config.name),
     () => deleteStaleIsolateRules(call),
   ];
+}
+
+function isUnused({ validAttachments }: GcCall): boolean {
+  return validAttachments.length === 0;
 }
 
 /** @throws CniError 50 unless the host has what would keep the rules */

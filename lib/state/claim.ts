@@ -32,6 +32,10 @@ export function release(what: string, claimant: AttachmentName): boolean {
   return removeDirectory(directory) || findFile(directory) === undefined;
 }
 
+export function isClaimed(what: string): boolean {
+  return findFile(`${CLAIMS_DIR}/${what}`) !== undefined;
+}
+
 function claimPath(what: string, claimant: AttachmentName): string {
   return `${CLAIMS_DIR}/${what}/${attachmentFileName(claimant, claimant.network)}`;
 }

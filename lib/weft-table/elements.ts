@@ -22,7 +22,7 @@ import {
 } from "./element.ts";
 import { addOwnChain, chainsOf } from "./own-chain.ts";
 import { WEFT_TABLE } from "./ruleset.ts";
-import { checkTable, ensureTable } from "./table-life.ts";
+import { checkTable, ensureTable, presentTables } from "./table-life.ts";
 
 /**
  * Adds the elements, and the chains they jump to. One of the same key that is there already is replaced: its
@@ -64,7 +64,10 @@ export function putElements(
   if (refusals[0]) throw refusals[0];
 }
 
-/** Deletes the elements, and the chains they jump to. What is not there any more is passed over. */
+/**
+ * Deletes the elements, and the chains they jump to. What is
+ * not there, or not in a table of ours, is passed over.
+ */
 export function deleteElements(socket: NetfilterSocket, elements: readonly Element[]): void {
   const remove = (some: readonly Element[], chains: readonly string[]): NetlinkError[] => {
     const transaction = new Transaction();
@@ -72,11 +75,12 @@ export function deleteElements(socket: NetfilterSocket, elements: readonly Eleme
     for (const chain of chains) transaction.deleteChain(WEFT_TABLE, chain);
     return transaction.tryCommit(socket);
   };
-  const chains = chainsOf(elements);
-  let refusals = remove(elements, chains);
-  if (refusals.some(({ code }) => code === "ENOENT")) {
-    const there = chains.filter((chain) => hasChain(socket, WEFT_TABLE, chain));
-    refusals = remove(thoseThere(socket, elements), there);
+  let refusals = remove(elements, chainsOf(elements));
+  if (refusals.length > 0) {
+    const tables = presentTables(socket);
+    const there = elements.filter(({ set }) => tables.includes(setByName(set).table));
+    const chainsThere = chainsOf(there).filter((chain) => hasChain(socket, WEFT_TABLE, chain));
+    refusals = remove(thoseThere(socket, there), chainsThere);
   }
   if (refusals[0]) throw refusals[0];
 }
@@ -119,7 +123,7 @@ export function deleteStale(call: GcCall, socket: NetfilterSocket): void {
 /** Every element of our tables that has an owner. */
 export function listOwned(socket: NetfilterSocket): (Element & { comment: string })[] {
   const owned: (Element & { comment: string })[] = [];
-  for (const table of TABLES) {
+  for (const table of presentTables(socket)) {
     for (const set of table.sets) {
       for (const { key, data, comment = "" } of listElements(socket, table, set)) {
         if (comment !== "") owned.push({ set: set.name, key, data, comment });

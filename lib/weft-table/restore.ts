@@ -7,7 +7,7 @@ import type { NetfilterSocket } from "../netfilter/socket.ts";
 import { findTableComment, listElements, listRules } from "../nftables/query.ts";
 import type { TableDefinition } from "../nftables/table.ts";
 import { type AttachmentRecord, listAllRecords } from "../state/record.ts";
-import { type Element, type Entries, elementName, setByName } from "./element.ts";
+import { type Element, type Entries, elementName, networkComment, setByName } from "./element.ts";
 import { addElements, putElements } from "./elements.ts";
 import { checkTable, entriesOf, remakeTable } from "./table-life.ts";
 
@@ -31,7 +31,7 @@ export function restoreTable(socket: NetfilterSocket, table: TableDefinition): T
   for (const record of lacking) {
     const { elements, shared, chains } = record.details;
     addElements(socket, elements, record, chains);
-    putElements(socket, shared, { comment: record.network });
+    putElements(socket, shared, { comment: networkComment(record.network) });
   }
   return lacking;
 }

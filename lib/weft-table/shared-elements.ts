@@ -7,10 +7,10 @@
  */
 
 import type { NetfilterSocket } from "../netfilter/socket.ts";
-import { claim, lockClaims, release } from "../state/claim.ts";
+import { claim, isClaimed, lockClaims, release } from "../state/claim.ts";
 import type { AttachmentName } from "../state/record.ts";
 import { type Element, elementName, networkComment } from "./element.ts";
-import { deleteElements, putElements } from "./elements.ts";
+import { deleteElements, listOwned, putElements } from "./elements.ts";
 
 export function claimElements(
   socket: NetfilterSocket,
@@ -32,4 +32,16 @@ export function releaseElements(
   using _lock = lockClaims();
   const unclaimed = elements.filter((element) => release(elementName(element), owner));
   if (unclaimed.length > 0) deleteElements(socket, unclaimed);
+}
+
+/**
+ * Deletes those of a network that nobody claims: the claims
+ * were lost with /run. For GC, when nothing is in use.
+ */
+export function deleteUnclaimed(socket: NetfilterSocket, network: string): void {
+  using _lock = lockClaims();
+  const comment = networkComment(network);
+  const isLeft = (element: Element & { comment: string }) =>
+    element.comment === comment && !isClaimed(elementName(element));
+  deleteElements(socket, listOwned(socket).filter(isLeft));
 }

@@ -12,7 +12,7 @@ import { findTableComment, listRules } from "../nftables/query.ts";
 import type { TableDefinition } from "../nftables/table.ts";
 import { Transaction } from "../nftables/transaction.ts";
 import { type AttachmentRecord, listAllRecords } from "../state/record.ts";
-import { type Element, type Entries, ownerComment, setByName } from "./element.ts";
+import { type Element, type Entries, networkComment, ownerComment, setByName, TABLES } from "./element.ts";
 import { addOwnChain } from "./own-chain.ts";
 
 /** The administrator's chain: its rules outlive a version. */
@@ -24,13 +24,26 @@ export function ensureTable(socket: NetfilterSocket, table: TableDefinition): vo
   if (found !== table.comment) remakeTable(socket, table, found);
 }
 
+/**
+ * Those of our tables that are there, each of this version;
+ * somebody else's of the same name is not among them.
+ */
+export function presentTables(socket: NetfilterSocket): TableDefinition[] {
+  return TABLES.filter((table) => {
+    const found = findTableComment(socket, table);
+    if (found === undefined || !isOurs(found)) return false;
+    if (found !== table.comment) remakeTable(socket, table, found);
+    return true;
+  });
+}
+
 /** Makes the table, in one transaction with taking away the one that is there. @throws CniError 999 */
 export function remakeTable(
   socket: NetfilterSocket,
   table: TableDefinition,
   found = findTableComment(socket, table),
 ): void {
-  if (found !== undefined && !/^weft \d+$/.test(found)) throw foreign(table);
+  if (found !== undefined && !isOurs(found)) throw foreign(table);
   const transaction = new Transaction();
   const kept = found === undefined ? [] : listRules(socket, table, USER_CHAIN);
   if (found !== undefined) transaction.deleteTable(table);
@@ -75,7 +88,7 @@ function addRecorded(table: TableDefinition, transaction: Transaction): void {
       transaction.createElements(table, setByName(element.set).set, [{ ...element, comment }]);
     };
     for (const element of elements) each(element, ownerComment(record));
-    for (const element of shared) each(element, record.network);
+    for (const element of shared) each(element, networkComment(record.network));
   }
 }
 
@@ -93,6 +106,11 @@ export function entriesOf({ details }: AttachmentRecord<Entries>): Required<Entr
   };
   const { elements = [], shared = [], chains = [] } = details;
   return { elements: elements.filter(isOurs), shared: shared.filter(isOurs), chains };
+}
+
+/** By the table's comment: "weft", and the number of a ruleset. */
+function isOurs(comment: string): boolean {
+  return /^weft \d+$/.test(comment);
 }
 
 function foreign({ family, name }: TableDefinition): CniError {
