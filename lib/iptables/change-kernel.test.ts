@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { toCniError } from "../cni/error.ts";
 import { IptablesHost, VARIANTS } from "../testing/iptables.ts";
-import { kernelTest } from "../testing/netns.ts";
+import { kernelTest, lackingFor } from "../testing/netns.ts";
 import { changeExistingTables, changeTables, findMissingRule } from "./change.ts";
 import { runProgram } from "./program.ts";
 import type { Rule } from "./rule.ts";
@@ -87,7 +87,24 @@ for (const variant of VARIANTS) {
   );
 }
 
-const [, legacy] = VARIANTS;
+const [nft, legacy] = VARIANTS;
+kernelTest(
+  "changeTables() refuses a table that nft filled, changeExistingTables() leaves it alone [iptables-nft]",
+  async () => {
+    if (!nft) throw new Error("no first variant");
+    using host = await IptablesHost.make(nft);
+    const chain = "type nat hook prerouting priority -100; dnat to tcp dport map @m;";
+    const map = "map m { type inet_service : ipv4_addr; };";
+    host.run(`nft 'table ip nat { ${map} chain PREROUTING { ${chain} }; }'`);
+    const change = () => changeTables(4, ["nat"], ({ nat }) => nat.ensureChain("A"));
+    expect(() => host.in(change)).toThrow("it holds rules of nft's; choose the nftables backend");
+    const before = host.run("nft list ruleset");
+    host.in(() => changeExistingTables(4, ["nat"], ({ nat }) => nat.deleteChain("PREROUTING")));
+    expect(host.run("nft list ruleset")).toBe(before);
+  },
+  nft?.lacking ?? lackingFor("nft", "list", "ruleset"),
+);
+
 kernelTest(
   "runProgram() tells of a lock that is held with code 11 [iptables-legacy]",
   async () => {

@@ -58,24 +58,36 @@ export function changeExistingTables<N extends TableName>(
   if (existing.length > 0 && hasPrograms(family)) changeTables(family, names, plan, { existing });
 }
 
-/** Reads tables with `iptables-save -t`, but those that are not `existing`: it would make them. */
+/**
+ * Reads tables with `iptables-save -t`. Of those that are to exist already the others count as empty, since
+ * reading makes them, and so does one that `nft` filled with what iptables cannot say: nothing there is ours.
+ */
 export function readTables<N extends TableName>(
   family: Family,
   names: readonly N[],
-  options: { existing?: readonly N[] } = {},
+  { existing }: { existing?: readonly N[] } = {},
 ): Tables<N> {
   const tables: Partial<Record<N, Table>> = {};
   for (const name of names) {
-    if (options.existing && !options.existing.includes(name)) {
-      tables[name] = new Table(name, "");
-      continue;
+    const isRead = existing === undefined || existing.includes(name);
+    const text = isRead ? readTable(family, name) : "";
+    if (text === undefined && !existing) {
+      const cure = "choose the nftables backend, or rename that table";
+      throw new Error(
+        `Cannot use table ${name} of ${iptablesName(family)}: it holds rules of nft's; ${cure}`,
+      );
     }
-    const program = `${iptablesName(family)}-save`;
-    const { exitCode, stdout, stderr } = runProgram(program, ["-t", name]);
-    if (exitCode !== 0) throw new Error(`Cannot read table ${name}: ${program} says "${stderr}"`);
-    tables[name] = new Table(name, stdout);
+    tables[name] = new Table(name, text ?? "");
   }
   return tables as Tables<N>; // one for each name
+}
+
+/** What iptables-save prints; undefined of a table that is not one of iptables' but for its name. */
+function readTable(family: Family, name: TableName): string | undefined {
+  const program = `${iptablesName(family)}-save`;
+  const { exitCode, stdout, stderr } = runProgram(program, ["-t", name]);
+  if (exitCode !== 0) throw new Error(`Cannot read table ${name}: ${program} says "${stderr}"`);
+  return stdout.includes(`# Table \`${name}' is incompatible`) ? undefined : stdout;
 }
 
 /** Adds the rules that are not there, with their chains. */
