@@ -29,7 +29,7 @@ import {
 export type Condition = readonly Statement[];
 
 /** One way for each value to hold; with `not`, to not hold. */
-type Matcher = (value: string, not: boolean) => Condition[];
+type Matcher = (value: string, options: { readonly not: boolean }) => Condition[];
 
 const PORT_MAX = 65_535;
 
@@ -102,7 +102,7 @@ function alternatives(
   for (const value of values) {
     let ways: Condition[];
     try {
-      ways = match(value, not);
+      ways = match(value, { not });
     } catch (error) {
       throw refuse(key, error instanceof Error ? error.message : String(error));
     }
@@ -117,7 +117,7 @@ function both(some: readonly Condition[], others: readonly Condition[]): Conditi
 }
 
 function matchAddress(selector: Selector, family: Family): Matcher {
-  return (value, not) => {
+  return (value, { not }) => {
     const prefix = prefixOf(value);
     if (prefix.address.family !== family) throw new SyntaxError(`"${value}" is not of IPv${family}`);
     if (prefix.length === addressBits(family)) {
@@ -142,7 +142,7 @@ function bytesOf(prefix: Prefix): { mask: Uint8Array; value: Uint8Array } {
 
 /** A name, or the beginning of one: "eth*". */
 function matchInterface(selector: Selector): Matcher {
-  return (value, not) => {
+  return (value, { not }) => {
     const name = value.endsWith("*") ? value.slice(0, -1) : value;
     const bytes = new TextEncoder().encode(name);
     if (bytes.length === 0 || bytes.length >= selector.bytes) {
@@ -154,7 +154,7 @@ function matchInterface(selector: Selector): Matcher {
 }
 
 function matchMark(mask: string): Matcher {
-  return (value, not) => {
+  return (value, { not }) => {
     const bits = { text: value, mask: hostBytes(parseNumber(mask)), value: hostBytes(parseNumber(value)) };
     const text = `${mark.text} and ${mask} ${not ? "!=" : "=="} ${value}`;
     return [[{ ...hasBits(mark, bits, { not }), text }]];
@@ -164,7 +164,7 @@ function matchMark(mask: string): Matcher {
 function matchPort(protocol: Statement): Matcher {
   const between = (first: number, last: number): Condition[] =>
     first <= last ? [[protocol, inRange(thSport, "inet_service", [first, last])]] : [];
-  return (value, not) => {
+  return (value, { not }) => {
     const [first = 0, last = first] = value.split("-").map(parsePort);
     if (not) return [...between(0, first - 1), ...between(last + 1, PORT_MAX)];
     if (first > last) throw new SyntaxError(`"${value}" is no range of ports`);

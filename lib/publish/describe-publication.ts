@@ -53,7 +53,7 @@ export function containerAddresses({ ifname }: Pick<Call, "ifname">, { interface
   return [first(4), first(6)].filter((prefix) => prefix !== undefined);
 }
 
-/** Any address of a family that the container has none of leads nowhere, and one of them cannot lead there. */
+/** Of a family that the container has no address of, any hostIP leads nowhere, and one is an error. */
 function canLead({ hostIp, hostPort, protocol }: PublishedPort, addresses: readonly Prefix[]): boolean {
   if (!hostIp) return addresses.length > 0;
   if (addresses.some(({ address }) => address.family === hostIp.family)) return true;

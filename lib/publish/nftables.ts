@@ -80,9 +80,8 @@ export function runsOf(ports: readonly PublishedPort[], family: Family): Run[] {
   const runs: Run[] = [];
   for (const port of sorted) {
     const before = runs.at(-1);
-    if (before && groupOf(before) === groupOf(port) && port.first <= before.last) continue; // 0.0.0.0, and any
-    if (before && continues(before, port)) runs[runs.length - 1] = { ...before, last: port.last };
-    else runs.push(port);
+    if (!before || groupOf(before) !== groupOf(port) || !continues(before, port)) runs.push(port);
+    else if (port.first > before.last) runs[runs.length - 1] = { ...before, last: port.last };
   }
   return runs;
 }
@@ -93,8 +92,9 @@ function groupOf({ protocol, hostIp, first, containerPort }: Run): string {
   return `${protocol} ${hostIp ? formatAddress(hostIp) : "~"} ${isSame ? "same" : "other"}`;
 }
 
-function continues(run: Run, port: Run): boolean {
-  return groupOf(run) === groupOf(port) && port.first === port.containerPort && port.first === run.last + 1;
+/** Whether the port is in the run (0.0.0.0 beside any address), or its next. */
+function continues({ last }: Run, { first, containerPort }: Run): boolean {
+  return first <= last || (first === containerPort && first === last + 1);
 }
 
 function compareText(a: string, b: string): number {

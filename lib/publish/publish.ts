@@ -20,6 +20,7 @@ import { findNetns } from "../netns/netns.ts";
 import { openRouteSocket } from "../rtnetlink/route-socket.ts";
 import {
   type AttachmentName,
+  type AttachmentRecord,
   findRecord,
   hasRecords,
   listRecords,
@@ -62,22 +63,29 @@ import {
   releasePorts,
 } from "./port-claims.ts";
 import { askedBackend, type PortMapping, type PublishConfig, parsePortMappings } from "./port-mappings.ts";
+import type { Publication } from "./publication.ts";
 
 const RECORD = "portmap";
 
-interface Details extends Entries {
+/** Which packets are masqueraded on their way to the container. */
+type Marking = Pick<Publication, "via" | "snat" | "masqAll" | "markMasqBit" | "externalSetMarkChain">;
+
+/** What its record tells. */
+export interface Details extends Entries {
   readonly backend: Backend;
   readonly addresses: readonly string[];
   readonly portMappings: readonly PortMapping[];
   readonly conditionsV4?: readonly string[] | undefined;
   readonly conditionsV6?: readonly string[] | undefined;
+  /** The rest of what iptables' rules are made of. */
+  readonly marking?: Marking | undefined;
   /** The port of a bridge that was put into hairpin mode. */
   readonly hairpinPort?: string | undefined;
 }
 
 type PublishCall = Call<NetConf & PublishConfig>;
 
-/** Publishes what the configuration asks for, in place of what was published before. Undone when ADD fails. */
+/** Publishes what is asked for, in place of what was published before. Undone when ADD fails. */
 export function publish(call: PublishCall, prevResult: Result): void {
   const { portMappings } = call.config.runtimeConfig;
   const key = recordKey(call);
@@ -101,6 +109,7 @@ export function publish(call: PublishCall, prevResult: Result): void {
     portMappings,
     conditionsV4,
     conditionsV6,
+    marking: isNftables ? undefined : markingOf(publication),
   };
   const record = { ...key, netns: call.netnsPath, details: { ...details, hairpinPort } };
   call.undo.defer(() => unpublish(call, key));
@@ -158,6 +167,21 @@ export function checkPublishAvailable(config: PublishConfig): void {
   const backend = chooseBackend(askedBackend(config), { needsForwardAccept: false });
   if (backend === "nftables" ? hasNftables() : hasPrograms(4) || hasPrograms(6)) return;
   throw new CniError(CniError.NOT_AVAILABLE, `this host has no ${backend}`);
+}
+
+/** What an attachment has in iptables, as its record tells; undefined where it has nothing there. */
+export function recordedPublication(record: AttachmentRecord<Details>): Publication | undefined {
+  const { marking } = record.details;
+  if (!marking) return undefined;
+  const { addresses, ports, ...conditions } = publishedBy(record.details);
+  const families = addresses.map(({ address }) => address.family);
+  const leading = ports.filter(({ hostIp }) => !hostIp || families.includes(hostIp.family));
+  return { ...record, ...marking, ...conditions, addresses, ports: leading };
+}
+
+function markingOf(publication: Publication): Marking {
+  const { via, snat, masqAll, markMasqBit, externalSetMarkChain } = publication;
+  return { via, snat, masqAll, markMasqBit, externalSetMarkChain };
 }
 
 function backendOf({ config }: PublishCall): Backend {
