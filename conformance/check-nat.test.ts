@@ -179,14 +179,16 @@ const OTHERS: readonly [what: string, script: string][] = [
     'nft add table ip other; nft "add chain ip other x { type nat hook postrouting priority 90; }"',
   ],
   ["a chain of Docker's", "iptables -N DOCKER-USER; iptables -I FORWARD -j DOCKER-USER"],
-  ["a policy", "iptables -P FORWARD DROP"],
 ];
 
 async function tamper(t: Test, host: Host, list: ChainConfig, [what, script, msg]: Row): Promise<void> {
   const chain = await attachChain(await host.container("c1"), list, { runtime: RUNTIME });
   silent(t, await chain.check(), `${what}: untouched it is good`);
   await host.exec("bash", ["--norc", "-e", "-c", `${NAMES}${script}`]);
-  refused(t, await chain.check(), { code: 100, msg, details: /.*/ }, what);
+  const checked = await chain.check();
+  const { msg: said = "", details = "" } = checked.error ?? {};
+  refused(t, checked, { code: 100, msg: /.+/, details: /.*/ }, what);
+  t.match(`${said}: ${details}`, msg, `${what}: it is named`);
   silent(t, await chain.del(), `${what}: DEL`);
   // the next begins anew; of what the script broke ADD restores what it needs
   await host.exec("sh", ["-c", "nft flush ruleset; ip netns del c1"]);
