@@ -21,6 +21,7 @@ const PROGRAMS = {
   bridge: "iproute2",
   sysctl: "procps",
   ping: "iputils-ping",
+  nft: "nftables",
 };
 
 const MODEL = `Docker's three words for a network, and what they are:
@@ -52,6 +53,9 @@ ${TOPOLOGIES.map(({ name, title }) => `  ${name.padEnd(4)} ${title}`).join("\n")
 async function play(role: string, names: readonly string[]): Promise<void> {
   process.env["PATH"] += ":/usr/sbin:/sbin"; // where users do not look for bridge and sysctl
   if (role === "host") return await show(findTopologies(names)[0] as Topology); // named by demonstrate()
+  const echo = await import("./demo/echo.ts");
+  if (role === "server") return echo.runServer(names);
+  if (role === "client") return await echo.runClient(names);
   const peer = await import("./demo/peer.ts");
   if (role === "app") return peer.runApp();
   if (role === "sidecar") return peer.runSidecar();
@@ -80,7 +84,7 @@ async function show(topology: Topology): Promise<void> {
   const stage = new Stage(narrator);
   await topology.show(stage);
   narrator.step("Taken down again");
-  stage.teardown();
+  await stage.teardown();
   const { failures } = narrator;
   if (failures > 0) throw new Failure(EXIT_FAILED, `${topology.name}: ${failures} proofs failed`);
 }

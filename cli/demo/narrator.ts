@@ -32,8 +32,9 @@ export class Narrator {
     for (const line of fold(text, 0)) console.log(line);
   }
 
+  /** Lines after the first are the rest of the same command. */
   command(text: string): void {
-    console.log(cyan(`  $ ${text}`));
+    for (const line of `$ ${text}`.split("\n")) console.log(cyan(`  ${line}`));
   }
 
   /** What a command printed, with its columns drawn together. */

@@ -9,6 +9,10 @@
  *     │  ┌────┴────────────┴─────┐  │
  *     │  │        docker0        │  │      networks: a bridge each
  *     │  └───────────────────────┘  │
+ *     └──────────────┬──────────────┘
+ *                  eth0                the uplink
+ *     ┌─ outside ────┴──────────────┐
+ *     │           eth0              │  a host of the world outside
  *     └─────────────────────────────┘
  */
 
@@ -16,6 +20,15 @@ export interface Picture {
   /** Left to right, in an order in which the endpoints of a bridge are side by side. */
   readonly sandboxes: readonly PictureSandbox[];
   readonly bridges: readonly PictureBridge[];
+  readonly outside?: PictureOutside | undefined;
+}
+
+/** Another host, and the cable to it. */
+export interface PictureOutside {
+  readonly name: string;
+  readonly addresses: readonly string[];
+  readonly uplink: string;
+  readonly hostAddresses: readonly string[];
 }
 
 export interface PictureSandbox {
@@ -50,7 +63,7 @@ const COLUMN_MIN = 18;
 /** The host's border and the blank inside it. */
 const MARGIN = 3;
 
-export function drawPicture({ sandboxes, bridges }: Picture): string[] {
+export function drawPicture({ sandboxes, bridges, outside }: Picture): string[] {
   const endpoints = sandboxes.flatMap((sandbox) => sandbox.endpoints);
   const texts = [
     ...endpoints.flatMap(({ ifname, addresses, hostEnd }) => [ifname, hostEnd, ...addresses]),
@@ -87,7 +100,30 @@ export function drawPicture({ sandboxes, bridges }: Picture): string[] {
     canvas.lines(span, bridgeTop + 1, [name, ...addresses]);
     for (const column of columns) canvas.joint({ first: column, last: column }, bridgeTop, "┴");
   }
-  return canvas.framed("host", bridges.length > 0 ? bridgeTop + bridgeHeight : sandboxHeight + 1);
+  const lines = canvas.framed("host", bridges.length > 0 ? bridgeTop + bridgeHeight : sandboxHeight + 1);
+  return outside ? withOutside(lines, outside) : lines;
+}
+
+/** The picture of a host, with another as wide below it. */
+function withOutside(host: readonly string[], outside: PictureOutside): string[] {
+  const { name, addresses, uplink, hostAddresses } = outside;
+  const width = host[0]?.length ?? 0;
+  const middle = width >> 1;
+  const centred = (text: string) => text.padStart((width + text.length) >> 1);
+  const joined = (line: string, joint: string) => line.slice(0, middle) + joint + line.slice(middle + 1);
+  return [
+    ...host.slice(0, -1),
+    joined(host.at(-1) ?? "", "┬"),
+    ...[uplink, ...hostAddresses].map(centred),
+    joined(`┌${`─ ${name} `.padEnd(width - 2, "─")}┐`, "┴"),
+    ...[uplink, ...addresses].map(
+      (text) =>
+        `│${centred(text)
+          .slice(1)
+          .padEnd(width - 2)}│`,
+    ),
+    `└${"─".repeat(width - 2)}┘`,
+  ];
 }
 
 /** A sandbox without endpoints takes a column all the same. */

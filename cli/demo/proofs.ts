@@ -1,6 +1,8 @@
 /** What holds of every endpoint on a bridge that is a gateway. */
+import type { Outcome, Protocol } from "./echo.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { look, lookJson, type Stage } from "./stage.ts";
+import { look, lookJson } from "./look.ts";
+import type { Stage } from "./stage.ts";
 
 /** The cable: the container's end, the host's end, the bridge it is plugged into, and the name on it. */
 export function proveCable(stage: Stage, { sandbox, ifname, hostEnd, bridge, network }: Endpoint): void {
@@ -43,4 +45,34 @@ export function proveDefaultRoute(
     `the default route of ${sandbox} is ${gateways.join(", ") || "missing"}, which is ${bridge}`,
     { holds: gateways.length === 1 && isBridge },
   );
+}
+
+/** Whom to ask, and what must come of it. */
+export interface Question {
+  readonly protocol?: Protocol;
+  readonly address: string;
+  readonly port: number;
+  /** The server that answers; undefined when none may. */
+  readonly by?: string | undefined;
+  /** Whom it sees: the source that the packets have in the end. */
+  readonly seen?: string;
+  readonly because?: string;
+}
+
+/** A client in a sandbox, or on the host, asks a server; by TCP unless it says otherwise. */
+export function proveAnswer({ narrator }: Stage, client: string, question: Question): void {
+  const { protocol = "tcp", address, port, by, seen, because } = question;
+  const inside = client === "host" ? "" : `ip netns exec ${client} `;
+  const { stdout } = look(`${inside}weft demo --role client ${protocol} ${address} ${port}`);
+  const outcome = JSON.parse(stdout) as Outcome; // printed by runClient()
+  const isAnswered = "name" in outcome;
+  const told = isAnswered ? `${outcome.name} answers and sees ${outcome.seen}` : silence(outcome.error);
+  const where = `${address.includes(":") ? `[${address}]` : address}:${port}/${protocol}`;
+  narrator.proof(`${client} asks ${where}: ${told}${because ? ` (${because})` : ""}`, {
+    holds: isAnswered ? outcome.name === by && (!seen || outcome.seen === seen) : by === undefined,
+  });
+}
+
+function silence(error: string): string {
+  return { ECONNREFUSED: "refused", ETIMEDOUT: "no answer" }[error] ?? error;
 }

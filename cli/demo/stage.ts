@@ -1,26 +1,32 @@
 /** What a topology is built from on the private host: networks, sandboxes and endpoints; and its proofs. */
-import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
-import { parseNetworkList } from "../runtime/network-list.ts";
+import { type NetworkList, parseNetworkList } from "../runtime/network-list.ts";
 import { type Endpoint, readEndpoint } from "./endpoint.ts";
 import { bridgeCommands, endpointCommands } from "./equivalent.ts";
+import { masqueradeCommands, type PortMapping, publishCommands } from "./equivalent-nat.ts";
+import { look, lookJson, NETWORKS_DIR, type Run } from "./look.ts";
 import type { Narrator } from "./narrator.ts";
+import { joinOutside, type Outside } from "./outside.ts";
 import { drawPicture, type PictureSandbox } from "./picture.ts";
-import { differences, type Remains, remainsOf } from "./remains.ts";
+import { differences, listElements, type Remains, remainsOf } from "./remains.ts";
+import { type Service, startService } from "./service.ts";
 
-const NETWORKS_DIR = "/run/weft-demo/net.d";
 /** What names an endpoint. */
 type Where = Pick<Endpoint, "sandbox" | "network" | "ifname">;
 
+interface ConnectOptions {
+  readonly ifname?: string;
+  /** Published. */
+  readonly ports?: readonly PortMapping[];
+}
+
+interface RunOptions {
+  readonly shown?: string;
+  readonly variables?: Readonly<Record<string, string>>;
+}
+
 /** How long an answer may take, in seconds. */
 const PING_TIMEOUT_S = 1;
-
-export interface Run {
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 /** What `ip -j addr` says of an interface. */
 export interface Interface {
@@ -41,8 +47,10 @@ export interface Interface {
 export class Stage {
   readonly narrator: Narrator;
   readonly #before: Remains;
-  readonly #networks: string[] = [];
+  readonly #networks = new Map<string, NetworkList>();
   readonly #sandboxes: string[] = [];
+  readonly #services: Service[] = [];
+  #outside: Outside | undefined;
   #connected: Where[] = [];
   #endpoints: Endpoint[] = [];
 
@@ -54,8 +62,9 @@ export class Stage {
 
   /** Defines a network by the text of its list, which is shown as it is. */
   network(text: string): void {
-    const { name } = parseNetworkList(text);
-    this.#networks.push(name);
+    const network = parseNetworkList(text);
+    const { name } = network;
+    this.#networks.set(name, network);
     writeFileSync(`${NETWORKS_DIR}/${name}.conflist`, text);
     this.narrator.say(`  /etc/cni/net.d/${name}.conflist`);
     this.narrator.listing(text.split("\n"));
@@ -68,12 +77,33 @@ export class Stage {
     this.#sandboxes.push(name);
   }
 
+  /** A host beyond this one's uplink, which knows nothing of containers. */
+  outside(): Outside {
+    this.#outside = joinOutside((command) => this.run(command));
+    return this.#outside;
+  }
+
+  /** Starts a server in a sandbox, or on the outside host, that tells its clients whom it sees. */
+  async serve(sandbox: string, ports: readonly string[]): Promise<void> {
+    const command = `ip netns exec ${sandbox} weft demo --role server ${sandbox} ${ports.join(" ")}`;
+    this.narrator.command(`${command} &`);
+    this.#services.push(await startService(command));
+  }
+
   /** Runs `weft add`, and says how to do it by hand. */
-  connect(sandbox: string, network: string, ifname = "eth0"): Endpoint {
+  connect(sandbox: string, network: string, { ifname = "eth0", ports = [] }: ConnectOptions = {}): Endpoint {
     const where = { sandbox, network, ifname };
-    const endpoint = readEndpoint(where, this.#add(where), (bridge) => this.addresses(bridge));
+    const printed = this.#add(where, ports);
+    const endpoint = readEndpoint(where, printed, (bridge) => this.addresses(bridge));
     const isFirst = !this.#endpoints.some(({ bridge }) => bridge === endpoint.bridge);
-    this.narrator.byHand([...(isFirst ? bridgeCommands(endpoint) : []), ...endpointCommands(endpoint)]);
+    const { plugins = [] } = this.#networks.get(network) ?? {};
+    const isMasqueraded = plugins.some(({ ipMasq }) => ipMasq === true);
+    this.narrator.byHand([
+      ...(isFirst ? bridgeCommands(endpoint) : []),
+      ...(isFirst && isMasqueraded ? masqueradeCommands(endpoint) : []),
+      ...endpointCommands(endpoint),
+      ...ports.flatMap((mapping) => publishCommands(endpoint, mapping)),
+    ]);
     this.#endpoints.push(endpoint);
     return endpoint;
   }
@@ -103,7 +133,8 @@ export class Stage {
       this.#endpoints.map((it) => [it.bridge, { name: it.bridge, addresses: it.bridgeAddresses }]),
     );
     console.log();
-    for (const line of drawPicture({ sandboxes, bridges: [...bridges.values()] })) console.log(line);
+    const picture = { sandboxes, bridges: [...bridges.values()], outside: this.#outside };
+    for (const line of drawPicture(picture)) console.log(line);
   }
 
   /** Runs a command and shows it with what it prints. @throws Error when it fails */
@@ -145,14 +176,17 @@ export class Stage {
   }
 
   remains(): Remains {
-    return remainsOf(this.interfaces().map(({ ifname }) => ifname));
+    const links = this.interfaces().map(({ ifname }) => ifname);
+    return remainsOf({ links, elements: listElements() });
   }
 
   /** Undoes everything, and proves that nothing is left. */
-  teardown(): void {
+  async teardown(): Promise<void> {
+    for (const service of this.#services) await service.stop();
     for (const where of this.#connected.toReversed()) this.disconnect(where);
-    for (const network of this.#networks) this.#run(`weft gc ${network}`);
+    for (const network of this.#networks.keys()) this.#run(`weft gc ${network}`);
     for (const sandbox of this.#sandboxes) this.run(`ip netns del ${sandbox}`);
+    for (const command of this.#outside?.teardown ?? []) this.run(command);
     this.proveUnchanged(this.#before, "nothing is left");
   }
 
@@ -168,15 +202,22 @@ export class Stage {
     });
   }
 
-  #add(where: Where): string {
-    const { stdout } = this.#run(`weft add ${wordsOf(where)}`);
+  #add(where: Where, ports: readonly PortMapping[] = []): string {
+    const command = `weft add ${wordsOf(where)}`;
+    const { stdout } = ports.length > 0 ? this.#publish(command, ports) : this.#run(command);
     this.#connected.push(where);
     return stdout;
   }
 
-  #run(command: string): Run {
-    this.narrator.command(command);
-    const run = look(command);
+  #publish(command: string, ports: readonly PortMapping[]): Run {
+    const lines = ports.map((port) => `  ${JSON.stringify(port)}`);
+    const shown = ['CAP_ARGS=\'{"portMappings": [', lines.join(",\n"), `]}' ${command}`].join("\n");
+    return this.#run(command, { shown, variables: { CAP_ARGS: JSON.stringify({ portMappings: ports }) } });
+  }
+
+  #run(command: string, { shown = command, variables = {} }: RunOptions = {}): Run {
+    this.narrator.command(shown);
+    const run = look(command, variables);
     if (run.status !== 0) throw new Error(`"${command}" failed: ${run.stderr.trim() || run.stdout.trim()}`);
     return run;
   }
@@ -184,19 +225,4 @@ export class Stage {
 
 function wordsOf({ network, sandbox, ifname }: Where): string {
   return `${network} ${sandbox}${ifname === "eth0" ? "" : ` --ifname ${ifname}`}`;
-}
-
-/** Runs a command of words without blanks in them. `weft` is this executable. */
-export function look(command: string): Run {
-  const words = command.split(" ").map((word) => (word === "weft" ? process.execPath : word));
-  const [program = "", ...args] = words;
-  const { CNI_IFNAME: _ifname, CNI_ARGS: _args, CAP_ARGS: _capabilities, ...inherited } = process.env;
-  const env = { ...inherited, NETCONFPATH: NETWORKS_DIR, CNI_PATH: dirname(process.execPath) };
-  const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: "utf8", env });
-  if (error) throw error;
-  return { status: status ?? -1, stdout, stderr };
-}
-
-export function lookJson<T>(command: string): T[] {
-  return JSON.parse(look(command).stdout || "[]") as T[]; // the caller knows what the command prints
 }

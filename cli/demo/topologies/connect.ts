@@ -39,7 +39,7 @@ function show(stage: Stage): void {
 
   narrator.step("docker network connect back app");
   const before = stage.remains();
-  const second = stage.connect("app", "back", "eth1");
+  const second = stage.connect("app", "back", { ifname: "eth1" });
   stage.draw();
   stage.run("ip -n app -br addr");
   stage.run("ip -n app route");

@@ -1,26 +1,35 @@
 /** T1: the network a container of Docker's is on when nobody says otherwise. */
 import { containsAddress, networkOf, parsePrefix } from "../../../lib/netaddr/prefix.ts";
-import { proveAddresses, proveCable, proveDefaultRoute } from "../proofs.ts";
-import { look, lookJson, type Stage } from "../stage.ts";
+import { look, lookJson } from "../look.ts";
+import { addressOf } from "../outside.ts";
+import { proveAddresses, proveAnswer, proveCable, proveDefaultRoute } from "../proofs.ts";
+import type { Stage } from "../stage.ts";
 import type { Topology } from "../topology.ts";
 
 const NETWORK = `{ "cniVersion": "1.1.0", "name": "docker0", "plugins": [
   { "type": "bridge", "bridge": "docker0", "isDefaultGateway": true,
+    "ipMasq": true,
     "ipam": { "type": "host-local",
               "ranges": [ [{ "subnet": "172.17.0.0/16" }] ] } }
 ] }`;
+
+/** Of the server outside. */
+const PORT = 7000;
 
 export const defaultBridge: Topology = {
   name: "T1",
   title: "the default bridge: docker run",
   story:
     "A veth pair is a cable: one end is eth0 in the container, the other is plugged into the bridge docker0. " +
-    "The bridge's own address is the containers' gateway, and the host forwards from there.",
+    "The bridge's own address is the containers' gateway, and the host forwards from there. Nobody outside " +
+    "knows the containers' subnet: what leaves the host gets the host's address, which is masquerading.",
   show,
 };
 
-function show(stage: Stage): void {
+async function show(stage: Stage): Promise<void> {
   const { narrator } = stage;
+  narrator.step("A host in the world outside, at the other end of this host's cable");
+  const outside = stage.outside();
   narrator.step("A network");
   stage.network(NETWORK);
   narrator.step("Two sandboxes, as Docker makes one for each container");
@@ -36,6 +45,8 @@ function show(stage: Stage): void {
   stage.run("ip -n web route");
   stage.run(`ip link show ${web.hostEnd}`);
   stage.run("bridge link");
+  narrator.step("Masquerading: weft has one rule for all networks, iifname . ip saddr @masq4, and a set");
+  stage.run("nft list set inet weft masq4");
 
   narrator.step("Proof");
   const [gateway = ""] = web.bridgeAddresses;
@@ -55,5 +66,14 @@ function show(stage: Stage): void {
   narrator.proof(`docker0 has learned that ${web.mac} is on port ${web.hostEnd}`, { holds: learned });
   const forwarding = look("sysctl -n net.ipv4.ip_forward").stdout.trim();
   narrator.proof(`net.ipv4.ip_forward is ${forwarding}: the host forwards`, { holds: forwarding === "1" });
-  narrator.say("  (Not shown: masquerading to the world outside; this version has no ipMasq.)");
+
+  narrator.step("Proof of masquerading: a server outside tells whom it sees");
+  await stage.serve(outside.name, [`${PORT}/tcp`, `${PORT}/udp`]);
+  const [node = ""] = outside.hostAddresses.map(addressOf);
+  const [address = ""] = outside.addresses.map(addressOf);
+  for (const protocol of ["tcp", "udp"] as const) {
+    const because = "the address of the host";
+    proveAnswer(stage, "web", { protocol, address, port: PORT, by: outside.name, seen: node, because });
+  }
+  stage.ping(outside.name, web.addresses, { answers: false, because: "nobody there knows the way in" });
 }

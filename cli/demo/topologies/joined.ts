@@ -1,9 +1,10 @@
 /** T4: two containers in one sandbox. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
+
+import { look } from "../look.ts";
 import { type Encounter, PORT } from "../peer.ts";
 import { proveAddresses, proveCable } from "../proofs.ts";
-import { look, type Stage } from "../stage.ts";
+import { startService } from "../service.ts";
+import type { Stage } from "../stage.ts";
 import type { Topology } from "../topology.ts";
 
 const NETWORK = `{ "cniVersion": "1.1.0", "name": "pods", "plugins": [
@@ -31,20 +32,14 @@ async function show(stage: Stage): Promise<void> {
 
   narrator.step(`Two containers: app listens on 127.0.0.1:${PORT}, sidecar calls it there`);
   narrator.command("ip netns exec pod weft demo --role app &");
-  const app = spawn("ip", `netns exec pod ${process.execPath} demo --role app`.split(" "), {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  const ended = once(app, "exit");
+  const app = await startService("ip netns exec pod weft demo --role app");
   try {
-    const listening = await Promise.race([once(app.stdout, "data"), ended.then(() => undefined)]);
-    if (!listening) throw new Error("app has not come to listen");
     narrator.command("ip netns exec pod weft demo --role sidecar");
     const { stdout, stderr } = look("ip netns exec pod weft demo --role sidecar");
     if (stderr !== "") throw new Error(`the sidecar failed: ${stderr.trim()}`);
-    proveEncounter(stage, JSON.parse(stdout) as Encounter, endpoint.mac); // printed by meetApp()
+    proveEncounter(stage, JSON.parse(stdout) as Encounter, endpoint.mac); // printed by runSidecar()
   } finally {
-    app.stdin.end(); // by which it ends
-    await ended;
+    await app.stop();
   }
   proveCable(stage, endpoint);
   proveAddresses(stage, endpoint);

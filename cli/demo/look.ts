@@ -1,0 +1,34 @@
+/** Commands that the demonstration runs: words without blanks in them, `weft` being this executable. */
+import { spawnSync } from "node:child_process";
+import { dirname } from "node:path";
+
+/** Where the networks of the demonstration are: what NETCONFPATH is for. */
+export const NETWORKS_DIR = "/run/weft-demo/net.d";
+
+export interface Run {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+type Variables = Readonly<Record<string, string>>;
+
+/** The command's words, with weft's own path where it is what runs, in this namespace or in another. */
+export function wordsOf(command: string): string[] {
+  return command.replace(/^(ip netns exec \S+ )?weft /, `$1${process.execPath} `).split(" ");
+}
+
+/** Runs a command, with variables beside those it inherits. */
+export function look(command: string, variables: Variables = {}): Run {
+  const [program = "", ...args] = wordsOf(command);
+  const { CNI_IFNAME: _ifname, CNI_ARGS: _args, CAP_ARGS: _capabilities, ...inherited } = process.env;
+  const own = { NETCONFPATH: NETWORKS_DIR, CNI_PATH: dirname(process.execPath) };
+  const env = { ...inherited, ...own, ...variables };
+  const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: "utf8", env });
+  if (error) throw error;
+  return { status: status ?? -1, stdout, stderr };
+}
+
+export function lookJson<T>(command: string): T[] {
+  return JSON.parse(look(command).stdout || "[]") as T[]; // the caller knows what the command prints
+}
