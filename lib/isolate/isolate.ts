@@ -10,6 +10,7 @@ import { type Address, formatAddress, parseAddress } from "../netaddr/address.ts
 import { netfilterSocket } from "../netfilter/socket.ts";
 import { openRouteSocket } from "../rtnetlink/route-socket.ts";
 import {
+  type AttachmentName,
   type AttachmentRecord,
   findRecord,
   listRecords,
@@ -30,6 +31,7 @@ import {
   deleteIsolateRules,
   deleteStaleIsolateRules,
 } from "./iptables.ts";
+import type { Isolation } from "./isolation.ts";
 import { isolationElements } from "./nftables.ts";
 import {
   addressesOf,
@@ -44,8 +46,11 @@ import {
 
 const RECORD = "firewall";
 
-interface Details extends Keepers, Entries {
+/** What its record tells. */
+export interface Details extends Keepers, Entries {
   readonly addresses: readonly string[];
+  /** The rest of what iptables' rules are made of. */
+  readonly policy?: Omit<Isolation, keyof AttachmentName | "addresses"> | undefined;
   /** The port of the bridge that was isolated for the container. */
   readonly port?: string | undefined;
 }
@@ -56,7 +61,7 @@ export function addIsolation(call: IsolateCall, prevResult: Result): void {
   const bus = chooseFirewalld(call);
   const keepers = chooseKeepers(call, bus !== undefined);
   const { isolation, via } = isolationOf(call, keepers, { host, prevResult });
-  const { addresses } = isolation;
+  const { network: _network, containerId: _containerId, ifname: _ifname, addresses, ...policy } = isolation;
   const port = portToIsolate(host, isolation, { prevResult, via });
   const shared = keepers.backend === "nftables" ? isolationElements(isolation) : [];
 
@@ -65,6 +70,7 @@ export function addIsolation(call: IsolateCall, prevResult: Result): void {
   const details: Details = {
     ...keepers,
     addresses: addresses.map(formatAddress),
+    policy: keepers.backend === "iptables" ? policy : undefined,
     shared,
     port: port?.port?.isolated === 1 ? undefined : port?.name,
   };
@@ -126,6 +132,12 @@ export function checkIsolationAvailable(call: IsolateCall): void {
   const cure = backend === "nftables" ? "load nf_tables" : "install iptables";
   const details = `choose another "backend", or ${cure}`;
   throw new CniError(CniError.NOT_AVAILABLE, msg, { details });
+}
+
+/** What an attachment has in iptables, as its record tells; undefined where it has nothing there. */
+export function recordedIsolation(record: AttachmentRecord<Details>): Isolation | undefined {
+  const { policy, addresses } = record.details;
+  return policy && { ...record, ...policy, addresses: addresses.map(parseAddress) };
 }
 
 function addToTable(call: Call, shared: readonly Element[]): void {
