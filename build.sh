@@ -13,6 +13,7 @@ export PATH="$PWD/node_modules/.bin:$PATH"
 
 TEST_PACKAGES="iproute2 nftables iptables conntrack tcpdump strace ethtool iputils-ping jq kmod cpio
   busybox-static qemu-system-x86 containernetworking-plugins containerd
+  dbus-daemon dbus-bin python3-dbus python3-gi
   util-linux gcc libc6-dev linux-libc-dev"
 
 fail() { echo "build.sh: $*" >&2; exit 1; }
