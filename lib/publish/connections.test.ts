@@ -45,18 +45,20 @@ const CONNECTIONS = [
   ["udp", "fd00:1::1", 53, "fd00:9::3"],
 ] as const;
 
+const STATE = {
+  tcp: "--state ESTABLISHED",
+  udp: "",
+  sctp: "--state ESTABLISHED --orig-vtag 1 --reply-vtag 2",
+};
+
 beforeEach(() => {
   if (!netns) return;
   const source = (address: string) => (address.includes(":") ? "fd00:77::7" : "192.0.2.7");
   const commands = CONNECTIONS.map(([protocol, destination, port, server], i) => {
     const [from, source0] = [4_000 + i, source(destination)];
-    const state = {
-      tcp: "--state ESTABLISHED",
-      udp: "",
-      sctp: "--state ESTABLISHED --orig-vtag 1 --reply-vtag 2",
-    };
-    return `conntrack -I -p ${protocol} -t 60 -s ${source0} -d ${destination} --sport ${from} --dport ${port} \
-      -r ${server} -q ${source0} --reply-port-src ${port} --reply-port-dst ${from} ${state[protocol]} 2>/dev/null`;
+    const original = `-s ${source0} -d ${destination} --sport ${from} --dport ${port}`;
+    const reply = `-r ${server} -q ${source0} --reply-port-src ${port} --reply-port-dst ${from}`;
+    return `conntrack -I -p ${protocol} -t 60 ${original} ${reply} ${STATE[protocol]} 2>/dev/null`;
   });
   netns.run(`conntrack -F 2>/dev/null; conntrack -F -f ipv6 2>/dev/null; ${commands.join("; ")}`);
 });

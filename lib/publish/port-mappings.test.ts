@@ -71,8 +71,8 @@ describe("parsePortMappings()", () => {
     [{}, { containerPort: 81 }],
     [{}, { hostIP: "0.0.0.0", containerPort: 81 }],
     [{ hostIP: "::" }, { containerPort: 81 }],
-  ])("parsePortMappings() refuses one port that leads to two (%o, %o)", (...mappings) => {
-    expect(() => parsed(...mappings)).toThrow(
+  ])("parsePortMappings() refuses one port that leads to two (%o, %o)", (first, second) => {
+    expect(() => parsed(first, second)).toThrow(
       "host port 8080/tcp is published twice; to the container's ports 80 and 81",
     );
   });
