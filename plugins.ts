@@ -8,5 +8,6 @@ export const plugins: ReadonlyMap<string, Load> = new Map<string, Load>([
   ["firewall", () => import("./plugins/firewall/main.ts")],
   ["host-local", () => import("./plugins/host-local/main.ts")],
   ["loopback", () => import("./plugins/loopback/main.ts")],
+  ["portmap", () => import("./plugins/portmap/main.ts")],
   ["static", () => import("./plugins/static/main.ts")],
 ]);
