@@ -47,7 +47,6 @@ export const STAGE_RULES: readonly Rule[] = [
   { table, chain: STAGE_1, text: RETURN },
   { table, chain: STAGE_2, text: RETURN },
 ];
-const STAGE_KEYS = new Set(STAGE_RULES.map(({ text }) => ruleKey(text)));
 
 /** Whether it is a rule of a bridge: it names an interface. */
 export function isOfBridge(text: string): boolean {
@@ -56,7 +55,8 @@ export function isOfBridge(text: string): boolean {
 
 /** Whether it is one of those that the stages have in any case. */
 export function isOfStages(text: string): boolean {
-  return STAGE_KEYS.has(ruleKey(text));
+  const key = ruleKey(text);
+  return STAGE_RULES.some((rule) => ruleKey(rule.text) === key);
 }
 
 /** The order of STAGE-1: who is permitted, internal networks, published ports, the others, the end. */
