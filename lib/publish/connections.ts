@@ -5,6 +5,7 @@
 import {
   type Connection,
   type ConnectionFilter,
+  countConnections,
   deleteConnections,
   listConnections,
   PROTOCOL_NUMBERS,
@@ -13,7 +14,6 @@ import { type Address, type Family, formatAddress, isUnspecified, sameAddress } 
 import type { NetfilterSocket } from "../netfilter/socket.ts";
 import { routeTo } from "../rtnetlink/route.ts";
 import type { RouteSocket } from "../rtnetlink/route-socket.ts";
-import { readSysctl } from "../sysctl.ts";
 import type { PortProtocol, Publication, PublishedPort } from "./publication.ts";
 
 /** Those without a handshake that would begin anew. */
@@ -48,8 +48,8 @@ export function forgetOtherConnections(
 
 /** DEL: forgets those that lead from the ports to the container, of any protocol. */
 export function forgetOwnConnections(netfilter: NetfilterSocket, { addresses, ports }: Ports): void {
-  // Looking for one takes the kernel milliseconds, however few there are: it goes through its whole table.
-  if (readSysctl("net/netfilter/nf_conntrack_count") === "0") return;
+  // To list even none the kernel goes through its whole table, which takes it milliseconds.
+  if (countConnections(netfilter) === 0) return;
   for (const { address } of addresses) {
     const { family } = address;
     const own = ports.filter((port) => isOf(port, family));
