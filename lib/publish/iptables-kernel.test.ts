@@ -36,7 +36,8 @@ const publication: Publication = {
 };
 const chain = publishChain(publication);
 const note = `-m comment --comment "dnat name: \\"net\\" id: \\"c1\\""`;
-const GUARD = `-A PREROUTING -d 127.0.0.0/8 ! -i lo -m comment --comment "weft portmap: 127.0.0.0/8 stays on the host" -j DROP`;
+const STAYS = `-m comment --comment "weft portmap: 127.0.0.0/8 stays on the host"`;
+const GUARDS = ["-d", "-s"].map((end) => `-A PREROUTING ${end} 127.0.0.0/8 ! -i lo ${STAYS} -j DROP`);
 
 /** What the reference 1.9.1 leaves for the same. */
 const SHARED = [
@@ -54,7 +55,7 @@ const ENTRIES = [
   `-A CNI-HOSTPORT-DNAT -p udp ${note} -m multiport --dports 53,54 -j ${chain}`,
 ];
 const IPV4 = [
-  GUARD,
+  ...GUARDS,
   ...SHARED,
   ...ENTRIES,
   `:${chain}`,
@@ -67,6 +68,7 @@ const IPV4 = [
 ].sort();
 const IPV6 = [
   ...SHARED,
+  `-A CNI-HOSTPORT-DNAT -d ::1/128 -m comment --comment "weft portmap: no answer comes back to ::1" -j RETURN`,
   ...ENTRIES,
   `:${chain}`,
   `-A ${chain} -s fd00:9::/64 -p tcp -m tcp --dport 8080 -j CNI-HOSTPORT-SETMARK`,
@@ -93,7 +95,7 @@ for (const variant of VARIANTS) {
   const lacking = variant.lacking;
 
   kernelTest(
-    `addPublishRules() leaves the reference's rules and the guard, however often, and DEL nothing ${of}`,
+    `addPublishRules() leaves the reference's rules and the guards, however often, and DEL nothing ${of}`,
     async () => {
       using host = await IptablesHost.make(variant);
       for (let time = 0; time < 2; time++) host.in(() => addPublishRules(publication));

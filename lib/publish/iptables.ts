@@ -1,7 +1,8 @@
 /**
  * Published ports by iptables, in the layout of the reference (plugins/meta/portmap/portmap_iptables.go), so
- * that either side removes what the other made. Ours alone is the guard: route_localnet, which lets
- * 127.0.0.1 be published, would let neighbours of the interface reach what listens there.
+ * that either side removes what the other made. Ours alone are the guard, because route_localnet, which lets
+ * 127.0.0.1 be published, would let neighbours of the interface reach what listens there, or speak as it;
+ * and what is sent to ::1 is left to the host, because no answer could come back.
  */
 
 import { CniError } from "../cni/error.ts";
@@ -30,19 +31,25 @@ const TO_MASQ: Rule = {
   isFirst: true,
 };
 const GUARD_NOTE = comment("weft portmap: 127.0.0.0/8 stays on the host");
-const GUARD: Rule = {
-  table: "raw",
-  chain: "PREROUTING",
-  text: `-d 127.0.0.0/8 ! -i lo ${GUARD_NOTE} -j DROP`,
+const GUARDS = ["-d", "-s"].map((end): Rule => {
+  const text = `${end} 127.0.0.0/8 ! -i lo ${GUARD_NOTE} -j DROP`;
+  return { table: "raw", chain: "PREROUTING", text, isFirst: true };
+});
+const LOOPBACK_NOTE = comment("weft portmap: no answer comes back to ::1");
+const NOT_LOOPBACK: Rule = {
+  table: "nat",
+  chain: DNAT_CHAIN,
+  text: `-d ::1/128 ${LOOPBACK_NOTE} -j RETURN`,
   isFirst: true,
 };
 
-/** The rules of one family, none where the container has no address of it; the guard comes first. */
+/** The rules of one family, none where the container has no address of it; the guards come first. */
 function publishRules(publication: Publication, family: Family): Rule[] {
   const prefix = publication.addresses.find(({ address }) => address.family === family);
   if (!prefix) return [];
   return [
-    ...(family === 4 && publication.snat ? [GUARD] : []),
+    ...(family === 4 && publication.snat ? GUARDS : []),
+    ...(family === 6 ? [NOT_LOOPBACK] : []),
     ...masqueradeRules(publication),
     { ...TO_HOST, chain: "PREROUTING" },
     { ...TO_HOST, chain: "OUTPUT" },
@@ -183,7 +190,8 @@ function deleteChains(find: (nat: Table) => readonly string[]): void {
         nat.deleteJumps(DNAT_CHAIN, chain);
         nat.deleteChain(chain);
       }
-      if (nat.rules(DNAT_CHAIN).length === 0) deleteSharedRules(nat, raw);
+      const isUnused = nat.rules(DNAT_CHAIN).every((rule) => rule.includes(LOOPBACK_NOTE));
+      if (isUnused) deleteSharedRules(nat, raw);
     });
   }
 }
@@ -192,7 +200,7 @@ function deleteChains(find: (nat: Table) => readonly string[]): void {
 function deleteSharedRules(nat: Table, raw: Table): void {
   for (const chain of ["PREROUTING", "OUTPUT"]) nat.deleteJumps(chain, DNAT_CHAIN);
   nat.deleteChain(DNAT_CHAIN);
-  raw.deleteRules(GUARD.chain, (rule) => rule.includes(GUARD_NOTE));
+  raw.deleteRules("PREROUTING", (rule) => rule.includes(GUARD_NOTE));
   if (nat.isReferenced(SETMARK_CHAIN)) return;
   nat.deleteChain(SETMARK_CHAIN);
   nat.deleteJumps(TO_MASQ.chain, MASQ_CHAIN);
