@@ -84,6 +84,17 @@ export function parsePortMappings({ runtimeConfig }: Pick<PublishConfig, "runtim
   });
 }
 
+/** Those of the ports that can be read: for DEL, which an ADD of the others has not made. */
+export function readablePorts({ runtimeConfig }: Pick<PublishConfig, "runtimeConfig">): PublishedPort[] {
+  return runtimeConfig.portMappings.flatMap((mapping) => {
+    try {
+      return parsePortMapping(mapping);
+    } catch {
+      return [];
+    }
+  });
+}
+
 /** Words of either backend; an empty list asks for nothing. */
 export function conditionsOf({ conditionsV4, conditionsV6 }: PublishConfig) {
   const given = (words: readonly string[] | undefined) => (words?.[0] ? words : undefined);

@@ -62,7 +62,13 @@ import {
   releaseAllPorts,
   releasePorts,
 } from "./port-claims.ts";
-import { askedBackend, type PortMapping, type PublishConfig, parsePortMappings } from "./port-mappings.ts";
+import {
+  askedBackend,
+  type PortMapping,
+  type PublishConfig,
+  parsePortMappings,
+  readablePorts,
+} from "./port-mappings.ts";
 import type { Publication } from "./publication.ts";
 
 const RECORD = "portmap";
@@ -218,7 +224,7 @@ function deleteUnrecorded(call: PublishCall): void {
     () => deletePublishRules(name),
     () => releaseAllPorts((owner) => isSameAttachment(owner, name)),
     () => {
-      const published = { addresses: containerAddresses(call, prevResult), ports: parsePortMappings(config) };
+      const published = { addresses: containerAddresses(call, prevResult), ports: readablePorts(config) };
       forgetOwnConnections(netfilterSocket(), published);
     },
   );
