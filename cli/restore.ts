@@ -3,32 +3,14 @@
  * (`nft flush ruleset`, `iptables -F`, `firewall-cmd --reload`).
  */
 import { Command } from "commander";
-import { CniError, toCniError } from "../lib/cni/error.ts";
+import { toCniError } from "../lib/cni/error.ts";
 import { hasNftables } from "../lib/iptables/kernel-tables.ts";
-import { addMasqueradeRules, checkMasqueradeRules } from "../lib/masquerade/iptables.ts";
-import { type Details as MasqueradeDetails, recordedMasquerade } from "../lib/masquerade/masquerade.ts";
 import { netfilterSocket } from "../lib/netfilter/socket.ts";
-import { type AttachmentName, type AttachmentRecord, listAllRecords } from "../lib/state/record.ts";
+import { type AttachmentName, listAllRecords } from "../lib/state/record.ts";
 import { TABLES } from "../lib/weft-table/element.ts";
 import { restoreTable } from "../lib/weft-table/restore.ts";
 import { EXIT_FAILED, Failure } from "./failure.ts";
-
-/** What of a plugin's can go without our tables: found by its record, checked, and added where it lacks. */
-interface Rules {
-  check(): void;
-  add(): void;
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: the key says whose details they are
-type AnyRecord = AttachmentRecord<any>;
-
-/** By the word that a record has for its plugin. */
-const RULES: Readonly<Record<string, (record: AnyRecord) => Rules | undefined>> = {
-  masquerade: (record: AttachmentRecord<MasqueradeDetails>) => {
-    const target = recordedMasquerade(record);
-    return target && { check: () => checkMasqueradeRules(target), add: () => addMasqueradeRules(target) };
-  },
-};
+import { type AnyRecord, restoreRules } from "./restore-rules.ts";
 
 export function command(): Command {
   const description = "put back what somebody took from the packet filter";
@@ -48,43 +30,28 @@ iptables -F, firewall-cmd --reload. What is there stays as it is.
 }
 
 function restore(): void {
-  const restored = new Map<string, string[]>();
+  const restored = new Map<string, Set<string>>();
   const failures: string[] = [];
-  const attempt = (what: string, put: () => readonly AnyRecord[]) => {
+  const attempt = (put: () => readonly AnyRecord[], whose = "") => {
     try {
-      for (const record of put()) restored.getOrInsertComputed(nameOf(record), () => []).push(record.plugin);
+      for (const record of put()) {
+        restored.getOrInsertComputed(nameOf(record), () => new Set()).add(record.plugin);
+      }
     } catch (error) {
-      failures.push(`${what}: ${wordsOf(error)}`);
+      failures.push(whose + wordsOf(error));
     }
   };
   if (hasNftables()) {
-    for (const table of TABLES) {
-      attempt(`table ${table.family} ${table.name}`, () => restoreTable(netfilterSocket(), table));
-    }
+    for (const table of TABLES) attempt(() => restoreTable(netfilterSocket(), table));
   }
-  const records = listAllRecords();
-  for (const record of records) {
-    attempt(`${record.plugin} of ${nameOf(record)}`, () => (restoreRules(record) ? [record] : []));
+  for (const record of listAllRecords()) {
+    attempt(() => (restoreRules(record) ? [record] : []), `${record.plugin} of ${nameOf(record)}: `);
   }
   for (const [name, plugins] of [...restored].sort()) {
-    console.log(`restored ${name}: ${plugins.join(", ")}`);
+    console.log(`restored ${name}: ${[...plugins].join(", ")}`);
   }
   if (failures.length > 0) throw new Failure(EXIT_FAILED, failures.join("\n"));
   if (restored.size === 0) console.log("nothing was missing");
-}
-
-/** @returns whether one was missing */
-function restoreRules(record: AnyRecord): boolean {
-  const rules = RULES[record.plugin]?.(record);
-  if (!rules) return false;
-  try {
-    rules.check();
-    return false;
-  } catch (error) {
-    if (!(error instanceof CniError) || error.code !== CniError.CHECK_FAILED) throw error;
-  }
-  rules.add();
-  return true;
 }
 
 function nameOf({ network, containerId, ifname }: AttachmentName): string {
