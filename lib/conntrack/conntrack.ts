@@ -9,7 +9,6 @@ import { address, be16, be32, u8, u32 } from "../netlink/wire.ts";
 const NFNL_SUBSYS_CTNETLINK = 1;
 const IPCTNL_MSG_CT_GET = 1;
 const IPCTNL_MSG_CT_DELETE = 2;
-const IPCTNL_MSG_CT_GET_STATS = 5;
 
 /** linux/in.h IPPROTO_*: those that have ports, and by their names. */
 export const PROTOCOL_NUMBERS = {
@@ -66,10 +65,6 @@ export const conntrackAttributes = attributes("CTA", {
 
 export const conntrackMessage = messageCodec(nfgenmsg, conntrackAttributes);
 
-/** CTA_STATS_GLOBAL_* */
-export const statsAttributes = attributes("CTA_STATS_GLOBAL", { entries: [1, be32] });
-export const statsMessage = messageCodec(nfgenmsg, statsAttributes);
-
 type Message = ReturnType<typeof conntrackMessage.read>;
 type Attributes = Parameters<typeof conntrackMessage.write>[2];
 type Tuple = NonNullable<Message["tupleOrig"]>;
@@ -117,20 +112,6 @@ export function listConnections(socket: NetfilterSocket, filter: ConnectionFilte
     if (connection && agrees(connection, filter)) connections.push(connection);
   }
   return connections;
-}
-
-/** Equivalent to `conntrack -C`. @returns undefined where the kernel cannot say */
-export function countConnections(socket: NetfilterSocket): number | undefined {
-  return unlessUnsupported(() =>
-    socket.get({
-      doing: "count connections",
-      name: "IPCTNL_MSG_CT_GET_STATS",
-      type: (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET_STATS,
-      codec: statsMessage,
-      header: {},
-      attributes: {},
-    }),
-  )?.entries;
 }
 
 /** Equivalent to `conntrack -D …` of each. One that has ended meanwhile is no error. */

@@ -5,7 +5,6 @@
 import {
   type Connection,
   type ConnectionFilter,
-  countConnections,
   deleteConnections,
   listConnections,
   PROTOCOL_NUMBERS,
@@ -48,8 +47,6 @@ export function forgetOtherConnections(
 
 /** DEL: forgets those that lead from the ports to the container, of any protocol. */
 export function forgetOwnConnections(netfilter: NetfilterSocket, { addresses, ports }: Ports): void {
-  // To list even none the kernel goes through its whole table, which takes it milliseconds.
-  if (countConnections(netfilter) === 0) return;
   for (const { address } of addresses) {
     const { family } = address;
     const own = ports.filter((port) => isOf(port, family));
