@@ -75,8 +75,11 @@ export const setAttributes = attributes("NFTA_SET", {
   keyLen: [5, be32],
   dataType: [6, be32],
   dataLen: [7, be32],
+  policy: [8, be32],
   desc: [9, nested(setDescription)],
   id: [10, be32],
+  timeout: [11, bytes],
+  gcInterval: [12, bytes],
   userdata: [13, bytes],
 });
 export const setMessage = messageCodec(nfgenmsg, setAttributes);
@@ -86,6 +89,8 @@ export const setElement = attributes("NFTA_SET_ELEM", {
   key: [1, data],
   data: [2, data],
   flags: [3, be32],
+  timeout: [4, bytes],
+  expiration: [5, bytes],
   userdata: [6, bytes],
   keyEnd: [10, data],
 });

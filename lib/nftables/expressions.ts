@@ -41,6 +41,8 @@ export const lookupAttributes = attributes("NFTA_LOOKUP", {
   dreg: [3, be32],
   flags: [5, be32],
 });
+/** NFTA_DYNSET_*: of what a rule of somebody else's adds to a set, its name. */
+export const dynsetAttributes = attributes("NFTA_DYNSET", { setName: [1, cstring] });
 /** NFTA_IMMEDIATE_* */
 export const immediateAttributes = attributes("NFTA_IMMEDIATE", { dreg: [1, be32], data: [2, data] });
 /** NFTA_NAT_* */

@@ -9,19 +9,21 @@ import {
   ruleMessage,
   type setElement,
   setElementsMessage,
+  setMessage,
   tableMessage,
 } from "./attributes.ts";
 import { readComment } from "./comment.ts";
 import { readKey, type Word, writeKey } from "./datatype.ts";
 import { verdictText } from "./statement.ts";
 import type { SetDefinition, TableName } from "./table.ts";
-import type { SetElement } from "./transaction.ts";
+import type { RawElements, RawSet, SetElement } from "./transaction.ts";
 import { FAMILIES, messageType } from "./transaction.ts";
 
 // linux/netfilter/nf_tables.h
 const NFT_MSG_GETTABLE = 1;
 const NFT_MSG_GETCHAIN = 4;
 const NFT_MSG_GETRULE = 7;
+const NFT_MSG_GETSET = 10;
 const NFT_MSG_GETSETELEM = 13;
 const NFT_MSG_GETGEN = 16;
 
@@ -43,15 +45,21 @@ export function readGeneration(socket: NetfilterSocket): number {
   return socket.get(ask(table, "the generation", ["GETGEN", NFT_MSG_GETGEN], parts)).id ?? 0;
 }
 
-/**
- * A table's comment, or undefined when there is no such table. Equivalent to `nft list table …`, its head.
- */
-export function findTableComment(socket: NetfilterSocket, table: TableName): string | undefined {
+/** Equivalent to `nft -a list table …`, its head: its comment, and what names it for good. */
+export function findTable(
+  socket: NetfilterSocket,
+  table: TableName,
+): { comment: string; handle: Uint8Array | undefined } | undefined {
   const attributes = { name: table.name };
   const found = unlessMissing(() =>
     socket.get(ask(table, "table", ["GETTABLE", NFT_MSG_GETTABLE], { codec: tableMessage, attributes })),
   );
-  return found && readComment(found.userdata);
+  return found && { comment: readComment(found.userdata), handle: found.handle };
+}
+
+/** A table's comment, or undefined when there is no such table. */
+export function findTableComment(socket: NetfilterSocket, table: TableName): string | undefined {
+  return findTable(socket, table)?.comment;
 }
 
 /** Whether the table has the chain. */
@@ -113,11 +121,29 @@ export function listElements(socket: NetfilterSocket, table: TableName, set: Set
   return found.flatMap((message) => readElements(set, message));
 }
 
+/** A set by its name, whoever made it; undefined when it is not there. For Transaction.addRawSet(). */
+export function findRawSet(socket: NetfilterSocket, table: TableName, name: string): RawSet | undefined {
+  const attributes = { table: table.name, name };
+  const parts = { codec: setMessage, attributes };
+  const found = unlessMissing(() => socket.get(ask(table, `set ${name}`, ["GETSET", NFT_MSG_GETSET], parts)));
+  if (!found) return undefined;
+  const { family: _family, version: _version, resId: _resId, ...set } = found;
+  return set;
+}
+
+/** The elements of any set, as many as come in a message together. For Transaction.addRawElements(). */
+export function listRawElements(socket: NetfilterSocket, table: TableName, set: string): RawElements[] {
+  const attributes = { table: table.name, set };
+  return socket
+    .dump(askElements(table, { name: set }, attributes))
+    .map(({ elements }) => ({ set, elements }));
+}
+
 type ElementsMessage = ReturnType<typeof setElementsMessage.read>;
 
 function askElements(
   table: TableName,
-  set: SetDefinition,
+  set: Pick<SetDefinition, "name">,
   attributes: Parameters<typeof setElementsMessage.write>[2],
 ) {
   const what = `elements of ${set.name}`;

@@ -12,6 +12,7 @@ import {
   NFPROTO_IPV4,
   NFPROTO_IPV6,
 } from "../netfilter/socket.ts";
+import type { Values } from "../netlink/attributes.ts";
 import type { NetlinkError } from "../netlink/error.ts";
 import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from "../netlink/message.ts";
 import type { AnyRequest } from "../netlink/socket.ts";
@@ -19,7 +20,9 @@ import {
   batchMessage,
   chainMessage,
   ruleMessage,
+  type setAttributes,
   type setElement,
+  type setElementsAttributes,
   setElementsMessage,
   setMessage,
   tableMessage,
@@ -73,6 +76,10 @@ export interface SetElement {
   readonly comment?: string | undefined;
 }
 
+/** A set, and elements of one, as the kernel says them: NFTA_SET_*, NFTA_SET_ELEM_LIST_*. */
+export type RawSet = Values<typeof setAttributes.table>;
+export type RawElements = Values<typeof setElementsAttributes.table>;
+
 interface Operation {
   readonly request: AnyRequest;
   readonly text: string;
@@ -115,11 +122,12 @@ export class Transaction {
     for (const chain of chains) for (const each of chain.rules) this.addRule(table, chain.name, each);
   }
 
-  /** Equivalent to `nft delete table …`. */
-  deleteTable(table: TableName): void {
-    this.#add(table, `delete table ${table.family} ${table.name}`, {
+  /** Equivalent to `nft delete table …`; with a handle only that one, not another made since in its place. */
+  deleteTable(table: TableName, handle?: Uint8Array): void {
+    const which = handle ? `handle ${handleNumber(handle)}` : table.name;
+    this.#add(table, `delete table ${table.family} ${which}`, {
       ...message("DELTABLE", NFT_MSG_DELTABLE, tableMessage),
-      attributes: { name: table.name },
+      attributes: { name: table.name, handle },
     });
   }
 
@@ -169,27 +177,43 @@ export class Transaction {
     });
   }
 
-  /** A rule whose expressions are as the kernel has them. */
+  /** A rule whose expressions are as the kernel has them. Without its text, nft's is a remark. */
   addRawRule(
     table: TableName,
     chain: string,
     rule: {
-      text: string;
+      text?: string | undefined;
       expressions: NonNullable<ReturnType<typeof ruleMessage.read>["expressions"]>;
       userdata?: Uint8Array | undefined;
     },
   ): void {
     const { text, expressions, userdata } = rule;
-    this.#add(table, `add rule ${table.family} ${table.name} ${chain} ${text}`, {
+    const verb = `add rule ${table.family} ${table.name} ${chain}`;
+    this.#add(table, text === undefined ? `# ${verb}, as it was` : `${verb} ${text}`, {
       ...message("NEWRULE", NFT_MSG_NEWRULE, ruleMessage, NLM_F_CREATE | NLM_F_APPEND),
       attributes: { table: table.name, chain, expressions, userdata },
     });
   }
 
+  /** A set as the kernel has it, and what is in it when its elements follow; in nft's text, remarks. */
+  addRawSet(table: TableName, set: RawSet, id: number): void {
+    this.#add(table, `# add set ${table.family} ${table.name} ${set.name}, as it was`, {
+      ...message("NEWSET", NFT_MSG_NEWSET, setMessage, NLM_F_CREATE),
+      attributes: { ...set, id },
+    });
+  }
+
+  addRawElements(table: TableName, { set, elements }: RawElements): void {
+    this.#add(table, `# add element ${table.family} ${table.name} ${set}, as it was`, {
+      ...message("NEWSETELEM", NFT_MSG_NEWSETELEM, setElementsMessage, NLM_F_CREATE),
+      attributes: { table: table.name, set, elements },
+    });
+  }
+
   /** Equivalent to `nft delete rule … handle N`. */
   deleteRule(table: TableName, chain: string, handle: Uint8Array): void {
-    const number = BigInt(`0x${handle.toHex()}`);
-    this.#add(table, `delete rule ${table.family} ${table.name} ${chain} handle ${number}`, {
+    const which = `handle ${handleNumber(handle)}`;
+    this.#add(table, `delete rule ${table.family} ${table.name} ${chain} ${which}`, {
       ...message("DELRULE", NFT_MSG_DELRULE, ruleMessage),
       attributes: { table: table.name, chain, handle },
     });
@@ -265,6 +289,10 @@ export function messageType(message: number): number {
   return (NFNL_SUBSYS_NFTABLES << 8) | message;
 }
 
+function handleNumber(handle: Uint8Array): bigint {
+  return BigInt(`0x${handle.toHex()}`);
+}
+
 function message<C>(name: string, type: number, codec: C, flags = 0) {
   return { name: `NFT_MSG_${name}`, type: messageType(type), codec, flags };
 }
@@ -274,7 +302,8 @@ function batchFrame(doing: string, name: string, type: number): AnyRequest {
   return { doing, name, type, codec: batchMessage, header, attributes: {} };
 }
 
-function encodeElement(set: SetDefinition, { key, data, comment }: SetElement) {
+/** An element as the kernel gets it. @throws SyntaxError, RangeError where its words are not the set's */
+export function encodeElement(set: SetDefinition, { key, data, comment }: SetElement) {
   return {
     key: { value: writeKey(set.key, key) },
     ...(set.interval && { keyEnd: { value: writeKey(set.key, key, { end: true }) } }),

@@ -7,21 +7,17 @@
  */
 import { CniError } from "../cni/error.ts";
 import type { NetfilterSocket } from "../netfilter/socket.ts";
-import { isExisting } from "../netlink/error.ts";
-import { findTableComment, listRules } from "../nftables/query.ts";
+import { findTable, findTableComment, listRules } from "../nftables/query.ts";
 import type { TableDefinition } from "../nftables/table.ts";
-import { Transaction } from "../nftables/transaction.ts";
+import { encodeElement, Transaction } from "../nftables/transaction.ts";
 import { type AttachmentRecord, listAllRecords } from "../state/record.ts";
 import { type Element, type Entries, networkComment, ownerComment, setByName, TABLES } from "./element.ts";
 import { addOwnChain } from "./own-chain.ts";
-
-/** The administrator's chain: its rules outlive a version. */
-const USER_CHAIN = "user";
+import { keepUserRules } from "./user-rules.ts";
 
 /** Makes the table where it is missing or of another version. @throws CniError 999 when it is not ours */
 export function ensureTable(socket: NetfilterSocket, table: TableDefinition): void {
-  const found = findTableComment(socket, table);
-  if (found !== table.comment) remakeTable(socket, table, found);
+  if (findTableComment(socket, table) !== table.comment) remakeTable(socket, table);
 }
 
 /**
@@ -32,32 +28,25 @@ export function presentTables(socket: NetfilterSocket): TableDefinition[] {
   return TABLES.filter((table) => {
     const found = findTableComment(socket, table);
     if (found === undefined || !isOurs(found)) return false;
-    if (found !== table.comment) remakeTable(socket, table, found);
+    if (found !== table.comment) remakeTable(socket, table);
     return true;
   });
 }
 
 /** Makes the table, in one transaction with taking away the one that is there. @throws CniError 999 */
-export function remakeTable(
-  socket: NetfilterSocket,
-  table: TableDefinition,
-  found = findTableComment(socket, table),
-): void {
-  if (found !== undefined && !isOurs(found)) throw foreign(table);
+export function remakeTable(socket: NetfilterSocket, table: TableDefinition): void {
+  const found = findTable(socket, table);
+  if (found && !isOurs(found.comment)) throw foreign(table);
   const transaction = new Transaction();
-  const kept = found === undefined ? [] : listRules(socket, table, USER_CHAIN);
-  if (found !== undefined) transaction.deleteTable(table);
+  if (found) transaction.deleteTable(table, found.handle);
   transaction.createTable(table);
-  for (const rule of kept) {
-    transaction.addRawRule(table, USER_CHAIN, { ...rule, text: `# ${rule.comment || "as it was"}` });
-  }
+  if (found) keepUserRules(socket, table, transaction);
   addRecorded(table, transaction);
-  try {
-    transaction.commit(socket);
-  } catch (error) {
-    // two ADDs found it missing, and the other one made it
-    if (!isExisting(error) || findTableComment(socket, table) !== table.comment) throw error;
-  }
+  const refusals = transaction.tryCommit(socket);
+  if (!refusals[0]) return;
+  // of two ADDs that found it missing, or of another version, the other one made it
+  const isRemade = findTable(socket, table);
+  if (isRemade?.comment !== table.comment || found?.comment === table.comment) throw refusals[0];
 }
 
 /** @throws CniError 100 unless the table is there with every rule it was made with */
@@ -82,7 +71,7 @@ function addRecorded(table: TableDefinition, transaction: Transaction): void {
     const inThis = (element: Element) => setByName(element.set).table === table;
     if (elements.some(inThis)) for (const chain of chains) addOwnChain(transaction, table, chain);
     const each = (element: Element, comment: string) => {
-      const name = JSON.stringify([element.set, element.key]);
+      const name = nameOf(element);
       if (!inThis(element) || seen.has(name)) return;
       seen.add(name);
       transaction.createElements(table, setByName(element.set).set, [{ ...element, comment }]);
@@ -94,21 +83,31 @@ function addRecorded(table: TableDefinition, transaction: Transaction): void {
 
 /**
  * What a record says is in our tables, whichever plugin's it is. A record of another version of weft may name
- * sets that are no more: what it says of them is passed over.
+ * sets that are no more, or say otherwise what is in them: that is passed over.
  */
 export function entriesOf({ details }: AttachmentRecord<Entries>): Required<Entries> {
-  const isOurs = ({ set }: Element) => {
+  const { elements, shared, chains } = details;
+  return { elements: usable(elements), shared: usable(shared), chains: Array.isArray(chains) ? chains : [] };
+}
+
+function usable(elements: readonly Element[] | undefined): Element[] {
+  if (!Array.isArray(elements)) return [];
+  return elements.filter((element) => {
     try {
-      return setByName(set) !== undefined;
+      const { set } = setByName(element.set);
+      return nameOf(element) !== "" && (element.data === undefined) === (set.data === undefined);
     } catch {
       return false;
     }
-  };
-  const { elements = [], shared = [], chains = [] } = details;
-  return { elements: elements.filter(isOurs), shared: shared.filter(isOurs), chains };
+  });
 }
 
-/** By the table's comment: "weft", and the number of a ruleset. */
+/** What two elements have in common of which only one can be there. @throws where it is none of ours */
+function nameOf(element: Element): string {
+  const { set } = setByName(element.set);
+  return `${set.name} ${encodeElement(set, element).key.value.toHex()}`;
+}
+
 function isOurs(comment: string): boolean {
   return /^weft \d+$/.test(comment);
 }
