@@ -47,7 +47,15 @@ const OURS = new Set([
     "VLANS_PER_MESSAGE",
   ],
   ...["TIMEOUT_MS", "RETRY_MIN_MS", "RETRY_MAX_MS", "RETURN_ATTEMPTS", "OWN_NETNS"],
-  ...["COMMENT_MAX", "ELEMENTS_PER_MESSAGE", "ACKNOWLEDGEMENT_BYTES", "HOST_BYTE_ORDER", "HOOKS"],
+  ...[
+    "COMMENT_MAX",
+    "ELEMENTS_PER_MESSAGE",
+    "ACKNOWLEDGEMENT_BYTES",
+    "PATIENCE_MS",
+    "HOST_BYTE_ORDER",
+    "HOOKS",
+    "FAMILIES",
+  ],
 ]);
 
 /** What the kernel calls otherwise. */
