@@ -9,6 +9,7 @@ import { address, be16, be32, u8, u32 } from "../netlink/wire.ts";
 const NFNL_SUBSYS_CTNETLINK = 1;
 const IPCTNL_MSG_CT_GET = 1;
 const IPCTNL_MSG_CT_DELETE = 2;
+const IPCTNL_MSG_CT_GET_STATS = 5;
 
 /** linux/in.h IPPROTO_*: those that have ports, and by their names. */
 export const PROTOCOL_NUMBERS = {
@@ -17,6 +18,11 @@ export const PROTOCOL_NUMBERS = {
   sctp: 132,
 } as const;
 export type PortProtocol = keyof typeof PROTOCOL_NUMBERS;
+
+const FAMILIES = {
+  4: NFPROTO_IPV4,
+  6: NFPROTO_IPV6,
+} as const;
 
 /** What a dump is filtered by: the bits of CTA_FILTER_*_FLAGS (net/netfilter/nf_internals.h, since 5.8). */
 const BY = {
@@ -63,7 +69,12 @@ export const conntrackAttributes = attributes("CTA", {
   filter: [25, nested(filterAttributes)],
 });
 
+/** CTA_STATS_GLOBAL_* */
+export const statsAttributes = attributes("CTA_STATS_GLOBAL", { entries: [1, be32] });
+
 export const conntrackMessage = messageCodec(nfgenmsg, conntrackAttributes);
+
+const statsMessage = messageCodec(nfgenmsg, statsAttributes);
 
 type Message = ReturnType<typeof conntrackMessage.read>;
 type Attributes = Parameters<typeof conntrackMessage.write>[2];
@@ -82,6 +93,7 @@ export interface Connection {
 
 /** All that is given must agree. */
 export interface ConnectionFilter {
+  /** One: the kernel filters both at once by nothing (EOPNOTSUPP). */
   readonly family: Family;
   readonly protocol?: PortProtocol;
   readonly destination?: Address;
@@ -95,7 +107,7 @@ export interface ConnectionFilter {
  * protocols with ports. The kernel filters; one before 5.8 sends all. One without conntrack has none.
  */
 export function listConnections(socket: NetfilterSocket, filter: ConnectionFilter): Connection[] {
-  const header = { family: filter.family === 4 ? NFPROTO_IPV4 : NFPROTO_IPV6 };
+  const header = { family: FAMILIES[filter.family] };
   const list = (attributes: Attributes) =>
     socket.dump({
       doing: "list connections",
@@ -112,6 +124,20 @@ export function listConnections(socket: NetfilterSocket, filter: ConnectionFilte
     if (connection && agrees(connection, filter)) connections.push(connection);
   }
   return connections;
+}
+
+/** Equivalent to `conntrack -C`: at once, where listConnections() looks at each of a quarter million buckets. */
+export function countConnections(socket: NetfilterSocket): number {
+  const ask = () =>
+    socket.get({
+      doing: "count connections",
+      name: "IPCTNL_MSG_CT_GET_STATS",
+      type: (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET_STATS,
+      codec: statsMessage,
+      header: {},
+      attributes: {},
+    });
+  return unlessUnsupported(ask)?.entries ?? 0;
 }
 
 /** Equivalent to `conntrack -D …` of each. One that has ended meanwhile is no error. */

@@ -5,6 +5,7 @@
 import {
   type Connection,
   type ConnectionFilter,
+  countConnections,
   deleteConnections,
   listConnections,
   PROTOCOL_NUMBERS,
@@ -26,21 +27,18 @@ export function forgetOtherConnections(
   { addresses, ports }: Ports,
 ): void {
   const isLocal = new Map<string, boolean>();
-  const toThisHost = (address: Address): boolean => {
+  const isOfThisHost = (address: Address): boolean => {
     const text = formatAddress(address);
     if (!isLocal.has(text)) isLocal.set(text, routeTo(host, address)?.isLocal ?? false);
     return isLocal.get(text) ?? false;
   };
   for (const { address } of addresses) {
+    const { family } = address;
     for (const protocol of LASTING) {
-      const own = ports.filter((port) => port.protocol === protocol && isOf(port, address.family));
-      const leadsElsewhere = (connection: Connection) =>
-        isTo(own, connection) &&
-        !sameAddress(connection.replySource, address) &&
-        toThisHost(connection.destination);
-      if (own.length === 0) continue;
-      const filter = narrowest({ family: address.family, protocol }, own);
-      deleteConnections(netfilter, listConnections(netfilter, filter).filter(leadsElsewhere));
+      const own = ports.filter((port) => port.protocol === protocol && isOf(port, family));
+      forget(netfilter, own, { family, protocol }, (connection) => {
+        return !sameAddress(connection.replySource, address) && isOfThisHost(connection.destination);
+      });
     }
   }
 }
@@ -50,21 +48,28 @@ export function forgetOwnConnections(netfilter: NetfilterSocket, { addresses, po
   for (const { address } of addresses) {
     const { family } = address;
     const own = ports.filter((port) => isOf(port, family));
-    const protocols = new Set(own.map(({ protocol }) => protocol));
-    const [protocol, ...others] = protocols;
-    if (!protocol) continue;
+    const [protocol, ...others] = new Set(own.map((port) => port.protocol));
     const base = { family, replySource: address };
-    const filter = others.length === 0 ? narrowest({ ...base, protocol }, own) : base;
-    const ledHere = (connection: Connection) =>
-      isTo(own, connection) && !sameAddress(connection.destination, address);
-    deleteConnections(netfilter, listConnections(netfilter, filter).filter(ledHere));
+    const filter = protocol && others.length === 0 ? { ...base, protocol } : base;
+    forget(netfilter, own, filter, (connection) => !sameAddress(connection.destination, address));
   }
 }
 
-/** Of one port alone, the kernel can tell its connections. */
-function narrowest(filter: ConnectionFilter, ports: readonly PublishedPort[]): ConnectionFilter {
+/** Forgets those to the ports that agree. Of one port alone, the kernel can tell its connections. */
+function forget(
+  netfilter: NetfilterSocket,
+  ports: readonly PublishedPort[],
+  filter: ConnectionFilter,
+  agrees: (connection: Connection) => boolean,
+): void {
   const [port, ...others] = ports;
-  return port && others.length === 0 ? { ...filter, destinationPort: port.hostPort } : filter;
+  if (!port || countConnections(netfilter) === 0) return;
+  const narrower = others.length === 0 ? { ...filter, destinationPort: port.hostPort } : filter;
+  const found = listConnections(netfilter, narrower);
+  deleteConnections(
+    netfilter,
+    found.filter((connection) => isTo(ports, connection) && agrees(connection)),
+  );
 }
 
 function isTo(ports: readonly PublishedPort[], connection: Connection): boolean {
