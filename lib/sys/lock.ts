@@ -6,6 +6,8 @@ import * as libc from "./libc.ts";
 const TIMEOUT_MS = 10_000;
 const RETRY_MIN_MS = 1;
 const RETRY_MAX_MS = 16;
+/** Who has waited that long tries at every RETRY_MIN_MS again, so that who came later does not go first. */
+const PATIENCE_MS = 500;
 
 /** Somebody else held the lock for the whole of the bound. */
 export class LockTimeoutError extends Error {
@@ -32,7 +34,8 @@ export class Lock implements Disposable {
 
 /**
  * Locks a file, creating it where needed. flock(2) has no bound of its own and gives no event, so a lock that
- * is taken is tried again, 1 to 16 ms apart.
+ * is taken is tried again, 1 to 16 ms apart; who has waited long tries most often, or of many that wait one
+ * would now and then never be the first to see it free.
  * @param options.shared lets other shared holders in, and keeps exclusive ones out
  * @throws LockTimeoutError after `timeoutMs`
  */
@@ -41,10 +44,12 @@ export function acquireLock(path: string, options: { timeoutMs?: number; shared?
   const operation = (shared ? libc.LOCK_SH : libc.LOCK_EX) | libc.LOCK_NB;
   const fd = libc.open(path, libc.O_CREAT | libc.O_RDONLY | libc.O_NONBLOCK, 0o644); // not to wait for a FIFO
   try {
-    const deadline = performance.now() + timeoutMs;
-    for (let pauseMs = RETRY_MIN_MS; !tryLock(fd, operation); pauseMs = Math.min(pauseMs * 2, RETRY_MAX_MS)) {
-      if (performance.now() >= deadline) throw new LockTimeoutError(path, timeoutMs);
+    const start = performance.now();
+    for (let pauseMs = RETRY_MIN_MS; !tryLock(fd, operation); ) {
+      const waitedMs = performance.now() - start;
+      if (waitedMs >= timeoutMs) throw new LockTimeoutError(path, timeoutMs);
       sleepMs(pauseMs);
+      pauseMs = waitedMs > PATIENCE_MS ? RETRY_MIN_MS : Math.min(pauseMs * 2, RETRY_MAX_MS);
     }
     return new Lock(fd);
   } catch (error) {
