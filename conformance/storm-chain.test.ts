@@ -38,7 +38,8 @@ async function makeStage(t: Test, backend: Backend): Promise<Stage> {
   const outside = await host.outside();
   const filter = await filterState(host);
   const list = natNetwork("net", SUBNETS, { backend, bridge: { macspoofchk: true } });
-  const once = natNetwork("once", ["10.31.0.0/24"], { backend, bridge: { bridge: "once0" } });
+  const subnets = ["10.31.0.0/24", "fd00:31::/64"];
+  const once = natNetwork("once", subnets, { backend, bridge: { bridge: "once0", macspoofchk: true } });
   const [container] = await makeContainers(host, 1);
   if (!container) throw new Error("No container");
   await (await attachChain(container, once, { runtime: publishing(...portsOf(400, outside)) })).del();

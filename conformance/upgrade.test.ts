@@ -19,6 +19,7 @@ import { type Reference, referencePlugins } from "./reference.ts";
 const TIMEOUT_MS = 120_000;
 const SUBNETS = ["10.9.0.0/24", "fd00:9::/64"];
 const PORT = 7000;
+const PROTOCOLS = ["tcp", "udp"] as const;
 /** Of each container: its first on the host. */
 const FIRST_PORTS: Record<string, number> = { c0: 7070, c1: 8080, c2: 9090 };
 t.setTimeout(10 * TIMEOUT_MS);
@@ -69,17 +70,10 @@ interface Attaching {
   dir?: string | undefined;
 }
 
-/** A new container with a server, attached by one or the other. */
-async function start({ host, outside }: Stage, name: string, { list, dir }: Attaching) {
-  const container = await host.container(name);
-  const sockets = (["tcp", "udp"] as const).map((protocol) => ({
-    protocol,
-    port: PORT,
-    greeting: `${name} `,
-  }));
-  await container.serveAll(sockets);
+/** A new container, attached by one or the other. */
+async function start({ host, outside }: Stage, name: string, { list, dir }: Attaching): Promise<Chain> {
   const runtime = portsOf(FIRST_PORTS[name] ?? 0, outside);
-  return attachChain(container, list, { runtime, ...(dir !== undefined && { dir }) });
+  return attachChain(await host.container(name), list, { runtime, ...(dir !== undefined && { dir }) });
 }
 
 /** The attachment as another runtime, or the next version, knows it. */
@@ -225,6 +219,10 @@ async function showSideBySide(
     await start(stage, "c1", { list, dir: dirs[0] }),
     await start(stage, "c2", { list, dir: dirs[1] }),
   ];
+  for (const { container } of [first, second]) {
+    const greeting = `${container.name} `;
+    await container.serveAll(PROTOCOLS.map((protocol) => ({ protocol, port: PORT, greeting })));
+  }
   const order = dirs[0] === undefined ? "ours first" : "the reference's first";
   await showReachable(t, stage, [first, second], order);
   await showConnected(t, stage, [first, second], order);
