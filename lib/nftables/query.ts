@@ -13,11 +13,11 @@ import {
   tableMessage,
 } from "./attributes.ts";
 import { readComment } from "./comment.ts";
-import { readKey, type Word, writeKey } from "./datatype.ts";
+import { readKey, type Word } from "./datatype.ts";
 import { verdictText } from "./statement.ts";
 import type { SetDefinition, TableName } from "./table.ts";
 import type { RawElements, RawSet, SetElement } from "./transaction.ts";
-import { FAMILIES, messageType } from "./transaction.ts";
+import { encodeElement, FAMILIES, messageType } from "./transaction.ts";
 
 // linux/netfilter/nf_tables.h
 const NFT_MSG_GETTABLE = 1;
@@ -107,11 +107,11 @@ export function findElement(
   set: SetDefinition,
   key: readonly Word[],
 ): SetElement | undefined {
-  const start = { value: writeKey(set.key, key) };
-  const keyEnd = set.interval ? { value: writeKey(set.key, key, { end: true }) } : undefined;
-  const attributes = { table: table.name, set: set.name, elements: { elem: [{ key: start, keyEnd }] } };
-  const found = unlessMissing(() => socket.get(askElements(table, set, attributes)));
-  return found && readElements(set, found)[0];
+  const element = encodeElement(set, { key });
+  const attributes = { table: table.name, set: set.name, elements: { elem: [element] } };
+  const found = unlessMissing(() => socket.get(askElements(table, set, attributes)))?.elements?.elem?.[0];
+  // of ranges, the kernel gives the one that the key begins in
+  return found && isSameKey(found, element) ? readElement(set, found) : undefined;
 }
 
 /** Equivalent to `nft list set …`, its elements; [] when there is no such set. */
@@ -139,6 +139,7 @@ export function listRawElements(socket: NetfilterSocket, table: TableName, set: 
     .map(({ elements }) => ({ set, elements }));
 }
 
+type RawElement = ReturnType<typeof setElement.read>;
 type ElementsMessage = ReturnType<typeof setElementsMessage.read>;
 
 function askElements(
@@ -165,11 +166,16 @@ function ask<H extends object, A, R>(
   };
 }
 
+function isSameKey(a: RawElement, b: RawElement): boolean {
+  const hex = ({ value = new Uint8Array(0) }: NonNullable<RawElement["key"]>) => value.toHex();
+  return hex(a.key ?? {}) === hex(b.key ?? {}) && hex(a.keyEnd ?? {}) === hex(b.keyEnd ?? {});
+}
+
 function readElements(set: SetDefinition, { elements }: ElementsMessage): SetElement[] {
   return (elements?.elem ?? []).map((element) => readElement(set, element));
 }
 
-function readElement(set: SetDefinition, element: ReturnType<typeof setElement.read>): SetElement {
+function readElement(set: SetDefinition, element: RawElement): SetElement {
   const { key, keyEnd, data, userdata } = element;
   const empty = new Uint8Array(0);
   return {
@@ -179,10 +185,7 @@ function readElement(set: SetDefinition, element: ReturnType<typeof setElement.r
   };
 }
 
-function readData(
-  types: NonNullable<SetDefinition["data"]>,
-  data: ReturnType<typeof setElement.read>["data"],
-): Word[] {
+function readData(types: NonNullable<SetDefinition["data"]>, data: RawElement["data"]): Word[] {
   if (types === "verdict") return [verdictText(data?.verdict ?? {})];
   return readKey(types, data?.value ?? new Uint8Array(0));
 }

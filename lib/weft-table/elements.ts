@@ -75,7 +75,11 @@ export function deleteElements(socket: NetfilterSocket, elements: readonly Eleme
     for (const chain of chains) transaction.deleteChain(WEFT_TABLE, chain);
     return transaction.tryCommit(socket);
   };
-  let refusals = remove(elements, chainsOf(elements));
+  // of a range the kernel compares the first port alone: it would delete somebody else's, which is longer
+  const isRange = ({ set }: Element) => setByName(set).set.interval === true;
+  const ranges = thoseThere(socket, elements.filter(isRange));
+  const others = elements.filter((element) => !isRange(element));
+  let refusals = remove([...others, ...ranges], chainsOf(elements));
   if (refusals.length > 0) {
     const tables = presentTables(socket);
     const there = elements.filter(({ set }) => tables.includes(setByName(set).table));
