@@ -65,7 +65,7 @@ case "$command" in
     bun scripts/test.ts "$@"
     ;;
   bench)
-    install_debian_packages iproute2 containernetworking-plugins
+    install_debian_packages iproute2 nftables iptables iperf3 containernetworking-plugins
     build
     bun bench/run.ts "$@"
     ;;

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeNetns } from "./host.ts";
 import { Program } from "./process.ts";
+import type { SimulatedHost } from "./simulated-host.ts";
 
 /** Plugins to compare. */
 export interface Suite {
@@ -17,17 +18,21 @@ export interface Suite {
 /** One command, measured alone. */
 export interface Step {
   readonly name: string;
+  /** What the times of a round's steps with the same word here are summed up as. */
+  readonly total?: string;
+  /** Where it is run, unless that is the machine as it is. */
+  readonly host?: SimulatedHost;
   readonly program: Program;
-  /** What it is given, when the step before it answered `answer`. */
+  /** What it is given, when the last step before it that answered anything answered `answer`. */
   stdin(answer: string): string;
 }
 
-export interface Case {
+export interface Case<S extends Suite = Suite> {
   readonly name: string;
   /** Runs in turns per suite. */
   readonly rounds: number;
   /** Sets up what the suite needs. @returns the commands, in their order */
-  prepare(suite: Suite): Step[];
+  prepare(suite: S): Step[];
   /** The most that the ratio to the newest reference may be, by step. */
   readonly bars?: Readonly<Record<string, number>>;
 }
@@ -124,7 +129,7 @@ function hostLocalCase(name: string, leases: number, folder: string): Case {
 }
 
 /** Files as both implementations write them, of other containers. */
-function fillLeases(folder: string, count: number): void {
+export function fillLeases(folder: string, count: number): void {
   mkdirSync(folder, { recursive: true });
   for (let i = 0; i < count; i++) {
     writeFileSync(join(folder, nthAddress(i)), `${containerId(i + 1)}\r\neth0`);
@@ -132,12 +137,12 @@ function fillLeases(folder: string, count: number): void {
   if (count > 0) writeFileSync(join(folder, "last_reserved_ip.0"), nthAddress(count - 1));
 }
 
-function nthAddress(n: number): string {
+export function nthAddress(n: number): string {
   return `10.64.${(n + 2) >> 8}.${(n + 2) & 255}`;
 }
 
 /** 64 hexadecimal digits, as a runtime's ids are. */
-function containerId(n: number): string {
+export function containerId(n: number): string {
   return n.toString(16).padStart(64, "0");
 }
 

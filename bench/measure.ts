@@ -2,14 +2,17 @@
 import { writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { bridgeSteps, type Case, cases, type Suite, versionStep } from "./cases.ts";
+import { chainCases, chainSuites } from "./chain-cases.ts";
 import { measureFloor } from "./floor.ts";
 import { copyUnread, cpuTimes, load, readAnew, setUpHost } from "./host.ts";
 import { type Memory, measureMemory } from "./memory.ts";
 import { profileSteps } from "./phases/profile.ts";
 import { Program } from "./process.ts";
-import { type Circumstances, formatReport, type Results, type Row } from "./report.ts";
+import { type Circumstances, formatReport, type Group, type Results, type Row } from "./report.ts";
 import { type Contest, runRounds } from "./rounds.ts";
+import { scaleCases, scaleSuites } from "./scale-cases.ts";
 import { median } from "./statistics.ts";
+import { measureThroughput } from "./throughput.ts";
 
 export interface Order {
   /** Ours first. */
@@ -28,7 +31,25 @@ export interface Order {
 const START_ROUNDS = 101;
 const PROFILE_ROUNDS = 51;
 const MEMORY_RUNS = 11;
-const PLUGINS = ["bridge", "host-local", "loopback"];
+const PLUGINS = ["bridge", "host-local", "loopback", "portmap", "firewall"];
+
+const PLUGINS_GROUP = {
+  title: "One plugin at a time",
+  note: "Plugins that have no part in a packet filter. The numbers are the reference plugins' versions.",
+  bars: "last",
+} as const;
+const CHAIN_GROUP = {
+  title: "A chain of plugins",
+  note:
+    "bridge with ipMasq, portmap with one port, firewall: a process each, in their order with the result of the one " +
+    "before; DEL backwards. The host has another container. The reference's firewall has iptables alone.",
+  bars: "each",
+} as const;
+const SCALE_GROUP = {
+  title: "Many and few",
+  note: "weft on a host that has many, and on one that has few.",
+  bars: "each",
+} as const;
 
 function measure(order: Order): Results {
   const { suites, folder, only, rounds } = order;
@@ -36,17 +57,29 @@ function measure(order: Order): Results {
   if (!ours) throw new RangeError("Cannot measure without our own plugins");
   setUpHost();
   readAnew(["/bin/true", join(folder, "empty"), ...suites.flatMap(({ dir }) => executablesOf(dir))]);
-  const rows: Row[] = [];
-  const run = (each: Case) => {
-    console.error(each.name);
-    rows.push(...measureCase(each, suites, rounds));
-  };
-  for (const each of cases(folder).filter(({ name }) => name.includes(only))) run(each);
-  if (only !== "") return { rows, starts: new Map(), memory: new Map(), profiles: new Map() };
-  run(unreadCase(folder));
+  const rowsOf = <S extends Suite>(some: readonly Case<S>[], contestants: readonly S[]): Row[] =>
+    some
+      .filter(({ name }) => name.includes(only))
+      .flatMap((each) => {
+        console.error(each.name);
+        return measureCase(each, contestants, rounds);
+      });
+  const [chained, sizes] = [chainSuites(suites), scaleSuites(suites)];
+  const groups: Group[] = [
+    {
+      ...PLUGINS_GROUP,
+      contestants: suites.map(({ name }) => name),
+      rows: rowsOf([...cases(folder), ...(only === "" ? [unreadCase(folder)] : [])], suites),
+    },
+    { ...CHAIN_GROUP, contestants: chained.map(({ name }) => name), rows: rowsOf(chainCases(), chained) },
+    { ...SCALE_GROUP, contestants: sizes.map(({ name }) => name), rows: rowsOf(scaleCases(), sizes) },
+  ];
+  const throughput = "throughput".includes(only) ? measureThroughput(suites) : new Map();
+  if (only !== "") return { groups, throughput, starts: new Map(), memory: new Map(), profiles: new Map() };
   console.error("start, memory, profile");
   return {
-    rows,
+    groups,
+    throughput,
     starts: measureStarts(folder),
     memory: new Map(suites.map((suite) => [suite.name, medianMemory(suite)])),
     profiles: profileBridge(folder),
@@ -58,7 +91,7 @@ function executablesOf(dir: string): string[] {
   return PLUGINS.map((plugin) => join(dir, plugin));
 }
 
-function measureCase(each: Case, suites: readonly Suite[], rounds = each.rounds): Row[] {
+function measureCase<S extends Suite>(each: Case<S>, suites: readonly S[], rounds = each.rounds): Row[] {
   const contestants = suites.map((suite) => ({ name: suite.name, steps: each.prepare(suite) }));
   const floor = measureFloor(each.name, rounds);
   return [...runRounds(contestants, rounds)].map(([step, contest]) => ({
@@ -109,7 +142,6 @@ const before = { cpu: cpuTimes(), load: load() };
 const results = measure(order);
 const after = cpuTimes();
 const circumstances: Circumstances = {
-  suites: order.suites.map(({ name }) => name),
   load: before.load,
   stolen: (after.stolen - before.cpu.stolen) / (after.all - before.cpu.all),
 };

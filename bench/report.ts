@@ -4,18 +4,31 @@ import type { Memory } from "./memory.ts";
 import { PHASES, type Profile } from "./phases/profile.ts";
 import type { Contest } from "./rounds.ts";
 import { median, percentile, ratioOfMedians } from "./statistics.ts";
+import type { Throughput } from "./throughput.ts";
 
 export interface Row {
   readonly name: string;
   readonly contest: Contest;
   /** Milliseconds of the same netlink messages from a warm process. */
   readonly floor?: readonly number[] | undefined;
-  /** The most that the ratio to the newest reference may be. */
+  /** The most that the ratio to the last of the others may be, or to each of them. */
   readonly bar?: number | undefined;
 }
 
-export interface Results {
+/** Rows of the same contestants. */
+export interface Group {
+  readonly title: string;
+  readonly note: string;
+  /** Ours first, or what is held against the others. */
+  readonly contestants: readonly string[];
+  /** Which ratios a bar is for. */
+  readonly bars: "last" | "each";
   readonly rows: readonly Row[];
+}
+
+export interface Results {
+  readonly groups: readonly Group[];
+  readonly throughput: Throughput;
   /** Processes that do nothing. */
   readonly starts: Contest;
   readonly memory: ReadonlyMap<string, Memory>;
@@ -23,8 +36,6 @@ export interface Results {
 }
 
 export interface Circumstances {
-  /** Ours first, the newest reference last. */
-  readonly suites: readonly string[];
   /** Processes that wanted to run before we began. */
   readonly load: number;
   /** Share of the time in which the hypervisor ran somebody else. */
@@ -39,15 +50,12 @@ export function formatReport(results: Results, circumstances: Circumstances): st
   const sections = [
     "# Measurements",
     "Written by `./build.sh bench`. Wall time in milliseconds from posix_spawn to the end of the process: " +
-      "**median** (least, 95th percentile). In each round every suite does ADD and then DEL, in an order of " +
+      "**median** (least, 95th percentile). In each round every contestant does ADD and then DEL, in an order of " +
       "chance. A ratio is that of the medians, with its 95 % interval (bootstrap over rounds); below 1 weft is " +
       "the faster. The floor is the same netlink messages from one warm process. Leases are on tmpfs where it " +
       "does not say otherwise; every executable was read into the page cache from start to end before.",
-    table(
-      header(circumstances),
-      results.rows.map((row) => cells(row, circumstances)),
-    ),
-    ...cpuSection(results.rows, circumstances),
+    ...results.groups.flatMap(groupSection),
+    ...(results.throughput.size > 0 ? throughputSection(results.throughput) : []),
     ...(results.starts.size > 0 ? startSection(results.starts) : []),
     ...(results.memory.size > 0 ? memorySection(results.memory) : []),
     ...[...results.profiles].flatMap(([step, profile]) => profileSection(step, profile)),
@@ -62,42 +70,78 @@ export function formatReport(results: Results, circumstances: Circumstances): st
   return `${sections.join("\n\n")}\n`;
 }
 
-function header({ suites }: Circumstances): string[] {
-  const [ours = "", ...references] = suites;
-  const plugins = references.map((version) => `plugins ${version}`);
-  const ratios = references.map((version) => `${ours} / ${version}`);
-  return ["", ours, ...plugins, ...ratios, "bar", "floor"];
-}
-
-function cells({ name, contest, floor, bar }: Row, { suites }: Circumstances): string[] {
-  const of = (suite: string) => contest.get(suite)?.wall ?? [];
-  const [ours = "", ...references] = suites;
-  const ratios = references.map((suite) => ratioOfMedians(of(ours), of(suite)));
+function groupSection(group: Group): string[] {
+  const { title, note, contestants, rows } = group;
+  if (rows.length === 0) return [];
+  const [ours = "", ...others] = contestants;
+  const head = ["", ...contestants, ...others.map((other) => `${ours} / ${other}`), "bar"];
+  const hasFloor = rows.some(({ floor }) => floor);
   return [
-    name,
-    ...suites.map((suite) => distribution(of(suite))),
-    ...ratios.map(({ value, low, high }) => `${round(value)} (${round(low)} – ${round(high)})`),
-    bar === undefined ? "" : verdict(ratios.at(-1)?.value ?? Number.NaN, bar),
-    floor ? distribution(floor) : "",
+    `## ${title}`,
+    note,
+    table(
+      hasFloor ? [...head, "floor"] : head,
+      rows.map((row) => cells(row, group, { hasFloor })),
+    ),
+    ...cpuSection(group),
   ];
 }
 
-function cpuSection(rows: readonly Row[], { suites }: Circumstances): string[] {
-  const [ours = "", ...references] = suites;
+function cells(
+  { name, contest, floor, bar }: Row,
+  { contestants, bars }: Group,
+  { hasFloor }: { hasFloor: boolean },
+): string[] {
+  const of = (contestant: string) => contest.get(contestant)?.wall ?? [];
+  const [ours = "", ...others] = contestants;
+  const ratios = others.map((other) => ratioOfMedians(of(ours), of(other)));
+  const counted = (bars === "last" ? ratios.slice(-1) : ratios).map(({ value }) => value);
+  return [
+    name,
+    ...contestants.map((contestant) => distribution(of(contestant))),
+    ...ratios.map(({ value, low, high }) => `${round(value)} (${round(low)} – ${round(high)})`),
+    bar === undefined ? "" : verdict(Math.max(...counted), bar),
+    ...(hasFloor ? [floor ? distribution(floor) : ""] : []),
+  ];
+}
+
+function cpuSection({ title, contestants, rows }: Group): string[] {
+  const [ours = "", ...references] = contestants;
   const cpuCells = ({ name, contest }: Row) => {
     const of = (suite: string) => median(contest.get(suite)?.cpu ?? []);
     return [
       name,
-      ...suites.map((each) => round(of(each))),
+      ...contestants.map((each) => round(of(each))),
       ...references.map((each) => round(of(ours) / of(each))),
     ];
   };
   const ratios = references.map((version) => `${ours} / ${version}`);
   return [
-    "## Time on processors",
-    table(["", ours, ...references.map((version) => `plugins ${version}`), ...ratios], rows.map(cpuCells)),
+    `### Time on processors: ${title}`,
+    table(["", ...contestants, ...ratios], rows.map(cpuCells)),
     "Median milliseconds of all threads and of the programs that a plugin ran. Waiting does not count, and a busy " +
       "machine changes it little.",
+  ];
+}
+
+/** Held where it is not lower, or not surely so. */
+function throughputSection(throughput: Throughput): string[] {
+  const [[ours, own = []] = [], ...others] = [...throughput];
+  const rows = others.map(([name, rates]) => {
+    const { value, low, high } = ratioOfMedians(own, rates);
+    const isHeld = high >= 1;
+    return [
+      name,
+      distribution(rates),
+      `${round(value)} (${round(low)} – ${round(high)})`,
+      `≥ 1: ${isHeld ? "held" : "missed"}`,
+    ];
+  });
+  return [
+    "## Through a published port",
+    table(["", "Gbit/s", `${ours} / it`, "bar"], [[ours ?? "", distribution(own), "", ""], ...rows]),
+    "iperf3, one TCP connection from a client that the host routes for to a container behind a chain's rules: " +
+      "**median** (least, 95th percentile). More is better.",
   ];
 }
 

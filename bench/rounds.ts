@@ -3,7 +3,6 @@
  * chance, so that none always follows the same other.
  */
 import type { Step } from "./cases.ts";
-import type { Outcome } from "./process.ts";
 import { generator, shuffled } from "./statistics.ts";
 
 const WARM_UP_ROUNDS = 5;
@@ -30,28 +29,43 @@ export function runRounds(contestants: readonly Contestant[], rounds: number): M
   const results = new Map<string, Map<string, Series>>();
   for (let round = -WARM_UP_ROUNDS; round < rounds; round++) {
     for (const { name, steps } of shuffled(contestants, random)) {
-      for (const { step, outcome } of runSteps(steps, random)) {
+      for (const [step, { wallMs, cpuMs }] of runSteps(steps, random)) {
         if (round < 0) continue;
         const { wall, cpu } = seriesOf(results, step, name);
-        wall.push(outcome.durationNs / 1e6);
-        cpu.push(outcome.cpuNs / 1e6);
+        wall.push(wallMs);
+        cpu.push(cpuMs);
       }
     }
   }
   return results;
 }
 
-/** Runs the steps once, each with the answer of the one before. @throws Error when one fails */
-function runSteps(steps: readonly Step[], random: () => number): { step: string; outcome: Outcome }[] {
+interface Duration {
+  readonly wallMs: number;
+  readonly cpuMs: number;
+}
+
+/**
+ * Runs the steps once, each with the answer of the one before. @returns what each took, and then what
+ * those that are summed up took @throws Error when one fails
+ */
+function runSteps(steps: readonly Step[], random: () => number): Map<string, Duration> {
   let answer = "";
-  return steps.map(({ name, program, stdin }) => {
+  const durations = new Map<string, Duration>();
+  const totals = new Map<string, Duration>();
+  for (const { name, total, host, program, stdin } of steps) {
     Bun.sleepSync(random() * PAUSE_MAX_MS);
-    const outcome = program.run(stdin(answer));
-    const { status, stdout, stderr } = outcome;
+    const run = () => program.run(stdin(answer));
+    const { durationNs, cpuNs, status, stdout, stderr } = host ? host.on(run) : run();
     if (status !== 0) throw new Error(`${name} of ${program.file}: status ${status}, ${stdout}${stderr}`);
-    answer = stdout;
-    return { step: name, outcome };
-  });
+    if (stdout !== "") answer = stdout;
+    const duration = { wallMs: durationNs / 1e6, cpuMs: cpuNs / 1e6 };
+    durations.set(name, duration);
+    if (total === undefined) continue;
+    const { wallMs, cpuMs } = totals.get(total) ?? { wallMs: 0, cpuMs: 0 };
+    totals.set(total, { wallMs: wallMs + duration.wallMs, cpuMs: cpuMs + duration.cpuMs });
+  }
+  return new Map([...durations, ...totals]);
 }
 
 function seriesOf(results: Map<string, Map<string, Series>>, step: string, name: string): Series {
