@@ -52,7 +52,26 @@ export function configureInterface(
   for (const { address } of ips) addAddress(container, link, address, { nodad: !options.duplicateDetection });
   setLink(container, link, { up: true });
   if (hasIpv6 && options.duplicateDetection) awaitDuplicateDetection(sandbox, link);
-  for (const route of routes) appendRoute(container, toKernelRoute(route, link, ips));
+  for (const route of routes) {
+    appendRoute(container, afterOthers(container, toKernelRoute(route, link, ips)));
+  }
+}
+
+/**
+ * The route after those of the container's other interfaces to the same
+ * destination, as IPv4 has it by itself. In IPv6 those of one priority
+ * are one route, each way of which some connections take (RTA_MULTIPATH).
+ */
+function afterOthers(container: RouteSocket, route: Route): Route {
+  const { dst, oif, priority, table } = route;
+  const { family } = dst.address;
+  if (family === 4 || priority !== undefined) return route;
+  const filter = { family, ...(table !== undefined && { table }) };
+  const others = (unlessMissing(() => listRoutes(container, filter)) ?? []).filter(
+    (other) => other.oif !== oif && samePrefix(networkOf(other.dst), networkOf(dst)),
+  );
+  if (others.length === 0) return route;
+  return { ...route, priority: 1 + Math.max(...others.map((other) => other.priority ?? 0)) };
 }
 
 /**

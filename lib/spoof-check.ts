@@ -23,6 +23,7 @@ import type { Element, Entries } from "./weft-table/element.ts";
 import { addElements, checkElements, deleteElements, deleteOwned } from "./weft-table/elements.ts";
 
 const RECORD = "macspoofchk";
+const SETS = ["checked", "macs"];
 const REFERENCE_TABLE = { family: "bridge", name: "nat" } as const;
 
 /** What a configuration asks for. */
@@ -47,7 +48,7 @@ export function deleteSpoofCheck(call: SpoofCheckCall): void {
   const record = findRecord<Entries>(recordKey(call));
   if (record) deleteRecorded(record);
   else if (call.config.macspoofchk && !hasRecords(name)) {
-    deleteOwned(netfilterSocket(), name);
+    deleteOwned(netfilterSocket(), name, { sets: SETS });
     deleteReferenceRules(netfilterSocket(), name);
   }
 }

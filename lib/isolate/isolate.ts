@@ -21,7 +21,7 @@ import {
 import type { Element, Entries } from "../weft-table/element.ts";
 import { checkElements } from "../weft-table/elements.ts";
 import { WEFT_TABLE } from "../weft-table/ruleset.ts";
-import { claimElements, deleteUnclaimed, releaseElements } from "../weft-table/shared-elements.ts";
+import { claimElements, releaseElements, releaseOwned, releaseStale } from "../weft-table/shared-elements.ts";
 import { checkTable, ensureTable } from "../weft-table/table-life.ts";
 import { checkPortIsolated, isolatePort, joinPort } from "./bridge-port.ts";
 import { addSources, checkSources, findFirewalld, openFirewalld, removeSources } from "./firewalld.ts";
@@ -114,13 +114,9 @@ export function staleIsolationSteps(call: GcCall & IsolateCall): (() => void)[] 
   const records = staleAttachments(call, listRecords<Details>(RECORD, call.config.name));
   return [
     ...records.map((record) => () => deleteRecorded(call, record)),
-    () => isUnused(call) && hasNftables() && deleteUnclaimed(netfilterSocket(), call.config.name),
+    () => hasNftables() && releaseStale(call, netfilterSocket()),
     () => deleteStaleIsolateRules(call),
   ];
-}
-
-function isUnused({ validAttachments }: GcCall): boolean {
-  return validAttachments.length === 0;
 }
 
 /** @throws CniError 50 unless the host has what would keep the rules */
@@ -164,6 +160,7 @@ function deleteUnrecorded(call: IsolateCall): void {
   const mayBeInZone = (backend === "" || backend === "firewalld") && addresses.length > 0;
   everyStep(
     () => mayBeInZone && removeFromZone(call, zoneOf(call.config), addresses),
+    () => hasNftables() && releaseOwned(netfilterSocket(), attachmentName(call)),
     () => deleteIsolateRules({ ...attachmentName(call), addresses }),
   );
 }

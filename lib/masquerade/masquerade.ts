@@ -37,6 +37,7 @@ import type { MasqueradeTarget } from "./target.ts";
 
 /** A record of its own, beside the plugin's: the addresses are known only after the interface was made. */
 const RECORD = "masquerade";
+const SETS = ["masq4", "masq6"];
 
 /** What such a record tells. */
 export interface Details extends Entries {
@@ -88,7 +89,7 @@ export function staleMasqueradeSteps(call: GcCall & MasqueradeCall): (() => void
   const records = staleAttachments(call, listRecords<Details>(RECORD, call.config.name));
   return [
     ...records.map((record) => () => deleteRecorded(record)),
-    () => hasNftables() && deleteStale(call, netfilterSocket()),
+    () => hasNftables() && deleteStale(call, netfilterSocket(), { sets: SETS }),
     () => call.config.ipMasq && deleteStaleMasqueradeRules(call),
   ];
 }
@@ -109,7 +110,7 @@ function deleteRecorded(record: AttachmentRecord<Details>): void {
 function deleteUnrecorded(call: MasqueradeCall): void {
   const name = attachmentName(call);
   everyStep(
-    () => hasNftables() && deleteOwned(netfilterSocket(), name),
+    () => hasNftables() && deleteOwned(netfilterSocket(), name, { sets: SETS }),
     () => hasNftables() && deleteReferenceRules(netfilterSocket(), name),
     () => deleteMasqueradeRules(name),
   );

@@ -26,6 +26,8 @@ const NFT_MSG_GETRULE = 7;
 const NFT_MSG_GETSET = 10;
 const NFT_MSG_GETSETELEM = 13;
 const NFT_MSG_GETGEN = 16;
+/** No chain of the table is asked about any packet. */
+const NFT_TABLE_F_DORMANT = 1;
 
 /** A rule as the kernel has it. */
 export interface ListedRule {
@@ -49,12 +51,14 @@ export function readGeneration(socket: NetfilterSocket): number {
 export function findTable(
   socket: NetfilterSocket,
   table: TableName,
-): { comment: string; handle: Uint8Array | undefined } | undefined {
+): { comment: string; handle: Uint8Array | undefined; isDormant: boolean } | undefined {
   const attributes = { name: table.name };
   const found = unlessMissing(() =>
     socket.get(ask(table, "table", ["GETTABLE", NFT_MSG_GETTABLE], { codec: tableMessage, attributes })),
   );
-  return found && { comment: readComment(found.userdata), handle: found.handle };
+  if (!found) return undefined;
+  const isDormant = ((found.flags ?? 0) & NFT_TABLE_F_DORMANT) !== 0;
+  return { comment: readComment(found.userdata), handle: found.handle, isDormant };
 }
 
 /** A table's comment, or undefined when there is no such table. */

@@ -20,6 +20,17 @@ const REFERENCE_TABLES = [
 /** Digits of the hash that tells containers' chains apart. */
 const CHAIN_DIGITS = 16;
 
+/** The sets that are portmap's, in either family. */
+export const PUBLISH_SETS = [
+  "port",
+  "hostport",
+  "range",
+  "hostrange",
+  "condition",
+  "hairpin",
+  "masqall",
+].flatMap((name) => [`${name}4`, `${name}6`]);
+
 /** Adjacent ports; of several, each leads to the same port of the container. */
 interface Run {
   readonly protocol: string;

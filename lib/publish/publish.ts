@@ -52,7 +52,13 @@ import {
   deletePublishRules,
   deleteStalePublishRules,
 } from "./iptables.ts";
-import { checkPublishChains, deleteReferenceRules, publishChains, publishElements } from "./nftables.ts";
+import {
+  checkPublishChains,
+  deleteReferenceRules,
+  PUBLISH_SETS,
+  publishChains,
+  publishElements,
+} from "./nftables.ts";
 import {
   checkPortClaims,
   claimPorts,
@@ -162,7 +168,7 @@ export function stalePublicationSteps(call: GcCall & PublishCall): (() => void)[
     owner.network === name && staleAttachments(call, [owner]).length > 0;
   return [
     ...stale.map((record) => () => unpublish(call, record)),
-    () => hasNftables() && deleteStale(call, netfilterSocket()),
+    () => hasNftables() && deleteStale(call, netfilterSocket(), { sets: PUBLISH_SETS }),
     () => deleteStalePublishRules(call),
     () => releaseAllPorts(isStale),
   ];
@@ -219,7 +225,7 @@ function deleteUnrecorded(call: PublishCall): void {
   const name = attachmentName(call);
   const { config, prevResult = {} } = call;
   everyStep(
-    () => hasNftables() && deleteOwned(netfilterSocket(), name),
+    () => hasNftables() && deleteOwned(netfilterSocket(), name, { sets: PUBLISH_SETS }),
     () => hasNftables() && deleteReferenceRules(netfilterSocket(), name),
     () => deletePublishRules(name),
     () => releaseAllPorts((owner) => isSameAttachment(owner, name)),

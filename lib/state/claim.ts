@@ -6,7 +6,14 @@
  *
  * Claiming and releasing are for the holder of one lock, so that nobody comes while the last goes.
  */
-import { createFileExclusive, findFile, makeDirectory, removeDirectory, removeFile } from "../sys/file.ts";
+import {
+  createFileExclusive,
+  findFile,
+  listDirectory,
+  makeDirectory,
+  removeDirectory,
+  removeFile,
+} from "../sys/file.ts";
 import { acquireLock, type Lock } from "../sys/lock.ts";
 import { type AttachmentName, attachmentFileName } from "./record.ts";
 
@@ -32,10 +39,30 @@ export function release(what: string, claimant: AttachmentName): boolean {
   return removeDirectory(directory) || findFile(directory) === undefined;
 }
 
+/**
+ * Releases all that somebody claims whose file is called so: for want of a record.
+ * @returns what nobody claims any more
+ */
+export function releaseAll(isUnwanted: (claimant: string) => boolean): string[] {
+  const released: string[] = [];
+  for (const what of listDirectory(CLAIMS_DIR)) {
+    const directory = `${CLAIMS_DIR}/${what}`;
+    const unwanted = listDirectory(directory).filter(isUnwanted);
+    for (const claimant of unwanted) removeFile(`${directory}/${claimant}`);
+    if (unwanted.length > 0 && removeDirectory(directory)) released.push(what);
+  }
+  return released;
+}
+
+/** What the file of a claim is called. */
+export function claimantName(claimant: AttachmentName): string {
+  return attachmentFileName(claimant, claimant.network);
+}
+
 export function isClaimed(what: string): boolean {
   return findFile(`${CLAIMS_DIR}/${what}`) !== undefined;
 }
 
 function claimPath(what: string, claimant: AttachmentName): string {
-  return `${CLAIMS_DIR}/${what}/${attachmentFileName(claimant, claimant.network)}`;
+  return `${CLAIMS_DIR}/${what}/${claimantName(claimant)}`;
 }

@@ -24,6 +24,8 @@ import { addOwnChain, chainsOf } from "./own-chain.ts";
 import { WEFT_TABLE } from "./ruleset.ts";
 import { checkTable, ensureTable, presentTables } from "./table-life.ts";
 
+const ALL_SETS = TABLES.flatMap(({ sets }) => sets.map(({ name }) => name));
+
 /**
  * Adds the elements, and the chains they jump to. One of the same key that is there already is replaced: its
  * owner is gone, or what gave this one its address or port would not have given it twice.
@@ -104,31 +106,40 @@ export function checkElements(socket: NetfilterSocket, elements: readonly Elemen
   }
 }
 
-/** Deletes what the tables have of the attachment, found by the comments: for want of a record. */
-export function deleteOwned(socket: NetfilterSocket, owner: AttachmentName): void {
+/** Deletes what the sets have of the attachment, found by the comments: for want of a record. */
+export function deleteOwned(
+  socket: NetfilterSocket,
+  owner: AttachmentName,
+  { sets = ALL_SETS }: { sets?: readonly string[] } = {},
+): void {
   const comment = ownerComment(owner);
-  deleteElements(
-    socket,
-    listOwned(socket).filter((element) => element.comment === comment),
-  );
+  const isOwn = (element: { comment: string }) => element.comment === comment;
+  deleteElements(socket, listOwned(socket, { sets }).filter(isOwn));
 }
 
-/** Deletes what the tables have of this network's attachments that are not valid any more. */
-export function deleteStale(call: GcCall, socket: NetfilterSocket): void {
+/** Deletes what the sets have of this network's attachments that are not valid any more. */
+export function deleteStale(
+  call: GcCall,
+  socket: NetfilterSocket,
+  { sets = ALL_SETS }: { sets?: readonly string[] } = {},
+): void {
   const { config, validAttachments } = call;
   const valid = validAttachments.map(({ containerID, ifname }) =>
     ownerComment({ network: config.name, containerId: containerID, ifname }),
   );
   const stale = ({ comment }: { comment: string }) =>
     comment.startsWith(`${networkComment(config.name)}/`) && !valid.includes(comment);
-  deleteElements(socket, listOwned(socket).filter(stale));
+  deleteElements(socket, listOwned(socket, { sets }).filter(stale));
 }
 
-/** Every element of our tables that has an owner. */
-export function listOwned(socket: NetfilterSocket): (Element & { comment: string })[] {
+/** Every element of the sets that has an owner. */
+export function listOwned(
+  socket: NetfilterSocket,
+  { sets = ALL_SETS }: { sets?: readonly string[] } = {},
+): (Element & { comment: string })[] {
   const owned: (Element & { comment: string })[] = [];
   for (const table of presentTables(socket)) {
-    for (const set of table.sets) {
+    for (const set of table.sets.filter(({ name }) => sets.includes(name))) {
       for (const { key, data, comment = "" } of listElements(socket, table, set)) {
         if (comment !== "") owned.push({ set: set.name, key, data, comment });
       }

@@ -5,12 +5,14 @@
  * Where two attachments want different things of an interface, the one that came last has its way: their
  * network's configuration was changed meanwhile.
  */
-
+import type { GcCall } from "../cni/plugin.ts";
 import type { NetfilterSocket } from "../netfilter/socket.ts";
-import { claim, isClaimed, lockClaims, release } from "../state/claim.ts";
+import { claim, claimantName, isClaimed, lockClaims, release, releaseAll } from "../state/claim.ts";
 import type { AttachmentName } from "../state/record.ts";
 import { type Element, elementName, networkComment } from "./element.ts";
 import { deleteElements, listOwned, putElements } from "./elements.ts";
+
+const SETS = ["pairs", "leaving", "entering", "isolated"];
 
 export function claimElements(
   socket: NetfilterSocket,
@@ -34,14 +36,36 @@ export function releaseElements(
   if (unclaimed.length > 0) deleteElements(socket, unclaimed);
 }
 
+/** Releases what an attachment claims, found by its claims: for want of a record. */
+export function releaseOwned(socket: NetfilterSocket, owner: AttachmentName): void {
+  const own = claimantName(owner);
+  releaseWhere(socket, (claimant) => claimant === own);
+}
+
 /**
- * Deletes those of a network that nobody claims: the claims
- * were lost with /run. For GC, when nothing is in use.
+ * The same for this network's attachments that are not valid any more. When none is valid, what has the
+ * network's comment and nobody's claim goes as well: the claims were lost with /run.
  */
-export function deleteUnclaimed(socket: NetfilterSocket, network: string): void {
+export function releaseStale({ config, validAttachments }: GcCall, socket: NetfilterSocket): void {
+  const network = config.name;
+  const valid = validAttachments.map(({ containerID, ifname }) =>
+    claimantName({ network, containerId: containerID, ifname }),
+  );
+  const comment = valid.length === 0 ? networkComment(network) : undefined;
+  const isStale = (claimant: string) => claimant.endsWith(`:${network}`) && !valid.includes(claimant);
+  releaseWhere(socket, isStale, { comment });
+}
+
+function releaseWhere(
+  socket: NetfilterSocket,
+  isUnwanted: (claimant: string) => boolean,
+  { comment }: { comment?: string | undefined } = {},
+): void {
   using _lock = lockClaims();
-  const comment = networkComment(network);
-  const isLeft = (element: Element & { comment: string }) =>
-    element.comment === comment && !isClaimed(elementName(element));
-  deleteElements(socket, listOwned(socket).filter(isLeft));
+  const released = releaseAll(isUnwanted);
+  if (released.length === 0 && comment === undefined) return;
+  const isUnclaimed = (element: Element & { comment: string }) =>
+    released.includes(elementName(element)) ||
+    (element.comment === comment && !isClaimed(elementName(element)));
+  deleteElements(socket, listOwned(socket, { sets: SETS }).filter(isUnclaimed));
 }

@@ -118,7 +118,8 @@ test("addElements() restores of a flushed table what the records say, of all att
     chains: [{ name: "condition-c2", rules: [storeRule({ statements: [verdict("accept")] })] }],
     shared: [{ set: "leaving", key: ["cni0"], data: ["goto isolation"] }],
   });
-  record("c3", { elements: MASQ, shared: [{ set: "leaving", key: ["cni0"], data: ["drop"] }] }); // of one key: one
+  // of one key: one
+  record("c3", { elements: MASQ, shared: [{ set: "leaving", key: ["cni0"], data: ["drop"] }] });
   addElements(host.socket, [{ set: "masq4", key: ["cni0", "10.9.0.4"] }], owner("c4"));
   const shown = {
     masq4: ['"cni0" . 10.9.0.4 comment "table-life/c4/eth0"', expect.stringContaining('"cni0" . 10.9.0.2')],

@@ -52,9 +52,11 @@ export function remakeTable(socket: NetfilterSocket, table: TableDefinition): vo
 /** @throws CniError 100 unless the table is there with every rule it was made with */
 export function checkTable(socket: NetfilterSocket, table: TableDefinition): void {
   const name = `table ${table.family} ${table.name}`;
-  const found = findTableComment(socket, table);
-  if (found === undefined) throw failed(`${name} not found`);
-  if (found !== table.comment) throw failed(`${name} is "${found}", not "${table.comment}"`);
+  const found = findTable(socket, table);
+  if (!found) throw failed(`${name} not found`);
+  const { comment, isDormant } = found;
+  if (comment !== table.comment) throw failed(`${name} is "${comment}", not "${table.comment}"`);
+  if (isDormant) throw failed(`${name} is dormant: nothing of it is in force`);
   const rules = listRules(socket, table);
   for (const chain of table.chains) {
     const held = rules.filter((rule) => rule.chain === chain.name).map(({ comment }) => comment);

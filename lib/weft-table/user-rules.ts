@@ -16,7 +16,9 @@ interface References {
   readonly chains: readonly string[];
 }
 
-/** Adds, to the transaction that makes the table anew, what the administrator has in the one that is there. */
+/**
+ * Adds, to the transaction that makes the table anew, what the administrator has in the one that is there.
+ */
 export function keepUserRules(
   socket: NetfilterSocket,
   table: TableDefinition,
