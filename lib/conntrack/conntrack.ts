@@ -126,7 +126,7 @@ export function listConnections(socket: NetfilterSocket, filter: ConnectionFilte
   return connections;
 }
 
-/** Equivalent to `conntrack -C`: at once, where listConnections() looks at each of a quarter million buckets. */
+/** Equivalent to `conntrack -C`. At once, where listConnections() looks at each bucket of the table. */
 export function countConnections(socket: NetfilterSocket): number {
   const ask = () =>
     socket.get({
