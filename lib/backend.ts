@@ -1,7 +1,8 @@
 /** Which of the kernel's two packet filters a plugin writes its rules to. */
 import { CniError } from "./cni/error.ts";
-import { dropsForwarded, hasLegacyTable, hasNftables } from "./iptables/kernel-tables.ts";
-import { findProgram, hasPrograms, iptablesName, runProgram } from "./iptables/program.ts";
+import { dropsForwarded, hasNftables } from "./iptables/kernel-tables.ts";
+import { hasPrograms } from "./iptables/program.ts";
+import { legacyDropsForwarded } from "./iptables/variant.ts";
 import type { Family } from "./netaddr/address.ts";
 
 export type Backend = "nftables" | "iptables";
@@ -28,12 +29,5 @@ export function chooseBackend(
 }
 
 function dropsForwardedInEither(family: Family): boolean {
-  return dropsForwarded(family) || (hasLegacyTable(family, "filter") && legacyDropsForwarded(family));
-}
-
-/** Of the legacy variant, by its own program: one that is called iptables there is the legacy one itself. */
-function legacyDropsForwarded(family: Family): boolean {
-  const name = iptablesName(family);
-  const program = [`${name}-legacy-save`, `${name}-save`].find((file) => findProgram(file) !== undefined);
-  return program !== undefined && runProgram(program, ["-t", "filter"]).stdout.includes("\n:FORWARD DROP ");
+  return dropsForwarded(family) || legacyDropsForwarded(family);
 }

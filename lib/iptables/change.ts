@@ -9,15 +9,23 @@
 import type { Family } from "../netaddr/address.ts";
 import { makeDirectory } from "../sys/file.ts";
 import { acquireLock } from "../sys/lock.ts";
-import { hasTable } from "./kernel-tables.ts";
+import { hasLegacyTable, hasTable } from "./kernel-tables.ts";
 import { hasPrograms, iptablesName, LOCK_TIMEOUT_S, type Outcome, runProgram } from "./program.ts";
 import type { Rule, TableName } from "./rule.ts";
 import { Table } from "./table.ts";
+import { type Variant, variantInForce, variantsInUse } from "./variant.ts";
 
 const LOCKS_DIR = "/run/weft/locks";
 const ATTEMPTS = 5;
 
 export type Tables<N extends TableName> = { readonly [name in N]: Table };
+
+export interface ReadOptions<N extends TableName> {
+  /** Those that are there; the others count as empty. Default: all, made by being read. */
+  readonly existing?: readonly N[];
+  /** Default: the one in force. */
+  readonly variant?: Variant;
+}
 
 /**
  * Reads the tables and makes the changes that `plan` makes to them.
@@ -27,18 +35,19 @@ export function changeTables<N extends TableName>(
   family: Family,
   names: readonly N[],
   plan: (tables: Tables<N>) => void,
-  options: { existing?: readonly N[] } = {},
+  options: ReadOptions<N> = {},
 ): void {
   makeDirectory(LOCKS_DIR);
   using _ = acquireLock(`${LOCKS_DIR}/iptables`);
+  const { variant = variantInForce(family) } = options;
   let refused: { input: string; reason: string } | undefined;
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    const tables = readTables(family, names, options);
+    const tables = readTables(family, names, { ...options, variant });
     plan(tables);
     const input = names.map((name) => tables[name].input).join("");
     if (input === "") return;
     if (input === refused?.input) break; // nobody else's doing
-    const { exitCode, stderr } = restore(family, input);
+    const { exitCode, stderr } = restore(family, input, variant);
     if (exitCode === 0) return;
     refused = {
       input,
@@ -54,8 +63,11 @@ export function changeExistingTables<N extends TableName>(
   names: readonly N[],
   plan: (tables: Tables<N>) => void,
 ): void {
-  const existing = names.filter((name) => hasTable(family, name));
-  if (existing.length > 0 && hasPrograms(family)) changeTables(family, names, plan, { existing });
+  for (const variant of variantsInUse(family)) {
+    const isThere = variant === "" ? hasTable : hasLegacyTable;
+    const existing = names.filter((name) => isThere(family, name));
+    if (existing.length > 0 && hasPrograms(family)) changeTables(family, names, plan, { existing, variant });
+  }
 }
 
 /**
@@ -65,12 +77,12 @@ export function changeExistingTables<N extends TableName>(
 export function readTables<N extends TableName>(
   family: Family,
   names: readonly N[],
-  { existing }: { existing?: readonly N[] } = {},
+  { existing, variant = variantInForce(family) }: ReadOptions<N> = {},
 ): Tables<N> {
   const tables: Partial<Record<N, Table>> = {};
   for (const name of names) {
     const isRead = existing === undefined || existing.includes(name);
-    const text = isRead ? readTable(family, name) : "";
+    const text = isRead ? readTable(family, name, variant) : "";
     if (text === undefined && !existing) {
       const cure = "choose the nftables backend, or rename that table";
       throw new Error(
@@ -83,8 +95,8 @@ export function readTables<N extends TableName>(
 }
 
 /** What iptables-save prints; undefined of a table that is not one of iptables' but for its name. */
-function readTable(family: Family, name: TableName): string | undefined {
-  const program = `${iptablesName(family)}-save`;
+function readTable(family: Family, name: TableName, variant: Variant): string | undefined {
+  const program = `${iptablesName(family)}${variant}-save`;
   const { exitCode, stdout, stderr } = runProgram(program, ["-t", name]);
   if (exitCode !== 0) throw new Error(`Cannot read table ${name}: ${program} says "${stderr}"`);
   return stdout.includes(`# Table \`${name}' is incompatible`) ? undefined : stdout;
@@ -108,7 +120,7 @@ export function findMissingRule(
     if (tables[table]?.includes(chain, text)) return false;
     if (!tables[table]?.has(chain)) return true;
     const input = `*${table}\n-C ${chain} ${text}\nCOMMIT\n`;
-    return restore(family, input).exitCode !== 0;
+    return restore(family, input, variantInForce(family)).exitCode !== 0;
   });
 }
 
@@ -117,9 +129,9 @@ export function tablesOf(rules: readonly Rule[]): TableName[] {
   return [...new Set(rules.map(({ table }) => table))];
 }
 
-function restore(family: Family, input: string): Outcome {
+function restore(family: Family, input: string, variant: Variant): Outcome {
   const args = ["--noflush", "-w", String(LOCK_TIMEOUT_S)];
-  return runProgram(`${iptablesName(family)}-restore`, args, input);
+  return runProgram(`${iptablesName(family)}${variant}-restore`, args, input);
 }
 
 /** The line that iptables-restore complains of: "line 3 failed", "Error occurred at line: 3". */
