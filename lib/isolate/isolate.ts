@@ -138,8 +138,8 @@ export function recordedIsolation(record: AttachmentRecord<Details>): Isolation 
 
 function addToTable(call: Call, shared: readonly Element[]): void {
   const socket = netfilterSocket();
-  ensureTable(socket, WEFT_TABLE); // also without an element: the administrator's chain is in it
-  claimElements(socket, shared, attachmentName(call));
+  if (shared.length > 0) claimElements(socket, shared, attachmentName(call));
+  else ensureTable(socket, WEFT_TABLE); // for the administrator's chain
 }
 
 function deleteRecorded(call: Call, record: AttachmentRecord<Details>): void {
