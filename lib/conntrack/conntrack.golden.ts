@@ -85,17 +85,3 @@ export const DELETE = hex(`
     0800 0700  0000 001d                                 //   CTA_TIMEOUT 29
     0800 0800  0000 0000                                 //   CTA_MARK 0
 `);
-
-// $ conntrack -C
-export const COUNT = hex(`
-  14000000 0501 0100 8f44016b 00000000                   // 20 bytes, IPCTNL_MSG_CT_GET_STATS, REQUEST
-  00 00 0000                                             // nfgenmsg: NFPROTO_UNSPEC
-`);
-
-// 7, after as many datagrams of UDP
-export const COUNTED = hex(`
-  24000000 0501 0200 8f44016b e84b0000                   // 36 bytes, IPCTNL_MSG_CT_GET_STATS, MULTI
-  00 00 0000                                             // nfgenmsg: NFPROTO_UNSPEC
-    0800 0100  0000 0007                                 //   CTA_STATS_GLOBAL_ENTRIES 7
-    0800 0200  0000 0400                                 //   CTA_STATS_GLOBAL_MAX_ENTRIES 1024
-`);

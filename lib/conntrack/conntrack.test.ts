@@ -9,13 +9,11 @@ import {
   type Connection,
   type ConnectionFilter,
   conntrackAttributes,
-  countConnections,
   deleteConnections,
   filterAttributes,
   ipAttributes,
   listConnections,
   protoAttributes,
-  statsAttributes,
   tupleAttributes,
 } from "./conntrack.ts";
 
@@ -112,17 +110,6 @@ describe("listConnections()", () => {
     };
     expect(answered(EINVAL)).toEqual([]);
     expect(() => answered(EPERM)).toThrow("Cannot list connections: IPCTNL_MSG_CT_GET failed with EPERM");
-  });
-});
-
-describe("countConnections()", () => {
-  test("countConnections() says what conntrack says, and reads what it showed", () => {
-    const message = messageOf((socket) => {
-      // The fake kernel acknowledges, which is no answer to this.
-      expect(() => countConnections(socket)).toThrow("acknowledged without an answer");
-    });
-    expectSameMessage(message, golden.COUNT, { structBytes: 4, set: statsAttributes });
-    expect(answeredWith(golden.COUNTED, countConnections)).toBe(7);
   });
 });
 

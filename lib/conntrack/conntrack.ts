@@ -9,7 +9,6 @@ import { address, be16, be32, u8, u32 } from "../netlink/wire.ts";
 const NFNL_SUBSYS_CTNETLINK = 1;
 const IPCTNL_MSG_CT_GET = 1;
 const IPCTNL_MSG_CT_DELETE = 2;
-const IPCTNL_MSG_CT_GET_STATS = 5;
 
 /** linux/in.h IPPROTO_*: those that have ports, and by their names. */
 export const PROTOCOL_NUMBERS = {
@@ -69,12 +68,7 @@ export const conntrackAttributes = attributes("CTA", {
   filter: [25, nested(filterAttributes)],
 });
 
-/** CTA_STATS_GLOBAL_* */
-export const statsAttributes = attributes("CTA_STATS_GLOBAL", { entries: [1, be32] });
-
 export const conntrackMessage = messageCodec(nfgenmsg, conntrackAttributes);
-
-const statsMessage = messageCodec(nfgenmsg, statsAttributes);
 
 type Message = ReturnType<typeof conntrackMessage.read>;
 type Attributes = Parameters<typeof conntrackMessage.write>[2];
@@ -124,20 +118,6 @@ export function listConnections(socket: NetfilterSocket, filter: ConnectionFilte
     if (connection && agrees(connection, filter)) connections.push(connection);
   }
   return connections;
-}
-
-/** Equivalent to `conntrack -C`. At once, where listConnections() looks at each bucket of the table. */
-export function countConnections(socket: NetfilterSocket): number {
-  const ask = () =>
-    socket.get({
-      doing: "count connections",
-      name: "IPCTNL_MSG_CT_GET_STATS",
-      type: (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET_STATS,
-      codec: statsMessage,
-      header: {},
-      attributes: {},
-    });
-  return unlessUnsupported(ask)?.entries ?? 0;
 }
 
 /** Equivalent to `conntrack -D …` of each. One that has ended meanwhile is no error. */

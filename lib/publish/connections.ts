@@ -5,7 +5,6 @@
 import {
   type Connection,
   type ConnectionFilter,
-  countConnections,
   deleteConnections,
   listConnections,
   PROTOCOL_NUMBERS,
@@ -63,7 +62,7 @@ function forget(
   agrees: (connection: Connection) => boolean,
 ): void {
   const [port, ...others] = ports;
-  if (!port || countConnections(netfilter) === 0) return;
+  if (!port) return;
   const narrower = others.length === 0 ? { ...filter, destinationPort: port.hostPort } : filter;
   const found = listConnections(netfilter, narrower);
   deleteConnections(
