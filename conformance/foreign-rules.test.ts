@@ -1,7 +1,7 @@
 /**
- * Beside the rules of others, with packets: a FORWARD that drops, as Docker leaves it, with its own bridge and
- * published port, and a service address that kube-proxy leads to one of our containers. Neither loses a rule, nor its
- * place; both go on working, and so do ours.
+ * Beside the rules of others, with packets: a FORWARD that drops, as Docker leaves it, with its own bridge
+ * and published port, and a service address that kube-proxy leads to one of our containers. Neither loses a
+ * rule, nor its place; both go on working, and so do ours.
  */
 import t, { type Test } from "tap";
 import { attachChain, type Chain } from "./fixtures/chain.ts";

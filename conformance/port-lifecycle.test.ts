@@ -57,7 +57,7 @@ function serveName({ container }: Chain, ports: readonly number[] = [53]) {
   );
 }
 
-/** Both protocols, both addresses of the node, always from the same port: a UDP client that keeps its socket. */
+/** Both protocols, both addresses of the node; UDP always from the same port, as if from one socket. */
 async function askBoth({ outside }: Stage, port = PORT): Promise<string[]> {
   const ends = [
     [outside.hostAddress4, outside.address4],
@@ -98,7 +98,7 @@ for (const backend of BACKENDS) {
   });
 }
 
-/** A client goes on asking. Whatever were sent to the dead address would be seen: it has a neighbour's entry. */
+/** A client goes on asking. What were sent to the dead address would be seen: it has a neighbour's entry. */
 async function showNothingFor(t: Test, stage: Stage, dead: Chain): Promise<void> {
   const { host } = stage;
   const neighbours = [...dead.addresses, "10.32.0.99"].map(

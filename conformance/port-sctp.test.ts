@@ -1,6 +1,6 @@
 /**
- * Published ports over SCTP, which this machine's kernel may lack: this file runs on the second one. Both ends are a
- * few lines of Python, because no JavaScript runtime has such sockets. T7 of the topologies.
+ * Published ports over SCTP, which this machine's kernel may lack: this file runs on the second one. Both
+ * ends are a few lines of Python, because no JavaScript runtime has such sockets. T7 of the topologies.
  */
 import t from "tap";
 import { attachChain, type Chain } from "./fixtures/chain.ts";
@@ -82,7 +82,11 @@ function publish(
   backend: Backend,
   portMappings: readonly PortMapping[],
 ): Promise<Chain> {
-  const config = filteredNetwork("net", SUBNETS, { backend, portmap: {} });
+  const config = filteredNetwork("net", SUBNETS, {
+    backend,
+    portmap: {},
+    firewall: { ingressPolicy: "published" },
+  });
   return host.container(name).then((it) => attachChain(it, config, { runtime: { portMappings } }));
 }
 
@@ -97,24 +101,22 @@ for (const backend of BACKENDS) {
     const peer = await publish(host, "peer", backend, []);
     await serve(c1, [90, ...RANGE]);
     const known = [`c1 ${outside.address4}`, `c1 ${outside.address6}`];
-    t.same(await ask(outside, nodes), known, "an outside host is answered, and seen as it is");
+    const answers = await ask(outside, nodes, [PORT, ...RANGE, 90]);
+    const refused = Array(2).fill("ConnectionRefusedError");
+    t.same(answers.slice(0, 2), known, "an outside host is answered, and seen as it is");
     t.same(
-      await ask(outside, nodes, RANGE),
+      answers.slice(2, -2),
       RANGE.flatMap(() => known),
       "by every port of a range",
     );
+    t.same(answers.slice(-2), refused, "what is not published is closed");
     const inside = await Promise.all([peer.container, c1.container].map((netns) => ask(netns, nodes)));
     t.match(inside.flat(), Array(4).fill(/^c1 /), "so are a peer on the bridge and the container itself");
     t.match(await ask(host, [...nodes, "127.0.0.1"]), Array(3).fill(/^c1 /), "and the host");
-    t.same(
-      await ask(outside, nodes, [90]),
-      Array(2).fill("ConnectionRefusedError"),
-      "what is not published is closed",
-    );
     silent(t, await c1.check(), "CHECK is content");
     silent(t, await c1.del(), "DEL says nothing");
     t.same(await rulesAbout(host, ...c1.addresses), [], "and leaves no rule");
-    t.same(await ask(outside, nodes), Array(2).fill("ConnectionRefusedError"), "the port is closed");
+    t.same(await ask(outside, nodes), refused, "the port is closed");
     const next = await publish(host, "next", backend, [sctp(PORT, 90)]);
     await serve(next, [90]);
     const nextKnown = known.map((it) => it.replace("c1", "next"));

@@ -1,7 +1,7 @@
 /**
  * The two variants of iptables: one keeps its tables in nf_tables, the legacy one in tables of its own, and a
- * packet passes both. The plain names are one of them's; where the other's FORWARD drops, it has to be that one's
- * rules that accept.
+ * packet passes both. The plain names are one of them's; where the other's FORWARD drops, it has to be that
+ * one's rules that accept.
  */
 import type { Family } from "../netaddr/address.ts";
 import { isErrno } from "../sys/errno.ts";
