@@ -1,5 +1,7 @@
 /** Every decoder of netlink messages, fed with hostile bytes; `./build.sh fuzz` feeds more. */
 import { describe } from "bun:test";
+import * as conntrackGolden from "../conntrack/conntrack.golden.ts";
+import { conntrackMessage, listConnections } from "../conntrack/conntrack.ts";
 import * as addressGolden from "../rtnetlink/address.golden.ts";
 import { addressMessage, listAddresses } from "../rtnetlink/address.ts";
 import * as vlanGolden from "../rtnetlink/bridge-vlan.golden.ts";
@@ -21,7 +23,10 @@ import { NetlinkError, NetlinkProtocolError } from "./error.ts";
 import { eachMessage, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSG_DONE, NLMSG_ERROR } from "./message.ts";
 import { extendedAck } from "./socket.ts";
 
-const goldens = [linkGolden, vlanGolden, addressGolden, routeGolden, ruleGolden, neighbourGolden];
+const goldens = [
+  ...[linkGolden, vlanGolden, addressGolden, routeGolden, ruleGolden, neighbourGolden],
+  conntrackGolden,
+];
 const CODEC_CASES = 1_500;
 const SOCKET_CASES = 500;
 
@@ -50,6 +55,7 @@ describe("messages", () => {
     ["routeMessage", routeMessage, bodiesOf(routeGolden)],
     ["ruleMessage", ruleMessage, bodiesOf(ruleGolden)],
     ["neighbourMessage", neighbourMessage, bodiesOf(neighbourGolden)],
+    ["conntrackMessage", conntrackMessage, bodiesOf(conntrackGolden)],
   ] as const;
   for (const [name, codec, samples] of CODECS) {
     fuzzTest(
@@ -138,6 +144,7 @@ describe("answers", () => {
     ["listRules()", (socket) => listRules(socket, 4), ruleGolden],
     ["listNeighbours()", (socket) => listNeighbours(socket, { family: 4 }), neighbourGolden],
     ["listFdb()", (socket) => listFdb(socket), neighbourGolden],
+    ["listConnections()", (socket) => listConnections(socket, { family: 4 }), conntrackGolden],
   ];
   for (const [name, verb, golden] of VERBS) {
     const samples = [...datagramsOf(golden), ...endings];
