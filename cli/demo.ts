@@ -6,12 +6,24 @@ import { Stage } from "./demo/stage.ts";
 import { connect } from "./demo/topologies/connect.ts";
 import { defaultBridge } from "./demo/topologies/default-bridge.ts";
 import { dualStack } from "./demo/topologies/dual-stack.ts";
+import { internalNetwork } from "./demo/topologies/internal-network.ts";
+import { isolatedNetworks } from "./demo/topologies/isolated-networks.ts";
 import { joined } from "./demo/topologies/joined.ts";
 import { none } from "./demo/topologies/none.ts";
+import { publishedPort } from "./demo/topologies/published-port.ts";
 import type { Topology } from "./demo/topology.ts";
 import { EXIT_FAILED, Failure } from "./failure.ts";
 
-const TOPOLOGIES: readonly Topology[] = [defaultBridge, connect, joined, none, dualStack];
+const TOPOLOGIES: readonly Topology[] = [
+  defaultBridge,
+  isolatedNetworks,
+  connect,
+  joined,
+  none,
+  publishedPort,
+  dualStack,
+  internalNetwork,
+];
 
 /** Programs that are run, and Debian's packages of them. */
 const PROGRAMS = {

@@ -52,7 +52,7 @@ await t.test("weft demo proves all topologies and leaves the host as it was", as
   t.equal(exitCode, 0);
   t.equal(stderr, "");
   expectProven(t, stdout);
-  t.same(stdout.match(/^T\d+/gm), ["T1", "T3", "T4", "T6", "T13"]);
+  t.same(stdout.match(/^T\d+/gm), ["T1", "T2", "T3", "T4", "T6", "T7", "T13", "T14"]);
   t.notOk(stdout.includes(ESCAPE), "no colours where nobody sees them");
   t.same(await stateOf(host), before);
 });
@@ -79,6 +79,7 @@ for (const [topology, line, signal, status] of [
   ["T1", /^Proof/, "SIGTERM", 143],
   ["T3", /^docker network disconnect/, "SIGINT", 130],
   ["T4", /^Two containers/, "SIGHUP", 129],
+  ["T7", /^hostIP/, "SIGTERM", 143],
 ] as const) {
   await t.test(`weft demo ${topology} leaves nothing when ${signal} comes at "${line.source}"`, async (t) => {
     const host = await makeHost(t);
@@ -115,7 +116,7 @@ await t.test("weft demo says what it lacks", async (t) => {
     t.equal(exitCode, 1);
     t.match(stderr, message);
   };
-  await lacks(/^weft: no topology "T99": there are T1, T3, T4, T6, T13\n$/, ["T99"]);
+  await lacks(/^weft: no topology "T99": there are T1, T2, T3, T4, T6, T7, T13, T14\n$/, ["T99"]);
   await lacks(/^weft: not in namespaces of its own: run weft demo\n$/, ["--role", "host", "T1"]);
   await lacks(/^weft: .*ping.* missing: apt-get install .*iputils-ping/, [], ["PATH=/nowhere"]);
   const path = `PATH=${fakeProgram(t, "unshare")}:${process.env["PATH"]}`;

@@ -1,5 +1,5 @@
 import { expect, spyOn, test } from "bun:test";
-import { fold, Narrator } from "./narrator.ts";
+import { continued, fold, Narrator } from "./narrator.ts";
 
 test("fold() breaks at spaces, within 80 columns, and indents what follows by two more", () => {
   const words = Array.from({ length: 40 }, (_, i) => `word${i}`).join(" ");
@@ -14,6 +14,15 @@ test("fold() leaves short lines, blanks inside them and long words alone", () =>
   expect(fold("one  two", 2)).toEqual(["  one  two"]);
   expect(fold("x".repeat(100), 0)).toEqual(["x".repeat(100)]);
   expect(fold("", 0)).toEqual([""]);
+});
+
+test("continued() breaks a command as a shell reads it", () => {
+  expect(continued("ip link add br0 type bridge", 40)).toEqual(["ip link add br0 type bridge"]);
+  expect(continued("iptables -t nat -A POSTROUTING -j MASQUERADE", 24)).toEqual([
+    "iptables -t nat -A \\",
+    "  POSTROUTING -j \\",
+    "  MASQUERADE",
+  ]);
 });
 
 test("Narrator counts the proofs that fail", () => {

@@ -51,7 +51,8 @@ export class Narrator {
 
   /** The commands that do the same as the one before. */
   byHand(commands: readonly string[]): void {
-    this.listing(["# the same by hand:", ...commands].map(dim));
+    const lines = commands.flatMap((command) => continued(command, COLUMNS - 4));
+    this.listing(["# the same by hand:", ...lines].map(dim));
   }
 
   proof(text: string, { holds }: { holds: boolean }): void {
@@ -59,6 +60,19 @@ export class Narrator {
     const [first = "", ...others] = fold(text, 4);
     console.log([`  ${holds ? green("✓") : red("✗")} ${first.trimStart()}`, ...others].join("\n"));
   }
+}
+
+/** A command on as many lines as it takes, as a shell reads it; a word that is longer stays whole. */
+export function continued(command: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of command.split(" ")) {
+    if (line.trim() !== "" && line.length + 1 + word.length + " \\".length > width) {
+      lines.push(`${line} \\`);
+      line = `  ${word}`;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
 }
 
 /** Lines of at most 80 columns, broken at spaces and indented; the broken ones by two more. */

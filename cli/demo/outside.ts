@@ -1,5 +1,4 @@
-/** A host at the other end of a cable to this one, as any machine of the world outside: RFC 5737, RFC 3849. */
-import { existsSync } from "node:fs";
+/** A host at the other end of a cable to this one, as any of the world outside. RFC 5737, RFC 3849. */
 
 export interface Outside {
   /** Its namespace. */
@@ -17,10 +16,9 @@ const NAME = "outside";
 const UPLINK = "eth0";
 
 /** Makes it, with the commands that are run and shown. */
-export function joinOutside(run: (command: string) => void): Outside {
-  const has6 = existsSync("/proc/sys/net/ipv6");
-  const hostAddresses = ["192.0.2.1/24", ...(has6 ? ["2001:db8::1/64"] : [])];
-  const addresses = ["192.0.2.9/24", ...(has6 ? ["2001:db8::9/64"] : [])];
+export function joinOutside(run: (command: string) => void, { ipv6 = false } = {}): Outside {
+  const hostAddresses = ["192.0.2.1/24", ...(ipv6 ? ["2001:db8::1/64"] : [])];
+  const addresses = ["192.0.2.9/24", ...(ipv6 ? ["2001:db8::9/64"] : [])];
   const add = (ip: string, address: string) =>
     run(`${ip} addr add ${address} dev ${UPLINK}${address.includes(":") ? " nodad" : ""}`);
   run(`ip netns add ${NAME}`);

@@ -78,8 +78,8 @@ export class Stage {
   }
 
   /** A host beyond this one's uplink, which knows nothing of containers. */
-  outside(): Outside {
-    this.#outside = joinOutside((command) => this.run(command));
+  outside(options: { ipv6?: boolean } = {}): Outside {
+    this.#outside = joinOutside((command) => this.run(command), options);
     return this.#outside;
   }
 
@@ -98,12 +98,13 @@ export class Stage {
     const isFirst = !this.#endpoints.some(({ bridge }) => bridge === endpoint.bridge);
     const { plugins = [] } = this.#networks.get(network) ?? {};
     const isMasqueraded = plugins.some(({ ipMasq }) => ipMasq === true);
-    this.narrator.byHand([
+    const commands = [
       ...(isFirst ? bridgeCommands(endpoint) : []),
       ...(isFirst && isMasqueraded ? masqueradeCommands(endpoint) : []),
       ...endpointCommands(endpoint),
       ...ports.flatMap((mapping) => publishCommands(endpoint, mapping)),
-    ]);
+    ];
+    this.narrator.byHand([...new Set(commands)]);
     this.#endpoints.push(endpoint);
     return endpoint;
   }
@@ -204,15 +205,9 @@ export class Stage {
 
   #add(where: Where, ports: readonly PortMapping[] = []): string {
     const command = `weft add ${wordsOf(where)}`;
-    const { stdout } = ports.length > 0 ? this.#publish(command, ports) : this.#run(command);
+    const { stdout } = this.#run(command, ports.length > 0 ? publishing(command, ports) : {});
     this.#connected.push(where);
     return stdout;
-  }
-
-  #publish(command: string, ports: readonly PortMapping[]): Run {
-    const lines = ports.map((port) => `  ${JSON.stringify(port)}`);
-    const shown = ['CAP_ARGS=\'{"portMappings": [', lines.join(",\n"), `]}' ${command}`].join("\n");
-    return this.#run(command, { shown, variables: { CAP_ARGS: JSON.stringify({ portMappings: ports }) } });
   }
 
   #run(command: string, { shown = command, variables = {} }: RunOptions = {}): Run {
@@ -225,4 +220,13 @@ export class Stage {
 
 function wordsOf({ network, sandbox, ifname }: Where): string {
   return `${network} ${sandbox}${ifname === "eth0" ? "" : ` --ifname ${ifname}`}`;
+}
+
+/** A command as it is shown, and run, with ports to publish. */
+export function publishing(command: string, portMappings: readonly PortMapping[]): Required<RunOptions> {
+  const lines = portMappings.map((port) => `  ${JSON.stringify(port)}`);
+  return {
+    shown: `CAP_ARGS='{"portMappings": [\n${lines.join(",\n")}\n]}' ${command}`,
+    variables: { CAP_ARGS: JSON.stringify({ portMappings }) },
+  };
 }

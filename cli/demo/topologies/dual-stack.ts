@@ -34,7 +34,7 @@ async function show(stage: Stage): Promise<void> {
     return;
   }
   narrator.step("A host in the world outside");
-  const outside = stage.outside();
+  const outside = stage.outside({ ipv6: true });
   narrator.step("A network of two ranges");
   stage.network(NETWORK);
   narrator.step("Two sandboxes with an endpoint each");
