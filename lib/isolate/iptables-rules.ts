@@ -11,7 +11,9 @@ export const STAGE_2 = "CNI-ISOLATION-STAGE-2";
 export const ACCEPTED = "CNI-FORWARD";
 export const OWNERS = "CNI-FORWARD-OWNERS";
 
-const EITHER_POLICY = comment("CNI firewall plugin rules (ingressPolicy: same-bridge|isolated)");
+/** What the comments of the reference's rules begin with. */
+const REFERENCE_NOTE = "CNI firewall plugin rules";
+const EITHER_POLICY = comment(`${REFERENCE_NOTE} (ingressPolicy: same-bridge|isolated)`);
 export const ADMIN_NOTE = comment("CNI firewall plugin admin overrides");
 /** What the comments of the rules that the reference does not have begin with. */
 export const OWN_NOTE = "weft firewall: ";
@@ -31,7 +33,7 @@ export const TO_STAGE_1: Rule = {
 export const TO_ACCEPTED: Rule = {
   table,
   chain: "FORWARD",
-  text: `${comment("CNI firewall plugin rules")} -j ${ACCEPTED}`,
+  text: `${comment(REFERENCE_NOTE)} -j ${ACCEPTED}`,
   isFirst: true,
 };
 
@@ -53,19 +55,24 @@ export function isOfBridge(text: string): boolean {
   return optionOf(text, "-i") !== undefined || optionOf(text, "-o") !== undefined;
 }
 
-/** Whether it is one of those that the stages have in any case. */
+/**
+ * Whether it is one of those that the stages have in any case; releases of the reference differ in comments.
+ */
 export function isOfStages(text: string): boolean {
-  const key = ruleKey(text);
-  return STAGE_RULES.some((rule) => ruleKey(rule.text) === key);
+  const note = optionOf(text, "--comment") ?? "";
+  if (!note.startsWith(REFERENCE_NOTE) && !note.startsWith(OWN_NOTE)) return false;
+  const key = ruleKey(text, { without: "--comment" });
+  return STAGE_RULES.some((rule) => ruleKey(rule.text, { without: "--comment" }) === key);
 }
 
 /** The order of STAGE-1: who is permitted, internal networks, published ports, the others, the end. */
-const STAGE_1_ORDER = [PERMITTED, INTERNAL, PUBLISHED, "", RETURN];
+const STAGE_1_BEGINNING = [PERMITTED, INTERNAL, PUBLISHED];
 
 export function sortStage1(rules: readonly string[]): string[] {
   const place = (rule: string) => {
-    const at = STAGE_1_ORDER.findIndex((part) => part !== "" && rule.includes(part));
-    return at < 0 ? STAGE_1_ORDER.indexOf("") : at;
+    const at = STAGE_1_BEGINNING.findIndex((note) => rule.includes(note));
+    if (at >= 0) return at;
+    return STAGE_1_BEGINNING.length + Number(isOfStages(rule));
   };
   return rules.toSorted((a, b) => place(a) - place(b));
 }
@@ -152,7 +159,7 @@ function listBridgeRules({
     add(STAGE_1, `${into} -m conntrack ! --ctstate RELATED,ESTABLISHED`, NOT_PUBLISHED, "DROP");
   }
   if (ingressPolicy === "same-bridge" || ingressPolicy === "isolated") {
-    const note = comment(`CNI firewall plugin rules (ingressPolicy: ${ingressPolicy})`);
+    const note = comment(`${REFERENCE_NOTE} (ingressPolicy: ${ingressPolicy})`);
     add(STAGE_1, out, note, STAGE_2);
     if (ingressPolicy === "isolated") add(STAGE_1, inside, note, "DROP");
     add(STAGE_2, `-o ${bridge}`, EITHER_POLICY, "DROP");
