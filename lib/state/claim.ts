@@ -59,6 +59,11 @@ export function claimantName(claimant: AttachmentName): string {
   return attachmentFileName(claimant, claimant.network);
 }
 
+/** Whether a claim, by its file, is of an attachment of the network. */
+export function isOfNetwork(claimant: string, network: string): boolean {
+  return claimant.endsWith(claimantName({ network, containerId: "", ifname: "" }).slice(1));
+}
+
 export function isClaimed(what: string): boolean {
   return findFile(`${CLAIMS_DIR}/${what}`) !== undefined;
 }

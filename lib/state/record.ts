@@ -20,8 +20,8 @@ import {
 } from "../sys/file.ts";
 
 const ATTACHMENTS_DIR = "/run/weft/attachments";
-/** Longest file name (NAME_MAX), less room for the hash that then stands for the container's id. */
-const NAME_MAX = 255;
+/** Two of these, and the name of an interface, are a file's name of at most 255 bytes (NAME_MAX). */
+const PART_MAX = 100;
 /** How often the directory may vanish, because the network's last DEL removed it, before that is an error. */
 const DIRECTORY_ATTEMPTS = 10;
 
@@ -124,17 +124,16 @@ function recordPath(key: RecordKey): string {
 }
 
 /**
- * A name for what an attachment has in a directory:
- * <containerId>:<ifname>:<more>, the id hashed where it is long.
+ * A name for what an attachment has in a directory: <containerId>:<ifname>:<more>. A part that is too long
+ * for three of them to be a file's name is hashed, by itself, so that a name's start tells whose it is.
  */
 export function attachmentFileName(
   { containerId, ifname }: Pick<AttachmentName, "containerId" | "ifname">,
   more: string,
 ): string {
-  const tail = `:${ifname}:${more}`;
-  return (containerId.length + tail.length <= NAME_MAX ? containerId : hash(containerId)) + tail;
+  return `${fitting(containerId)}:${ifname}:${fitting(more)}`;
 }
 
-function hash(text: string): string {
-  return new Bun.CryptoHasher("sha256").update(text).digest("hex");
+function fitting(part: string): string {
+  return part.length <= PART_MAX ? part : new Bun.CryptoHasher("sha256").update(part).digest("hex");
 }

@@ -7,7 +7,15 @@
  */
 import type { GcCall } from "../cni/plugin.ts";
 import type { NetfilterSocket } from "../netfilter/socket.ts";
-import { claim, claimantName, isClaimed, lockClaims, release, releaseAll } from "../state/claim.ts";
+import {
+  claim,
+  claimantName,
+  isClaimed,
+  isOfNetwork,
+  lockClaims,
+  release,
+  releaseAll,
+} from "../state/claim.ts";
 import type { AttachmentName } from "../state/record.ts";
 import { type Element, elementName, networkComment } from "./element.ts";
 import { deleteElements, listOwned, putElements } from "./elements.ts";
@@ -52,7 +60,7 @@ export function releaseStale({ config, validAttachments }: GcCall, socket: Netfi
     claimantName({ network, containerId: containerID, ifname }),
   );
   const comment = valid.length === 0 ? networkComment(network) : undefined;
-  const isStale = (claimant: string) => claimant.endsWith(`:${network}`) && !valid.includes(claimant);
+  const isStale = (claimant: string) => isOfNetwork(claimant, network) && !valid.includes(claimant);
   releaseWhere(socket, isStale, { comment });
 }
 
