@@ -4,14 +4,17 @@
  * A link of any kind, a lookup on PATH and `exec -a` all show in argv0; when that is empty, the name of the
  * file counts. Process start is most of what a plugin costs: whatever is imported here is paid by every call.
  */
-import { runPlugin } from "./lib/cni/run.ts";
-import { plugins } from "./plugins.ts";
+import { firstVersions, plugins } from "./plugins.ts";
 
 const path = process.argv0 || process.execPath;
 const name = path.slice(path.lastIndexOf("/") + 1);
 const load = plugins.get(name);
 
-if (load) {
+if (load && process.env["CNI_COMMAND"] === "VERSION") {
+  const { runVersionFrom } = await import("./lib/cni/run-version.ts");
+  runVersionFrom(firstVersions.get(name));
+} else if (load) {
+  const { runPlugin } = await import("./lib/cni/run.ts");
   const { default: plugin } = await load();
   await runPlugin(plugin, { loadOwn: async (type) => (await plugins.get(type)?.())?.default });
 } else if (name === "weft") {

@@ -11,3 +11,6 @@ export const plugins: ReadonlyMap<string, Load> = new Map<string, Load>([
   ["portmap", () => import("./plugins/portmap/main.ts")],
   ["static", () => import("./plugins/static/main.ts")],
 ]);
+
+/** The first version of the specification that a plugin speaks, where that is not the first there is. */
+export const firstVersions: ReadonlyMap<string, string> = new Map([["firewall", "0.3.0"]]);

@@ -100,8 +100,8 @@ export function record<T extends object>(
 }
 
 /**
- * Sets a key that somebody else chose: as Object.fromEntries() does, also where it is "__proto__", but without
- * the 25 µs that the first use of that takes.
+ * Sets a key that somebody else chose: as Object.fromEntries() does, also where it is "__proto__", but
+ * without the 25 µs that the first use of that takes.
  */
 export function setKey(object: Record<string, unknown>, key: string, value: unknown): void {
   if (key !== "__proto__") object[key] = value;

@@ -15,7 +15,7 @@ import { CniError, withFurther } from "./error.ts";
 import type { JsonObject } from "./json.ts";
 import { parsePrevResult, type Result, resultJson } from "./result.ts";
 import type { Schema } from "./schema.ts";
-import { askedVersion, checkVersion } from "./version.ts";
+import { checkVersion, versionAnswer } from "./version.ts";
 
 export { everyStep } from "./cleanup.ts";
 
@@ -104,7 +104,7 @@ export function answerOf(
   deliver: (answer: Answer) => void = () => {},
 ): Answer {
   if (environment["CNI_COMMAND"] === "VERSION") {
-    const answer = { cniVersion: askedVersion(stdin), supportedVersions: plugin.versions };
+    const answer = versionAnswer(stdin, plugin.versions);
     deliver(answer);
     return answer;
   }

@@ -59,6 +59,11 @@ export function checkVersion(command: Command, configVersion: string, supported:
   if (!supported.includes(configVersion)) throw incompatible("incompatible CNI versions", details);
 }
 
+/** What VERSION answers. */
+export function versionAnswer(stdin: string, supported: readonly string[]) {
+  return { cniVersion: askedVersion(stdin), supportedVersions: supported };
+}
+
 /** The version to answer in: that of the configuration where it has one we speak. */
 export function replyVersion(stdin: string, supported: readonly string[]): string {
   const asked = askedVersion(stdin);
