@@ -13,6 +13,7 @@ import {
   iif,
   iifkind,
   iifname,
+  inRange,
   inSet,
   is,
   isBytes,
@@ -118,6 +119,21 @@ const CASES = [
   of("nat", is(l4proto, "inet_proto", "tcp"), dnatTo(4, "10.9.0.2", 80)),
   of("nat", is(l4proto, "inet_proto", "udp"), dnatTo(6, "fd00:9::2", 65_535)),
   of("src", masquerade),
+  of("nat", dnatTo(4, "10.9.0.2")),
+  of("nat", dnatTo(6, "fd00:9::2")),
+  of(
+    "filter",
+    is(l4proto, "inet_proto", "tcp"),
+    inRange(thSport, "inet_service", [0, 65_535]),
+    verdict("accept"),
+  ),
+  of(
+    "filter",
+    is(l4proto, "inet_proto", "udp"),
+    inRange(thDport, "inet_service", [8000, 8010]),
+    verdict("drop"),
+  ),
+  of("filter", isBytes(iifname, { text: '"cni*"', value: new TextEncoder().encode("cni") }), verdict("drop")),
 ];
 const textOf = (statements: readonly Statement[]) => statements.map(({ text }) => text).join(" ");
 
