@@ -70,6 +70,25 @@ await t.test("Netns.ask() gets an answer, and the name of the error when there i
   }
 });
 
+await t.test("Netns.askAll() has an answer for each question, in their order", async (t) => {
+  const host = await makeHost(t);
+  const outside = await host.outside();
+  const servers = await outside.serveAll([
+    { protocol: "tcp", greeting: "first: " },
+    { protocol: "udp", greeting: "second: " },
+  ]);
+  const [first = 0, second = 0] = servers.ports;
+  const answers = await host.askAll([
+    { protocol: "udp", address: "192.0.2.77", port: second, timeoutMs: 300 },
+    { protocol: "udp", address: outside.address6, port: second },
+    { protocol: "tcp", address: outside.address4, port: first },
+    { protocol: "tcp", address: outside.address4, port: 1 },
+  ]);
+  const told = answers.map(({ error, text }) => error ?? text);
+  t.strictSame(told, ["ETIMEDOUT", "second: hello", "first: hello", "ECONNREFUSED"]);
+  await servers.stop();
+});
+
 await t.test("Netns.capture() shows the frames of an interface", async (t) => {
   const host = await makeHost(t);
   const outside = await host.outside();
