@@ -1,4 +1,4 @@
-/** NetlinkSocket.transact(): what it sends, and what it makes of the answers of a kernel of the test's own. */
+/** NetlinkSocket.transact(): what it sends, and what it makes of a kernel of the test's own. */
 import { expect, test } from "bun:test";
 import { ErrnoError } from "../sys/errno.ts";
 import { acknowledgement, datagram, errorBody, OUR_PORT } from "../testing/fake-kernel.ts";

@@ -1,6 +1,6 @@
 /**
- * nf_tables: tables, chains, rules, sets and their attributes (linux/netfilter/nf_tables.h, and nfnetlink.h for
- * batches).
+ * nf_tables: tables, chains, rules, sets and their attributes (linux/netfilter/nf_tables.h; of batches,
+ * nfnetlink.h).
  */
 import { nfgenmsg } from "../netfilter/socket.ts";
 import { attributes, nested, repeated } from "../netlink/attributes.ts";

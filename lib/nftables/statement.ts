@@ -273,7 +273,7 @@ export function verdictText({
   return chain === undefined ? word : `${word} ${chain}`;
 }
 
-/** A word as nft takes it in a rule or an element: a "*" at the end of a name would stand for any other end. */
+/** A word as nft takes it in a rule or an element: "*" at the end of a name would stand for any other end. */
 export function quoted(type: TypeName, word: Word): string {
   const text = String(word);
   if (type !== "ifname") return text;

@@ -157,8 +157,10 @@ test("findElement() finds a range by its first and its last port, not by those w
 
 test("findTableComment(), hasChain(), findPolicy(), listRules() say what nft made", async () => {
   using host = await NftHost.make();
-  host.load(`table ip6 x { chain in { type filter hook input priority 0; policy drop; counter accept comment "c"; drop; }
-    chain user { }; }
+  host.load(`table ip6 x {
+      chain in { type filter hook input priority 0; policy drop; counter accept comment "c"; drop; }
+      chain user { }
+    }
     table bridge y { comment "hello"; }`);
   const x = { family: "ip6", name: "x" } as const;
   expect(findTableComment(host.socket, x)).toBe("");

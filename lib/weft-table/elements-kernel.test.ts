@@ -115,7 +115,7 @@ test("addElements() replaces a range of the same ports, and refuses one that ove
 
 test("addElements() takes names of interfaces with odd characters", async () => {
   using host = await NftHost.make();
-  const names = ["1-2", "a.b@c%d&e", "end*", "é", "{;}#$", "fifteen-letters", "\\", "'", "100"];
+  const names = ["1-2", "a.b@c%d&e", "end*", "é", "{;}#$", "fifteen-letters", "\\", "'", "100", 'qu"ote'];
   const odd = names.flatMap((name) => [one("masq4", [name, "10.9.0.2"]), one("checked", [name])]);
   for (let time = 0; time < 2; time++) addElements(host.socket, odd, owner("c1"));
   checkElements(host.socket, odd);

@@ -31,7 +31,8 @@ export function restoreTable(socket: NetfilterSocket, table: TableDefinition): T
   for (const record of lacking) {
     const { elements, shared, chains } = record.details;
     addElements(socket, elements, record, chains);
-    putElements(socket, shared, { comment: networkComment(record.network) });
+    const missing = shared.filter((element) => !there.has(elementName(element)));
+    putElements(socket, missing, { comment: networkComment(record.network) });
   }
   return lacking;
 }
