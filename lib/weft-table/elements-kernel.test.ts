@@ -78,7 +78,7 @@ test("addElements(), twice, leaves each element once, under its owner's name; de
   expect(host.text()).not.toContain("condition-c1");
 });
 
-test("addElements() leaves the same as nft does with the texts of its transactions", async () => {
+test("addElements() leaves what nft can load again as it lists it", async () => {
   using ours = await NftHost.make();
   using theirs = await NftHost.make();
   addElements(ours.socket, ELEMENTS, owner("c1"), CHAINS);

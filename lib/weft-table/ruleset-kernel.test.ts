@@ -1,7 +1,9 @@
 /** The ruleset, as nft has it. */
 import { test as bunTest, expect } from "bun:test";
+import type { TypeName, Word } from "../nftables/datatype.ts";
 import { listRules } from "../nftables/query.ts";
-import { Transaction } from "../nftables/transaction.ts";
+import type { SetDefinition } from "../nftables/table.ts";
+import { type SetElement, Transaction } from "../nftables/transaction.ts";
 import { kernelTest } from "../testing/netns.ts";
 import { NftHost, noNftReason } from "../testing/nft.ts";
 import { elementName, TABLES } from "./element.ts";
@@ -9,15 +11,43 @@ import { checkTable } from "./table-life.ts";
 
 const test = (name: string, body: () => Promise<void>) => kernelTest(name, body, noNftReason);
 
-test("the printed ruleset, loaded by nft, is the one that is committed; what nft lists of it loads again", async () => {
+const WORDS: Readonly<Record<TypeName, Word>> = {
+  ipv4_addr: "10.9.0.2",
+  ipv6_addr: "fd00:9::2",
+  ether_addr: "02:00:00:00:00:01",
+  inet_proto: "sctp",
+  inet_service: 8080,
+  ifname: "end.of-1*",
+};
+
+/** An element of any set. */
+function elementOf({ key, data, interval }: SetDefinition): SetElement {
+  const words = key.map((type) => (interval && type === "inet_service" ? "8000-8010" : WORDS[type]));
+  const value = data === "verdict" ? ["goto isolation"] : data?.map((type) => WORDS[type]);
+  return { key: words, data: value, comment: "net/c1/eth0" };
+}
+
+test("the printed ruleset with its elements, loaded by nft, is the one that is committed", async () => {
+  using ours = await NftHost.make();
+  using theirs = await NftHost.make();
+  const transaction = new Transaction();
+  for (const table of TABLES) {
+    transaction.createTable(table);
+    for (const set of table.sets) transaction.createElements(table, set, [elementOf(set)]);
+  }
+  transaction.commit(ours.socket);
+  theirs.load(transaction.toString());
+  expect(theirs.ruleset()).toEqual(ours.ruleset());
+  expect(theirs.text().match(/net\/c1\/eth0/g)).toHaveLength(TABLES.flatMap(({ sets }) => sets).length);
+});
+
+test("the ruleset as nft lists it loads again", async () => {
   using ours = await NftHost.make();
   using theirs = await NftHost.make();
   const transaction = new Transaction();
   for (const table of TABLES) transaction.createTable(table);
   transaction.commit(ours.socket);
-  theirs.load(transaction.toString());
-  expect(theirs.ruleset()).toEqual(ours.ruleset());
-  theirs.load(`flush ruleset\n${ours.text()}`);
+  theirs.load(ours.text());
   expect(theirs.ruleset()).toEqual(ours.ruleset());
 });
 
