@@ -59,7 +59,7 @@ export interface Details extends Keepers, Entries {
 export function addIsolation(call: IsolateCall, prevResult: Result): void {
   const host = call.resources.use(openRouteSocket());
   const bus = chooseFirewalld(call);
-  const keepers = chooseKeepers(call, bus !== undefined);
+  const keepers = chooseKeepers(call, bus);
   const { isolation, via } = isolationOf(call, keepers, { host, prevResult });
   const { network: _network, containerId: _containerId, ifname: _ifname, addresses, ...policy } = isolation;
   const port = portToIsolate(host, isolation, { prevResult, via });
@@ -94,7 +94,7 @@ export function deleteIsolation(call: IsolateCall): void {
 export function checkIsolation(call: IsolateCall, prevResult: Result): void {
   const host = call.resources.use(openRouteSocket());
   const recorded = findRecord<Details>(recordKey(call))?.details;
-  const keepers = recorded ?? chooseKeepers(call, chooseFirewalld(call) !== undefined);
+  const keepers = recorded ?? chooseKeepers(call, chooseFirewalld(call));
   const { isolation, via } = isolationOf(call, keepers, { host, prevResult });
   if (keepers.zone) {
     const bus = call.resources.use(openFirewalld(call.environment));
@@ -121,7 +121,7 @@ export function staleIsolationSteps(call: GcCall & IsolateCall): (() => void)[] 
 
 /** @throws CniError 50 unless the host has what would keep the rules */
 export function checkIsolationAvailable(call: IsolateCall): void {
-  const { backend = "" } = chooseKeepers(call, chooseFirewalld(call) !== undefined);
+  const { backend = "" } = chooseKeepers(call, chooseFirewalld(call));
   const isAvailable = { "": () => true, nftables: hasNftables, iptables: () => hasPrograms(4) }[backend];
   if (isAvailable()) return;
   const msg = `this host has no ${backend}`;
@@ -143,11 +143,12 @@ function addToTable(call: Call, shared: readonly Element[]): void {
 }
 
 function deleteRecorded(call: Call, record: AttachmentRecord<Details>): void {
-  const { zone, backend, addresses, shared = [], port } = record.details;
+  const { zone, backend, shared = [], port } = record.details;
+  const addresses = record.details.addresses.map(parseAddress);
   everyStep(
-    () => zone && removeFromZone(call, zone, addresses.map(parseAddress)),
+    () => zone && removeFromZone(call, zone, addresses),
     () => backend === "nftables" && releaseElements(netfilterSocket(), shared, record),
-    () => backend === "iptables" && deleteIsolateRules(record),
+    () => backend === "iptables" && deleteIsolateRules({ ...record, addresses }),
     () => port && joinPort(call.resources.use(openRouteSocket()), port),
   );
   removeRecord(record);

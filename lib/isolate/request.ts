@@ -44,9 +44,9 @@ export function chooseFirewalld({ config, environment, resources }: IsolateCall)
 }
 
 /** Beside firewalld a packet filter is needed for what firewalld has no word for. */
-export function chooseKeepers({ config }: IsolateCall, isFirewalld: boolean): Keepers {
+export function chooseKeepers({ config }: IsolateCall, firewalld: BusConnection | undefined): Keepers {
   const { backend, permittedInterfaces } = config;
-  const zone = isFirewalld ? zoneOf(config) : undefined;
+  const zone = firewalld ? zoneOf(config) : undefined;
   if (zone && !isRestricted(policyOf(config)) && permittedInterfaces.length === 0) return { zone };
   const asked = backend === "nftables" || backend === "iptables" ? backend : undefined;
   return { zone, backend: chooseBackend(asked, { needsForwardAccept: true }) };
