@@ -1,8 +1,8 @@
 /** Which of the kernel's two packet filters a plugin writes its rules to. */
 import { CniError } from "./cni/error.ts";
-import { dropsForwarded, hasNftables } from "./iptables/kernel-tables.ts";
-import { hasPrograms } from "./iptables/program.ts";
-import { legacyDropsForwarded } from "./iptables/variant.ts";
+import { dropsForwarded, hasLegacyTable, hasNftables } from "./iptables/kernel-tables.ts";
+import { hasPrograms, hasProgramsNamed, runProgram } from "./iptables/program.ts";
+import { findVariants } from "./iptables/variant.ts";
 import type { Family } from "./netaddr/address.ts";
 
 export type Backend = "nftables" | "iptables";
@@ -29,5 +29,12 @@ export function chooseBackend(
 }
 
 function dropsForwardedInEither(family: Family): boolean {
-  return dropsForwarded(family) || legacyDropsForwarded(family);
+  return dropsForwarded(family) || (hasLegacyTable(family, "filter") && legacyDropsForwarded(family));
+}
+
+/** Of the legacy variant, by its own program. */
+function legacyDropsForwarded(family: Family): boolean {
+  const legacy = findVariants(family, ["filter"]).find(({ kind }) => kind === "legacy");
+  if (!legacy || !hasProgramsNamed(legacy.name)) return false;
+  return runProgram(`${legacy.name}-save`, ["-t", "filter"]).stdout.includes("\n:FORWARD DROP ");
 }

@@ -62,9 +62,9 @@ for (const variant of VARIANTS) {
       const rule = (text: string): Rule => ({ table: "nat", chain: "A", text });
       const written = rule('--protocol 6 --source 10.0.0.1 -m comment --comment "it\'s" --jump RETURN');
       host.in(() => changeTables(4, ["nat"], ({ nat }) => nat.ensureRule(written)));
-      host.in(() => expect(findMissingRule(4, [written])).toBeUndefined());
+      host.in(() => expect(findMissingRule(4, ["nat"], () => [written])).toBeUndefined());
       const other = rule("-s 10.0.0.2 -j RETURN");
-      host.in(() => expect(findMissingRule(4, [written, other])).toBe(other));
+      host.in(() => expect(findMissingRule(4, ["nat"], () => [written, other])).toBe(other));
     },
     lacking,
   );

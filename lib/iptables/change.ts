@@ -9,85 +9,122 @@
 import type { Family } from "../netaddr/address.ts";
 import { makeDirectory } from "../sys/file.ts";
 import { acquireLock } from "../sys/lock.ts";
-import { hasLegacyTable, hasTable } from "./kernel-tables.ts";
-import { hasPrograms, iptablesName, LOCK_TIMEOUT_S, type Outcome, runProgram } from "./program.ts";
+import { hasProgramsNamed, LOCK_TIMEOUT_S, type Outcome, runProgram } from "./program.ts";
 import type { Rule, TableName } from "./rule.ts";
 import { Table } from "./table.ts";
-import { type Variant, variantInForce, variantsInUse } from "./variant.ts";
+import { findVariants, hasTable, type Variant } from "./variant.ts";
 
 const LOCKS_DIR = "/run/weft/locks";
 const ATTEMPTS = 5;
 
 export type Tables<N extends TableName> = { readonly [name in N]: Table };
 
-export interface ReadOptions<N extends TableName> {
-  /** Those that are there; the others count as empty. Default: all, made by being read. */
-  readonly existing?: readonly N[];
-  /** Default: the one in force. */
-  readonly variant?: Variant;
-}
-
 /**
- * Reads the tables and makes the changes that `plan` makes to them.
+ * Reads the tables and makes the changes that `plan` makes to them, in one variant: the host's own, unless
+ * the other alone is used, or has the chain that the rules lead to.
  * @throws LockTimeoutError, ErrnoError when a program is missing, Error with what iptables-restore said
  */
 export function changeTables<N extends TableName>(
   family: Family,
   names: readonly N[],
   plan: (tables: Tables<N>) => void,
-  options: ReadOptions<N> = {},
+  { target }: { target?: { readonly table: N; readonly chain: string } | undefined } = {},
 ): void {
+  using _ = lockTables();
+  const used = usedVariants(family, names);
+  const chosen = target && used.find(({ tables }) => tables?.[target.table].has(target.chain));
+  changeVariant((chosen ?? used[0]).variant, names, plan);
+}
+
+/** The same in each variant that is used: a packet has to be accepted in all of them. */
+export function changeUsedTables<N extends TableName>(
+  family: Family,
+  names: readonly N[],
+  plan: (tables: Tables<N>) => void,
+): void {
+  using _ = lockTables();
+  for (const { variant } of usedVariants(family, names)) changeVariant(variant, names, plan);
+}
+
+/** The same for what is to be taken away, wherever it is; nothing without the tables, or the programs. */
+export function changeExistingTables<N extends TableName>(
+  family: Family,
+  names: readonly N[],
+  plan: (tables: Tables<N>) => void,
+): void {
+  const variants = findVariants(family, names).filter(
+    (variant) => names.some((name) => hasTable(variant, name)) && hasProgramsNamed(variant.name),
+  );
+  if (variants.length === 0) return;
+  using _ = lockTables();
+  for (const variant of variants) changeVariant(variant, names, plan, { onlyExisting: true });
+}
+
+function lockTables(): Disposable {
   makeDirectory(LOCKS_DIR);
-  using _ = acquireLock(`${LOCKS_DIR}/iptables`);
-  const { variant = variantInForce(family) } = options;
+  return acquireLock(`${LOCKS_DIR}/iptables`);
+}
+
+/** The variants in which somebody has something, the host's own first, and alone where nobody has. */
+function usedVariants<N extends TableName>(family: Family, names: readonly N[]): [Used<N>, ...Used<N>[]] {
+  const variants = findVariants(family, names);
+  const own: Used<N> = { variant: variants[0] };
+  if (variants.length === 1) return [own];
+  const [first = own, ...others] = variants
+    .map((variant) => ({ variant, tables: readTables(variant, names, { onlyExisting: true }) }))
+    .filter(({ tables }) => names.some((name) => tables[name].isUsed));
+  return [first, ...others];
+}
+
+interface Used<N extends TableName> {
+  readonly variant: Variant;
+  /** Not read where there was no choice. */
+  readonly tables?: Tables<N>;
+}
+
+function changeVariant<N extends TableName>(
+  variant: Variant,
+  names: readonly N[],
+  plan: (tables: Tables<N>) => void,
+  options: ReadOptions = {},
+): void {
   let refused: { input: string; reason: string } | undefined;
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    const tables = readTables(family, names, { ...options, variant });
+    const tables = readTables(variant, names, options);
     plan(tables);
     const input = names.map((name) => tables[name].input).join("");
     if (input === "") return;
     if (input === refused?.input) break; // nobody else's doing
-    const { exitCode, stderr } = restore(family, input, variant);
+    const { exitCode, stderr } = restore(variant, input);
     if (exitCode === 0) return;
     refused = {
       input,
       reason: `status ${exitCode}, ${stderr}${lineAt(input, stderr)}`,
     };
   }
-  throw new Error(`Cannot change rules: ${iptablesName(family)}-restore ended with ${refused?.reason}`);
+  throw new Error(`Cannot change rules: ${variant.name}-restore ended with ${refused?.reason}`);
 }
 
-/** The same for what is to be taken away: nothing is done where there are no tables, or no programs. */
-export function changeExistingTables<N extends TableName>(
-  family: Family,
-  names: readonly N[],
-  plan: (tables: Tables<N>) => void,
-): void {
-  for (const variant of variantsInUse(family)) {
-    const isThere = variant === "" ? hasTable : hasLegacyTable;
-    const existing = names.filter((name) => isThere(family, name));
-    if (existing.length > 0 && hasPrograms(family)) changeTables(family, names, plan, { existing, variant });
-  }
+interface ReadOptions {
+  /** A table that is not there counts as empty, since reading may make it. */
+  readonly onlyExisting?: boolean;
 }
 
 /**
- * Reads tables with `iptables-save -t`. Of those that are to exist already the others count as empty, since
- * reading makes them, and so does one that `nft` filled with what iptables cannot say: nothing there is ours.
+ * Reads tables with `iptables-save -t`. Of those that are to exist already, one that `nft` filled with what
+ * iptables cannot say counts as empty: nothing there is ours.
  */
-export function readTables<N extends TableName>(
-  family: Family,
+function readTables<N extends TableName>(
+  variant: Variant,
   names: readonly N[],
-  { existing, variant = variantInForce(family) }: ReadOptions<N> = {},
+  { onlyExisting = false }: ReadOptions,
 ): Tables<N> {
   const tables: Partial<Record<N, Table>> = {};
   for (const name of names) {
-    const isRead = existing === undefined || existing.includes(name);
-    const text = isRead ? readTable(family, name, variant) : "";
-    if (text === undefined && !existing) {
+    const text = onlyExisting && !hasTable(variant, name) ? "" : readTable(variant, name);
+    if (text === undefined && !onlyExisting) {
       const cure = "choose the nftables backend, or rename that table";
-      throw new Error(
-        `Cannot use table ${name} of ${iptablesName(family)}: it holds rules of nft's; ${cure}`,
-      );
+      throw new Error(`Cannot use table ${name} of ${variant.name}: it holds rules of nft's; ${cure}`);
     }
     tables[name] = new Table(name, text ?? "");
   }
@@ -95,8 +132,8 @@ export function readTables<N extends TableName>(
 }
 
 /** What iptables-save prints; undefined of a table that is not one of iptables' but for its name. */
-function readTable(family: Family, name: TableName, variant: Variant): string | undefined {
-  const program = `${iptablesName(family)}${variant}-save`;
+function readTable({ name: start }: Variant, name: TableName): string | undefined {
+  const program = `${start}-save`;
   const { exitCode, stdout, stderr } = runProgram(program, ["-t", name]);
   if (exitCode !== 0) throw new Error(`Cannot read table ${name}: ${program} says "${stderr}"`);
   return stdout.includes(`# Table \`${name}' is incompatible`) ? undefined : stdout;
@@ -108,20 +145,38 @@ export function ensureRules(tables: Partial<Tables<TableName>>, rules: readonly 
 }
 
 /**
- * The first of the rules that is missing. What cannot be found in the text of the tables is asked
- * for with `-C`: iptables alone knows whether words of a user's own are the rule it prints in others.
+ * The first of the rules that is missing. It is enough that one variant has them all, unless `isNeeded` says
+ * that another one has to. `rulesOf` says for each what is to be there.
  */
-export function findMissingRule(
+export function findMissingRule<N extends TableName>(
   family: Family,
-  rules: readonly Rule[],
-  tables: Partial<Tables<TableName>> = readTables(family, tablesOf(rules)),
+  names: readonly N[],
+  rulesOf: (tables: Tables<N>) => readonly Rule[],
+  { isNeeded = () => false }: { isNeeded?: (tables: Tables<N>) => boolean } = {},
 ): Rule | undefined {
-  return rules.find(({ table, chain, text }) => {
-    if (tables[table]?.includes(chain, text)) return false;
-    if (!tables[table]?.has(chain)) return true;
-    const input = `*${table}\n-C ${chain} ${text}\nCOMMIT\n`;
-    return restore(family, input, variantInForce(family)).exitCode !== 0;
+  const lacking = findVariants(family, names).map((variant) => {
+    const tables = readTables(variant, names, { onlyExisting: true });
+    const rules = rulesOf(tables);
+    const found = rules.findIndex((rule) => !hasRule(variant, tables, rule));
+    return { rule: rules[found], place: found < 0 ? rules.length : found, isNeeded: isNeeded(tables) };
   });
+  const needed = lacking.find((it) => it.isNeeded && it.rule);
+  // Else it is told of the variant that has most.
+  return (needed ?? lacking.reduce((best, it) => (it.place > best.place ? it : best))).rule;
+}
+
+/**
+ * What cannot be found in the text of the tables is asked for with `-C`: iptables alone knows whether words
+ * of a user's own are the rule it prints in others.
+ */
+function hasRule(
+  variant: Variant,
+  tables: Partial<Tables<TableName>>,
+  { table, chain, text }: Rule,
+): boolean {
+  if (tables[table]?.includes(chain, text)) return true;
+  if (!tables[table]?.has(chain)) return false;
+  return restore(variant, `*${table}\n-C ${chain} ${text}\nCOMMIT\n`).exitCode === 0;
 }
 
 /** The tables of these rules, each once, in their order. */
@@ -129,9 +184,8 @@ export function tablesOf(rules: readonly Rule[]): TableName[] {
   return [...new Set(rules.map(({ table }) => table))];
 }
 
-function restore(family: Family, input: string, variant: Variant): Outcome {
-  const args = ["--noflush", "-w", String(LOCK_TIMEOUT_S)];
-  return runProgram(`${iptablesName(family)}${variant}-restore`, args, input);
+function restore({ name }: Variant, input: string): Outcome {
+  return runProgram(`${name}-restore`, ["--noflush", "-w", String(LOCK_TIMEOUT_S)], input);
 }
 
 /** The line that iptables-restore complains of: "line 3 failed", "Error occurred at line: 3". */

@@ -18,13 +18,10 @@ export function hasNftables(): boolean {
   return unlessNoNftables(false, () => readGeneration(netfilterSocket()) >= 0);
 }
 
-/** Whether a table of iptables' is there, in either variant. */
-export function hasTable(family: Family, name: string): boolean {
-  if (hasLegacyTable(family, name)) return true;
-  return unlessNoNftables(
-    false,
-    () => findTableComment(netfilterSocket(), tableOf(family, name)) !== undefined,
-  );
+/** Whether the table of the variant built on nf_tables is there. */
+export function hasNftTable(family: Family, name: string): boolean {
+  const comment = () => findTableComment(netfilterSocket(), tableOf(family, name));
+  return unlessNoNftables(undefined, comment) !== undefined;
 }
 
 /** Whether the legacy variant's table is there. */

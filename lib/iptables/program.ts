@@ -34,7 +34,11 @@ export function findProgram(name: string): string | undefined {
 
 /** Whether iptables' rules of a family can be read and changed here. */
 export function hasPrograms(family: Family): boolean {
-  const name = iptablesName(family);
+  return hasProgramsNamed(iptablesName(family));
+}
+
+/** The same of one variant: "iptables-legacy". */
+export function hasProgramsNamed(name: string): boolean {
   return findProgram(`${name}-save`) !== undefined && findProgram(`${name}-restore`) !== undefined;
 }
 

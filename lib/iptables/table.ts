@@ -33,6 +33,11 @@ export class Table {
     return this.#policies.get(chain);
   }
 
+  /** Whether there is more than in a new table: a rule, a chain of somebody's own, a policy that drops. */
+  get isUsed(): boolean {
+    return this.chains.some((chain) => this.policy(chain) !== "ACCEPT" || this.rules(chain).length > 0);
+  }
+
   get chains(): string[] {
     return [...this.#chains.keys()];
   }

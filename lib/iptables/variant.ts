@@ -1,60 +1,67 @@
 /**
- * The two variants of iptables: one keeps its tables in nf_tables, the legacy one in tables of its own, and a
- * packet passes both. The plain names are one of them's; where the other's FORWARD drops, it has to be that
- * one's rules that accept.
+ * The two variants of iptables: a packet passes the tables of both, and the programs of one show nothing of
+ * the other's.
+ *
+ * "iptables" is one of them, by the choice of the distribution, the administrator, or kubelet's wrapper. In
+ * the other is what was written before that choice, or by somebody with another iptables, as in an image.
  */
 import type { Family } from "../netaddr/address.ts";
-import { isErrno } from "../sys/errno.ts";
 import { findSymlink } from "../sys/file.ts";
-import { hasLegacyTable } from "./kernel-tables.ts";
-import { findProgram, iptablesName, runProgram } from "./program.ts";
+import * as libc from "../sys/libc.ts";
+import { hasLegacyTable, hasNftTable } from "./kernel-tables.ts";
+import { findProgram, hasProgramsNamed, iptablesName, runProgram } from "./program.ts";
+import type { TableName } from "./rule.ts";
 
-/** What stands in the programs' names: nothing, or the legacy variant's own infix. */
-export type Variant = "" | "-legacy";
+type Kind = "nft" | "legacy";
 
-const SYMLINKS_MAX = 5;
-
-/** The variant that rules are written with, and looked for. */
-export function variantInForce(family: Family): Variant {
-  return hasOwnLegacy(family) && legacyDropsForwarded(family) ? "-legacy" : "";
+export interface Variant {
+  readonly family: Family;
+  readonly kind: Kind;
+  /** What the names of its programs begin with: "iptables", "ip6tables-legacy". */
+  readonly name: string;
 }
 
-/** Every variant in which there may be rules of ours. */
-export function variantsInUse(family: Family): Variant[] {
-  return hasOwnLegacy(family) ? ["", "-legacy"] : [""];
-}
+/** What a program answered that does not say by its name which variant's it is. */
+const answers = new Map<string, Kind>();
 
-/** Whether the legacy variant drops what no rule of its FORWARD accepts. */
-export function legacyDropsForwarded(family: Family): boolean {
-  if (!hasLegacyTable(family, "filter")) return false;
+/**
+ * The host's own iptables; then the other variant, where one of these tables is there and its programs are
+ * installed. No program runs for this, unless the host's own is a script.
+ */
+export function findVariants(family: Family, tables: readonly TableName[]): [Variant, ...Variant[]] {
   const name = iptablesName(family);
-  const program = [`${name}-legacy-save`, `${name}-save`].find((file) => findProgram(file) !== undefined);
-  return program !== undefined && runProgram(program, ["-t", "filter"]).stdout.includes("\n:FORWARD DROP ");
+  const kind = kindOf(`${name}-save`);
+  const otherKind = kind === "nft" ? "legacy" : "nft";
+  const other: Variant = { family, kind: otherKind, name: `${name}-${otherKind}` };
+  const isThere = tables.some((table) => hasTable(other, table)) && hasProgramsNamed(other.name);
+  return [{ family, kind, name }, ...(isThere ? [other] : [])];
 }
 
-/** Whether there is a legacy table of packets, and programs for it beside those of the plain names. */
-function hasOwnLegacy(family: Family): boolean {
-  if (!(["filter", "nat", "raw"] as const).some((table) => hasLegacyTable(family, table))) return false;
-  const name = iptablesName(family);
-  const programs = [`${name}-legacy-save`, `${name}-legacy-restore`];
-  return programs.every((program) => findProgram(program) !== undefined) && !isLegacy(`${name}-save`);
+/** Whether a variant has a table. Asking makes none, as listing it with legacy programs would. */
+export function hasTable({ family, kind }: Variant, table: TableName): boolean {
+  return kind === "nft" ? hasNftTable(family, table) : hasLegacyTable(family, table);
 }
 
-/** Whether a plain name leads to the legacy variant, as update-alternatives has it. */
-function isLegacy(name: string): boolean {
-  let path = findProgram(name);
-  for (let hops = 0; path !== undefined && hops < SYMLINKS_MAX; hops++) {
-    if (path.includes("legacy")) return true;
-    path = path.startsWith("/") ? linkAt(path) : undefined;
-  }
-  return false;
+/** By the file it is in the end, xtables-nft-multi or xtables-legacy-multi; else by what it says itself. */
+function kindOf(program: string): Kind {
+  const path = findProgram(program);
+  if (path === undefined) return "nft";
+  const file = finalName(path);
+  if (file.includes("nft")) return "nft";
+  if (file.includes("legacy")) return "legacy";
+  return answers.getOrInsertComputed(path, () => {
+    const { stdout } = runProgram(program, ["--version"]); // "iptables-save v1.8.9 (nf_tables)"
+    return stdout.includes("nf_tables") ? "nft" : "legacy";
+  });
 }
 
-function linkAt(path: string): string | undefined {
+/** The last part of a path that no link is in any more. */
+function finalName(path: string): string {
+  const fd = libc.open(path, libc.O_RDONLY);
   try {
-    return findSymlink(path);
-  } catch (error) {
-    if (isErrno(error, "EINVAL")) return undefined; // a file of its own
-    throw error;
+    const file = findSymlink(`/proc/self/fd/${fd}`) ?? path;
+    return file.slice(file.lastIndexOf("/") + 1);
+  } finally {
+    libc.close(fd);
   }
 }

@@ -11,13 +11,7 @@
 
 import { CniError } from "../cni/error.ts";
 import type { GcCall } from "../cni/plugin.ts";
-import {
-  changeExistingTables,
-  changeTables,
-  ensureRules,
-  findMissingRule,
-  readTables,
-} from "../iptables/change.ts";
+import { changeExistingTables, changeUsedTables, ensureRules, findMissingRule } from "../iptables/change.ts";
 import { optionOf, type Rule } from "../iptables/rule.ts";
 import type { Table } from "../iptables/table.ts";
 import type { Address, Family } from "../netaddr/address.ts";
@@ -64,7 +58,7 @@ function isolateRules(isolation: Isolation, family: Family, filter: Table): Rule
 export function addIsolateRules(isolation: Isolation): void {
   for (const family of FAMILIES) {
     if (!isolation.addresses.some((address) => address.family === family)) continue;
-    changeTables(family, ["filter"], ({ filter }) => {
+    changeUsedTables(family, ["filter"], ({ filter }) => {
       const rules = isolateRules(isolation, family, filter);
       const released = deleteOutdated(filter, isolation, rules);
       filter.ensureChain(isolation.adminChain);
@@ -108,8 +102,12 @@ export function deleteIsolateRules(
 export function checkIsolateRules(isolation: Isolation): void {
   for (const family of FAMILIES) {
     if (!isolation.addresses.some((address) => address.family === family)) continue;
-    const tables = readTables(family, ["filter"]);
-    const missing = findMissingRule(family, isolateRules(isolation, family, tables.filter), tables);
+    const missing = findMissingRule(
+      family,
+      ["filter"],
+      ({ filter }) => isolateRules(isolation, family, filter),
+      { isNeeded: ({ filter }) => filter.policy("FORWARD") === "DROP" },
+    );
     if (!missing) continue;
     throw new CniError(CniError.CHECK_FAILED, `the firewall's rules for ${isolation.containerId} are gone`, {
       details: `no rule "${missing.text}" in chain ${missing.chain} of table ${missing.table}`,

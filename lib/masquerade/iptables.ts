@@ -6,7 +6,13 @@
 import { CniError } from "../cni/error.ts";
 import type { GcCall } from "../cni/plugin.ts";
 import { masqueradeChain, networkMark, ownerComment } from "../iptables/chain-names.ts";
-import { changeExistingTables, changeTables, ensureRules, findMissingRule } from "../iptables/change.ts";
+import {
+  changeExistingTables,
+  changeTables,
+  ensureRules,
+  findMissingRule,
+  tablesOf,
+} from "../iptables/change.ts";
 import { optionOf, type Rule } from "../iptables/rule.ts";
 import type { Table } from "../iptables/table.ts";
 import { addressBits, type Family, formatAddress } from "../netaddr/address.ts";
@@ -58,7 +64,7 @@ export function deleteMasqueradeRules(name: AttachmentName, addresses?: readonly
 export function checkMasqueradeRules(target: MasqueradeTarget): void {
   for (const family of FAMILIES) {
     const rules = masqueradeRules(target, family);
-    const missing = rules.length > 0 && findMissingRule(family, rules);
+    const missing = rules.length > 0 && findMissingRule(family, tablesOf(rules), () => rules);
     if (!missing) continue;
     throw new CniError(CniError.CHECK_FAILED, `masquerading of ${target.containerId} is gone`, {
       details: `no rule "${missing.text}" in chain ${missing.chain} of table ${missing.table}`,

@@ -8,7 +8,14 @@
 import { CniError } from "../cni/error.ts";
 import type { GcCall } from "../cni/plugin.ts";
 import { comment, networkMark, ownerComment, publishChain } from "../iptables/chain-names.ts";
-import { changeExistingTables, changeTables, ensureRules, findMissingRule } from "../iptables/change.ts";
+import {
+  changeExistingTables,
+  changeTables,
+  ensureRules,
+  findMissingRule,
+  type Tables,
+  tablesOf,
+} from "../iptables/change.ts";
 import { optionOf, quoteWord, type Rule } from "../iptables/rule.ts";
 import type { Table } from "../iptables/table.ts";
 import { addressBits, type Family, formatAddress, isUnspecified } from "../netaddr/address.ts";
@@ -125,7 +132,8 @@ export function addPublishRules(publication: Publication): void {
   for (const family of FAMILIES) {
     const rules = publishRules(publication, family);
     if (rules.length === 0) continue;
-    changeTables(family, publication.snat && family === 4 ? ["raw", "nat"] : ["nat"], (tables) => {
+    const names = publication.snat && family === 4 ? (["raw", "nat"] as const) : (["nat"] as const);
+    const change = (tables: Tables<"nat">) => {
       requireMarkChain(tables.nat, publication);
       const chain = publishChain(publication);
       const entries = rules.filter((rule) => rule.chain === DNAT_CHAIN).map(({ text }) => text);
@@ -139,7 +147,10 @@ export function addPublishRules(publication: Publication): void {
         tables,
         rules.filter((rule) => rule.chain !== chain),
       );
-    });
+    };
+    const { externalSetMarkChain: markChain } = publication;
+    const target = markChain === undefined ? undefined : ({ table: "nat", chain: markChain } as const);
+    changeTables<"raw" | "nat">(family, names, change, { target });
   }
 }
 
@@ -156,7 +167,7 @@ export function checkPublishRules(publication: Publication): void {
   if (publication.ports.length === 0) return;
   for (const family of FAMILIES) {
     const rules = publishRules(publication, family);
-    const missing = rules.length > 0 && findMissingRule(family, rules);
+    const missing = rules.length > 0 && findMissingRule(family, tablesOf(rules), () => rules);
     if (!missing) continue;
     throw new CniError(CniError.CHECK_FAILED, `a published port of ${publication.containerId} is closed`, {
       details: `no rule "${missing.text}" in chain ${missing.chain} of table ${missing.table}`,
