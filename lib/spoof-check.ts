@@ -6,6 +6,7 @@ import { attachmentName } from "./alias.ts";
 import { staleAttachments } from "./cni/call.ts";
 import type { NetConf } from "./cni/config.ts";
 import type { Call, GcCall } from "./cni/plugin.ts";
+import { hasNftables } from "./iptables/kernel-tables.ts";
 import { formatMac } from "./netaddr/mac.ts";
 import { type NetfilterSocket, netfilterSocket } from "./netfilter/socket.ts";
 import { deleteRules } from "./nftables/delete-rules.ts";
@@ -20,7 +21,13 @@ import {
   writeRecord,
 } from "./state/record.ts";
 import type { Element, Entries } from "./weft-table/element.ts";
-import { addElements, checkElements, deleteElements, deleteOwned } from "./weft-table/elements.ts";
+import {
+  addElements,
+  checkElements,
+  deleteElements,
+  deleteOwned,
+  deleteStale,
+} from "./weft-table/elements.ts";
 
 const RECORD = "macspoofchk";
 const SETS = ["checked", "macs"];
@@ -58,10 +65,13 @@ export function checkSpoofCheck(call: SpoofCheckCall, port: string, mac: Uint8Ar
   if (call.config.macspoofchk) checkElements(netfilterSocket(), spoofCheckElements(port, mac));
 }
 
-/** GC: a step for each attachment that the network no longer owns. */
+/** GC: a step for each attachment that the network no longer owns, and for what no record tells of. */
 export function staleSpoofCheckSteps(call: GcCall): (() => void)[] {
   const records = staleAttachments(call, listRecords<Entries>(RECORD, call.config.name));
-  return records.map((record) => () => deleteRecorded(record));
+  return [
+    ...records.map((record) => () => deleteRecorded(record)),
+    () => hasNftables() && deleteStale(call, netfilterSocket(), { sets: SETS }),
+  ];
 }
 
 function spoofCheckElements(port: string, mac: Uint8Array): Element[] {

@@ -219,6 +219,14 @@ export class Transaction {
     });
   }
 
+  /** Equivalent to `nft add element …`: refused (EEXIST) when a key is there and leads elsewhere. */
+  addElements(table: TableName, set: SetDefinition, elements: readonly SetElement[]): void {
+    this.#changeElements(table, set, elements, {
+      verb: "add",
+      ...message("NEWSETELEM", NFT_MSG_NEWSETELEM, setElementsMessage, NLM_F_CREATE),
+    });
+  }
+
   /** Equivalent to `nft create element …`: refused (EEXIST) when one of the keys is there. */
   createElements(table: TableName, set: SetDefinition, elements: readonly SetElement[]): void {
     this.#changeElements(table, set, elements, {

@@ -39,12 +39,13 @@ export function addElements(
   putElements(socket, elements, { comment: ownerComment(owner), chains });
 }
 
-/** As addElements(), with any comment. */
+/** As addElements(), with any comment; one that is `shared` is not replaced while it leads to the same. */
 export function putElements(
   socket: NetfilterSocket,
   elements: readonly Element[],
-  { comment, chains = [] }: { comment: string; chains?: readonly OwnChain[] },
+  options: { comment: string; chains?: readonly OwnChain[]; shared?: boolean },
 ): void {
+  const { comment, chains = [], shared = false } = options;
   for (const table of TABLES) {
     if (elements.some((element) => setByName(element.set).table === table)) ensureTable(socket, table);
   }
@@ -53,11 +54,9 @@ export function putElements(
     for (const chain of chains) addOwnChain(transaction, WEFT_TABLE, chain);
     deleteFrom(transaction, inPlaceOf);
     for (const { table, set, some } of bySet(elements)) {
-      transaction.createElements(
-        table,
-        set,
-        some.map(({ key, data }) => ({ key, data, comment })),
-      );
+      const commented = some.map(({ key, data }) => ({ key, data, comment }));
+      if (shared) transaction.addElements(table, set, commented);
+      else transaction.createElements(table, set, commented);
     }
     return transaction.tryCommit(socket);
   };

@@ -104,11 +104,11 @@ test("releaseStale() releases what only attachments claim that are not valid", a
   expect(shown(host)).toHaveLength(SHARED.length);
   releaseStale(gc("net", "c2"), host.socket);
   expect(shown(host)).toEqual([
-    '"cni0" . "cni0" comment "other" : goto icc-off',
+    '"cni0" . "cni0" comment "net" : goto icc-off',
     '"cni0" comment "net" : goto published',
   ]);
   releaseStale(gc("net"), host.socket);
-  expect(shown(host)).toEqual(['"cni0" . "cni0" comment "other" : goto icc-off']);
+  expect(shown(host)).toEqual(['"cni0" . "cni0" comment "net" : goto icc-off']);
 });
 
 test("releaseStale() with nobody valid deletes what nobody claims, and nothing of the administrator's", async () => {

@@ -30,7 +30,7 @@ export function claimElements(
   if (elements.length === 0) return;
   using _lock = lockClaims();
   for (const element of elements) claim(elementName(element), owner);
-  putElements(socket, elements, { comment: networkComment(owner.network) });
+  putElements(socket, elements, { comment: networkComment(owner.network), shared: true });
 }
 
 export function releaseElements(
