@@ -53,6 +53,19 @@ describe("hasRecords()", () => {
 });
 
 describe("updateRecord()", () => {
+  test("updateRecord() that was killed leaves no record, and removeRecord() nothing of it", () => {
+    writeRecord(record());
+    const unfinished = `${DIR}/${NETWORK}/${attachmentFileName(C1, C1.plugin)}:new`;
+    writeFileSync(unfinished, JSON.stringify(record({}, { elements: ["half done"] })));
+    expect(listRecords("one", NETWORK).map(({ details }) => details)).toEqual([{}]);
+    expect(listAllRecords().filter(({ network }) => network === NETWORK)).toHaveLength(1);
+    updateRecord(record({}, { elements: [] }));
+    expect(existsSync(unfinished)).toBe(false);
+    writeFileSync(unfinished, "");
+    removeRecord(C1);
+    expect(existsSync(`${DIR}/${NETWORK}`)).toBe(false);
+  });
+
   test("updateRecord() replaces the record as a whole", () => {
     writeRecord(record({}, { elements: [1, 2, 3] }));
     updateRecord(record({}, { elements: [] }));

@@ -22,6 +22,8 @@ import {
 const ATTACHMENTS_DIR = "/run/weft/attachments";
 /** Two of these, and the name of an interface, are a file's name of at most 255 bytes (NAME_MAX). */
 const PART_MAX = 100;
+/** Behind the name of a record, what is to replace it. */
+const UNFINISHED = ":new";
 /** How often the directory may vanish, because the network's last DEL removed it, before that is an error. */
 const DIRECTORY_ATTEMPTS = 10;
 
@@ -59,9 +61,13 @@ export function writeRecord<Details>(record: AttachmentRecord<Details>): void {
   }
 }
 
-/** Writes the record in place of the one that is there; a reader, and a kill, see one or the other. */
+/**
+ * Writes the record in place of the one that is there; a reader, and a kill, see one or the other. For one
+ * process at a time, as the runtime has it: what a kill leaves half done is found by its name.
+ */
 export function updateRecord<Details>(record: AttachmentRecord<Details>): void {
-  replaceFile(recordPath(record), JSON.stringify(record), 0o600);
+  const path = recordPath(record);
+  replaceFile(path, JSON.stringify(record), 0o600, { temporary: path + UNFINISHED });
 }
 
 /** The record, or undefined when there is none that can be read. */
@@ -71,7 +77,9 @@ export function findRecord<Details>(key: RecordKey): AttachmentRecord<Details> |
 
 /** Removes the record, and the network's directory with its last. */
 export function removeRecord(key: RecordKey): void {
-  if (removeFile(recordPath(key))) removeDirectory(networkDirectory(key.network));
+  const path = recordPath(key);
+  removeFile(path + UNFINISHED);
+  if (removeFile(path)) removeDirectory(networkDirectory(key.network));
 }
 
 /**
@@ -95,7 +103,8 @@ export function listRecords<Details>(plugin: string, network: string): Attachmen
 export function listAllRecords<Details>(): AttachmentRecord<Details>[] {
   return listDirectory(ATTACHMENTS_DIR).flatMap((network) => {
     const directory = networkDirectory(network);
-    return listDirectory(directory).flatMap((name) => readRecord<Details>(`${directory}/${name}`) ?? []);
+    const names = listDirectory(directory).filter((name) => !name.endsWith(UNFINISHED));
+    return names.flatMap((name) => readRecord<Details>(`${directory}/${name}`) ?? []);
   });
 }
 

@@ -117,16 +117,18 @@ function createFileVisibly(path: string, bytes: Uint8Array, mode: number): boole
 
 /**
  * Replaces or creates a file in one step; a reader sees the old text or the new. With `durable` the text is
- * on the disk before the name is: needed only for what must outlive a crash of the machine.
+ * on the disk before the name is: needed only for what must outlive a crash of the machine. A kill in between
+ * leaves `temporary`, by default a name that is of this process alone.
  */
 export function replaceFile(
   path: string,
   text: string,
   mode: number,
-  options: { durable?: boolean } = {},
+  options: { durable?: boolean; temporary?: string } = {},
 ): void {
-  // Of this process alone: another may be replacing the same file.
-  const temporary = `${directoryOf(path)}/.${path.slice(path.lastIndexOf("/") + 1)}.${process.pid}.new`;
+  // Another may be replacing the same file.
+  const ownName = () => `${directoryOf(path)}/.${path.slice(path.lastIndexOf("/") + 1)}.${process.pid}.new`;
+  const { temporary = ownName() } = options;
   try {
     withFile(temporary, libc.O_CREAT | libc.O_TRUNC | libc.O_WRONLY, mode, (fd) => {
       writeFd(fd, new TextEncoder().encode(text));
