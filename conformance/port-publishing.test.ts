@@ -29,6 +29,8 @@ const PROTOCOLS = ["tcp", "udp"] as const;
 const FAMILIES = [4, 6] as const;
 const ON_ANY = 8080; // published on every address of the host
 const ON_ONE = { 4: 8084, 6: 8086 } as const; // with hostIP
+const ON_FAMILY = { 4: 8184, 6: 8186 } as const; // with hostIP 0.0.0.0 and ::
+const ON_LOOPBACK = 8127; // with hostIP 127.0.0.1
 const UNPUBLISHED = 82;
 const lacks = await missing("bridge", "br_netfilter", "nf_tables");
 
@@ -57,6 +59,9 @@ async function makeStage(t: Test, { backend, filtered }: (typeof SURROUNDINGS)[n
     ...publishedPort(ON_ANY, 80),
     ...publishedPort(ON_ONE[4], 81, hostAddress4),
     ...publishedPort(ON_ONE[6], 81, hostAddress6),
+    ...publishedPort(ON_FAMILY[4], 81, "0.0.0.0"),
+    ...publishedPort(ON_FAMILY[6], 81, "::"),
+    ...publishedPort(ON_LOOPBACK, 81, "127.0.0.1"),
   ];
   const server = await attachChain(await host.container("server"), near, { runtime: { portMappings } });
   const peer = await attachChain(await host.container("peer"), near);
@@ -93,6 +98,7 @@ function clientsOf({ host, outside, server, peer, far }: Stage, backend: Backend
     FAMILIES.flatMap((family) => flowsTo(outside, family, seenAs(family)));
   const loopback: Flow[] = [
     { to: "127.0.0.1", address: "127.0.0.1", port: ON_ANY, expected: "80: hello" },
+    { to: "127.0.0.1 as hostIP", address: "127.0.0.1", port: ON_LOOPBACK, expected: "81: hello" },
     { to: "[::1], at once", address: "::1", port: ON_ANY, expected: "ECONNREFUSED" },
   ];
   return [
@@ -112,17 +118,16 @@ function flowsTo(outside: Outside, family: 4 | 6, seenAs: string | undefined): F
   const node = family === 4 ? outside.hostAddress4 : outside.hostAddress6;
   const other = OTHER_ADDRESSES[family === 4 ? 0 : 1];
   const closed = "ECONNREFUSED";
+  const notOurs = family === 4 ? 6 : 4;
   return [
     { to: "the node's address", address: node, port: ON_ANY, expected: "80: hello", seenAs },
     { to: "another address of the node", address: other, port: ON_ANY, expected: "80: hello", seenAs },
     { to: "hostIP", address: node, port: ON_ONE[family], expected: "81: hello", seenAs },
     { to: "an address that is not hostIP", address: other, port: ON_ONE[family], expected: closed },
-    {
-      to: "hostIP's port over the other family",
-      address: node,
-      port: ON_ONE[family === 4 ? 6 : 4],
-      expected: closed,
-    },
+    { to: "hostIP's port over the other family", address: node, port: ON_ONE[notOurs], expected: closed },
+    { to: "any address of a family", address: other, port: ON_FAMILY[family], expected: "81: hello", seenAs },
+    { to: "no address of the other", address: other, port: ON_FAMILY[notOurs], expected: closed },
+    { to: "a port for 127.0.0.1 alone", address: node, port: ON_LOOPBACK, expected: closed },
     { to: "a port that is not published", address: node, port: UNPUBLISHED, expected: closed },
     { to: "the container's port, by the node's address", address: node, port: 80, expected: closed },
   ];
