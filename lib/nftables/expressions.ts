@@ -26,6 +26,13 @@ export const ctAttributes = attributes("NFTA_CT", { dreg: [1, be32], key: [2, be
 export const fibAttributes = attributes("NFTA_FIB", { dreg: [1, be32], result: [2, be32], flags: [3, be32] });
 /** NFTA_CMP_* */
 export const cmpAttributes = attributes("NFTA_CMP", { sreg: [1, be32], op: [2, be32], data: [3, data] });
+/** NFTA_RANGE_* */
+export const rangeAttributes = attributes("NFTA_RANGE", {
+  sreg: [1, be32],
+  op: [2, be32],
+  fromData: [3, data],
+  toData: [4, data],
+});
 /** NFTA_BITWISE_* */
 export const bitwiseAttributes = attributes("NFTA_BITWISE", {
   sreg: [1, be32],
@@ -67,6 +74,7 @@ export const payload = kind("payload", payloadAttributes);
 export const ct = kind("ct", ctAttributes);
 export const fib = kind("fib", fibAttributes);
 export const cmp = kind("cmp", cmpAttributes);
+export const range = kind("range", rangeAttributes);
 export const bitwise = kind("bitwise", bitwiseAttributes);
 export const lookup = kind("lookup", lookupAttributes);
 export const immediate = kind("immediate", immediateAttributes);

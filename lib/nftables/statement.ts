@@ -20,6 +20,7 @@ import {
   meta,
   nat,
   payload,
+  range,
 } from "./expressions.ts";
 
 // linux/netfilter/nf_tables.h
@@ -29,6 +30,7 @@ const NFT_CMP_EQ = 0;
 const NFT_CMP_NEQ = 1;
 const NFT_CMP_LTE = 3;
 const NFT_CMP_GTE = 5;
+const NFT_RANGE_NEQ = 1;
 const NFT_LOOKUP_F_INV = 1;
 const NFT_NAT_DNAT = 1;
 const NFT_PAYLOAD_LL_HEADER = 0;
@@ -161,15 +163,23 @@ export function hasBits(
   };
 }
 
-/** Equivalent to `SELECTOR FIRST-LAST`, both included. */
-export function inRange(selector: Selector, type: TypeName, [first, last]: readonly [Word, Word]): Statement {
+/** Equivalent to `SELECTOR [!=] FIRST-LAST`, both included. */
+export function inRange(
+  selector: Selector,
+  type: TypeName,
+  [first, last]: readonly [Word, Word],
+  { not = false }: { not?: boolean } = {},
+): Statement {
+  const [fromData, toData] = [{ value: writeKey([type], [first]) }, { value: writeKey([type], [last]) }];
+  const within = not
+    ? [range({ sreg: NFT_REG32_00, op: NFT_RANGE_NEQ, fromData, toData })]
+    : [
+        cmp({ sreg: NFT_REG32_00, op: NFT_CMP_GTE, data: fromData }),
+        cmp({ sreg: NFT_REG32_00, op: NFT_CMP_LTE, data: toData }),
+      ];
   return {
-    text: `${selector.text} ${first}-${last}`,
-    expressions: [
-      ...loads([selector]),
-      cmp({ sreg: NFT_REG32_00, op: NFT_CMP_GTE, data: { value: writeKey([type], [first]) } }),
-      cmp({ sreg: NFT_REG32_00, op: NFT_CMP_LTE, data: { value: writeKey([type], [last]) } }),
-    ],
+    text: `${selector.text} ${not ? "!= " : ""}${first}-${last}`,
+    expressions: [...loads([selector]), ...within],
   };
 }
 

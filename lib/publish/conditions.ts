@@ -28,10 +28,12 @@ import {
 /** The statements of one rule. */
 export type Condition = readonly Statement[];
 
-/** One way for each value to hold; with `not`, to not hold. */
-type Matcher = (value: string, options: { readonly not: boolean }) => Condition[];
+/** That a value holds; with `not`, that it does not. */
+type Matcher = (value: string, options: { readonly not: boolean }) => Condition;
 
 const PORT_MAX = 65_535;
+/** Of the ways in which a container's words can hold: each is a rule for each of its ports. */
+const CONDITIONS_MAX = 256;
 
 /** What fulfils the words: any of the conditions. @throws CniError 7 that names the word it does not know */
 export function parseConditions(words: readonly string[], family: Family): Condition[] {
@@ -63,6 +65,8 @@ export function parseConditions(words: readonly string[], family: Family): Condi
     const not = accept("!=");
     if (!not) accept("==");
     conditions = both(conditions, alternatives(values(), match, { not, key }));
+    if (conditions.length === 0) throw refuse(key, "{ } holds no value");
+    if (conditions.length > CONDITIONS_MAX) throw refuse(key, `more than ${CONDITIONS_MAX} combinations`);
   }
   return conditions;
 }
@@ -98,17 +102,12 @@ function alternatives(
   match: Matcher,
   { not, key }: { not: boolean; key: string },
 ): Condition[] {
-  let found: Condition[] = not ? [[]] : [];
-  for (const value of values) {
-    let ways: Condition[];
-    try {
-      ways = match(value, { not });
-    } catch (error) {
-      throw refuse(key, error instanceof Error ? error.message : String(error));
-    }
-    found = not ? both(found, ways) : [...found, ...ways];
+  try {
+    const found = values.map((value) => match(value, { not }));
+    return not && found.length > 0 ? [found.flat()] : found;
+  } catch (error) {
+    throw refuse(key, error instanceof Error ? error.message : String(error));
   }
-  return found;
 }
 
 /** What fulfils one of each. */
@@ -121,10 +120,10 @@ function matchAddress(selector: Selector, family: Family): Matcher {
     const prefix = prefixOf(value);
     if (prefix.address.family !== family) throw new SyntaxError(`"${value}" is not of IPv${family}`);
     if (prefix.length === addressBits(family)) {
-      return [[is(selector, `ipv${family}_addr`, formatAddress(prefix.address), { not })]];
+      return [is(selector, `ipv${family}_addr`, formatAddress(prefix.address), { not })];
     }
     const bits = { text: formatPrefix(networkOf(prefix)), ...bytesOf(prefix) };
-    return [[hasBits(selector, bits, { not })]];
+    return [hasBits(selector, bits, { not })];
   };
 }
 
@@ -148,8 +147,8 @@ function matchInterface(selector: Selector): Matcher {
     if (bytes.length === 0 || bytes.length >= selector.bytes) {
       throw new SyntaxError(`"${value}" is not an interface's name`);
     }
-    if (name === value) return [[is(selector, "ifname", value, { not })]];
-    return [[isBytes(selector, { text: `"${value}"`, value: bytes }, { not })]];
+    if (name === value) return [is(selector, "ifname", value, { not })];
+    return [isBytes(selector, { text: `"${value}"`, value: bytes }, { not })];
   };
 }
 
@@ -157,18 +156,16 @@ function matchMark(mask: string): Matcher {
   return (value, { not }) => {
     const bits = { text: value, mask: hostBytes(parseNumber(mask)), value: hostBytes(parseNumber(value)) };
     const text = `${mark.text} and ${mask} ${not ? "!=" : "=="} ${value}`;
-    return [[{ ...hasBits(mark, bits, { not }), text }]];
+    return [{ ...hasBits(mark, bits, { not }), text }];
   };
 }
 
 function matchPort(protocol: Statement): Matcher {
-  const between = (first: number, last: number): Condition[] =>
-    first <= last ? [[protocol, inRange(thSport, "inet_service", [first, last])]] : [];
   return (value, { not }) => {
-    const [first = 0, last = first] = value.split("-").map(parsePort);
-    if (not) return [...between(0, first - 1), ...between(last + 1, PORT_MAX)];
-    if (first > last) throw new SyntaxError(`"${value}" is no range of ports`);
-    return first === last ? [[protocol, is(thSport, "inet_service", first)]] : between(first, last);
+    const [first = 0, last = first, ...others] = value.split("-").map(parsePort);
+    if (first > last || others.length > 0) throw new SyntaxError(`"${value}" is no range of ports`);
+    if (first === last) return [protocol, is(thSport, "inet_service", first, { not })];
+    return [protocol, inRange(thSport, "inet_service", [first, last], { not })];
   };
 }
 

@@ -97,7 +97,10 @@ export function readablePorts({ runtimeConfig }: Pick<PublishConfig, "runtimeCon
 
 /** Words of either backend; an empty list asks for nothing. */
 export function conditionsOf({ conditionsV4, conditionsV6 }: PublishConfig) {
-  const given = (words: readonly string[] | undefined) => (words?.[0] ? words : undefined);
+  const given = (words: readonly string[] = []) => {
+    const some = words.filter((word) => word !== "");
+    return some.length > 0 ? some : undefined;
+  };
   return { v4: given(conditionsV4), v6: given(conditionsV6) };
 }
 

@@ -209,10 +209,13 @@ function unpublish(call: Call, key: RecordKey): void {
   if (backend === "iptables") deletePublishRules(key);
   {
     using _lock = lockPorts();
-    const { elements = [], ...details } = findRecord<Details>(key)?.details ?? record.details;
-    if (elements.length > 0) {
+    // Again, now that nobody changes it: whoever took the ports over has taken the record away, and then the
+    // elements of those keys are the new container's.
+    const current = findRecord<Details>(key);
+    const { elements = [] } = current?.details ?? {};
+    if (current && elements.length > 0) {
       deleteElements(netfilterSocket(), elements);
-      updateRecord<Details>({ ...record, details: { ...details, chains: [] } });
+      updateRecord<Details>({ ...current, details: { ...current.details, elements: [], chains: [] } });
     }
     releasePorts(claimsOf(published), key);
   }
