@@ -3,9 +3,14 @@ import { isHairpin, setHairpin } from "../bridge-port.ts";
 import type { Result } from "../cni/result.ts";
 import { containerPort } from "../host-interface.ts";
 import { failed } from "../interface.ts";
+import { hasLegacyTable, hasNftables } from "../iptables/kernel-tables.ts";
+import type { NetfilterSocket } from "../netfilter/socket.ts";
+import { listRules } from "../nftables/query.ts";
 import { findLink, linkByName } from "../rtnetlink/link.ts";
 import type { RouteSocket } from "../rtnetlink/route-socket.ts";
-import { readSysctl, writeSysctl } from "../sysctl.ts";
+import { claim, isClaimed, lockClaims, release } from "../state/claim.ts";
+import type { AttachmentName } from "../state/record.ts";
+import { readSysctl, writeSysctl, writeSysctlIfPresent } from "../sysctl.ts";
 import type { Publication } from "./publication.ts";
 
 const BRIDGED = {
@@ -14,13 +19,38 @@ const BRIDGED = {
 } as const;
 
 /**
- * Lets packets from 127.0.0.1 leave by the interface to the container. Stays: other containers need it too.
- * The guard of either backend, which must be there before, keeps 127.0.0.0/8 from coming in by it.
+ * Lets packets from 127.0.0.1 leave by the interface to the container, for as long as a container of ours
+ * needs it; where it was so before, it is somebody else's and stays. The guard of either backend, which must
+ * be there before, keeps 127.0.0.0/8 from coming in by it.
  */
 export function enableRouteLocalnet(publication: Publication): void {
   if (!needsRouteLocalnet(publication)) return;
+  using _lock = lockClaims();
   const key = routeLocalnet(publication);
-  if (readSysctl(key) !== "1") writeSysctl(key, "1");
+  const isOn = readSysctl(key) === "1";
+  if (isOn && !isClaimed(claimOf(publication))) return;
+  claim(claimOf(publication), publication);
+  if (!isOn) writeSysctl(key, "1");
+}
+
+/** Takes that back after the last of them, unless the reference's plugin has published ports too. */
+export function disableRouteLocalnet(
+  netfilter: NetfilterSocket,
+  publication: Pick<Publication, "via"> & AttachmentName,
+): void {
+  using _lock = lockClaims();
+  if (!isClaimed(claimOf(publication)) || !release(claimOf(publication), publication)) return;
+  if (!publishesOtherwise(netfilter)) writeSysctlIfPresent(routeLocalnet(publication), "0");
+}
+
+/** Whether there are published ports of others: the reference's chains, of either backend. */
+function publishesOtherwise(netfilter: NetfilterSocket): boolean {
+  if (hasLegacyTable(4, "nat")) return true; // it cannot be asked without a process
+  if (!hasNftables()) return false;
+  return (
+    listRules(netfilter, { family: "ip", name: "nat" }, "CNI-HOSTPORT-DNAT").length > 0 ||
+    listRules(netfilter, { family: "ip", name: "cni_hostport" }, "hostports").length > 0
+  );
 }
 
 /** @throws CniError 100 */
@@ -61,6 +91,10 @@ function needsRouteLocalnet({ snat, addresses }: Publication): boolean {
   return snat && addresses.some(({ address }) => address.family === 4);
 }
 
-function routeLocalnet({ via }: Publication): string {
+function claimOf({ via }: Pick<Publication, "via">): string {
+  return `route_localnet ${via}`;
+}
+
+function routeLocalnet({ via }: Pick<Publication, "via">): string {
   return `net/ipv4/conf/${via}/route_localnet`;
 }

@@ -42,6 +42,7 @@ import { containerAddresses, describePublication } from "./describe-publication.
 import {
   checkHairpin,
   checkRouteLocalnet,
+  disableRouteLocalnet,
   enableRouteLocalnet,
   portWithoutHairpin,
   unsetHairpin,
@@ -80,11 +81,13 @@ import type { Publication } from "./publication.ts";
 const RECORD = "portmap";
 
 /** Which packets are masqueraded on their way to the container. */
-type Marking = Pick<Publication, "via" | "snat" | "masqAll" | "markMasqBit" | "externalSetMarkChain">;
+type Marking = Pick<Publication, "snat" | "masqAll" | "markMasqBit" | "externalSetMarkChain">;
 
 /** What its record tells. */
 export interface Details extends Entries {
   readonly backend: Backend;
+  /** The host's interface to the container. */
+  readonly via: string;
   readonly addresses: readonly string[];
   readonly portMappings: readonly PortMapping[];
   readonly conditionsV4?: readonly string[] | undefined;
@@ -117,6 +120,7 @@ export function publish(call: PublishCall, prevResult: Result): void {
 
   const details = {
     backend,
+    via: publication.via,
     addresses: addresses.map(formatPrefix),
     portMappings,
     conditionsV4,
@@ -183,17 +187,17 @@ export function checkPublishAvailable(config: PublishConfig): void {
 
 /** What an attachment has in iptables, as its record tells; undefined where it has nothing there. */
 export function recordedPublication(record: AttachmentRecord<Details>): Publication | undefined {
-  const { marking } = record.details;
+  const { via, marking } = record.details;
   if (!marking) return undefined;
   const { addresses, ports, ...conditions } = publishedBy(record.details);
   const families = addresses.map(({ address }) => address.family);
   const leading = ports.filter(({ hostIp }) => !hostIp || families.includes(hostIp.family));
-  return { ...record, ...marking, ...conditions, addresses, ports: leading };
+  return { ...record, via, ...marking, ...conditions, addresses, ports: leading };
 }
 
 function markingOf(publication: Publication): Marking {
-  const { via, snat, masqAll, markMasqBit, externalSetMarkChain } = publication;
-  return { via, snat, masqAll, markMasqBit, externalSetMarkChain };
+  const { snat, masqAll, markMasqBit, externalSetMarkChain } = publication;
+  return { snat, masqAll, markMasqBit, externalSetMarkChain };
 }
 
 function backendOf({ config }: PublishCall): Backend {
@@ -204,7 +208,7 @@ function backendOf({ config }: PublishCall): Backend {
 function unpublish(call: Call, key: RecordKey): void {
   const record = findRecord<Details>(key);
   if (!record) return;
-  const { backend, hairpinPort } = record.details;
+  const { backend, via, hairpinPort } = record.details;
   const published = publishedBy(record.details);
   if (backend === "iptables") deletePublishRules(key);
   {
@@ -219,6 +223,7 @@ function unpublish(call: Call, key: RecordKey): void {
     }
     releasePorts(claimsOf(published), key);
   }
+  disableRouteLocalnet(netfilterSocket(), { ...key, via });
   if (hairpinPort) unsetHairpin(call.resources.use(openRouteSocket()), hairpinPort);
   forgetOwnConnections(netfilterSocket(), published);
   removeRecord(key);

@@ -43,11 +43,11 @@ export function release(what: string, claimant: AttachmentName): boolean {
  * Releases all that somebody claims whose file is called so: for want of a record.
  * @returns what nobody claims any more
  */
-export function releaseAll(isUnwanted: (claimant: string) => boolean): string[] {
+export function releaseAll(isUnwanted: (claimant: string, what: string) => boolean): string[] {
   const released: string[] = [];
   for (const what of listDirectory(CLAIMS_DIR)) {
     const directory = `${CLAIMS_DIR}/${what}`;
-    const unwanted = listDirectory(directory).filter(isUnwanted);
+    const unwanted = listDirectory(directory).filter((claimant) => isUnwanted(claimant, what));
     for (const claimant of unwanted) removeFile(`${directory}/${claimant}`);
     if (unwanted.length > 0 && removeDirectory(directory)) released.push(what);
   }

@@ -70,7 +70,8 @@ function releaseWhere(
   { comment }: { comment?: string | undefined } = {},
 ): void {
   using _lock = lockClaims();
-  const released = releaseAll(isUnwanted);
+  const isElement = (what: string) => SETS.some((set) => what.startsWith(`${set} `));
+  const released = releaseAll((claimant, what) => isElement(what) && isUnwanted(claimant));
   if (released.length === 0 && comment === undefined) return;
   const isUnclaimed = (element: Element & { comment: string }) =>
     released.includes(elementName(element)) ||
