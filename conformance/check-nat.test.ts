@@ -1,5 +1,5 @@
 /**
- * CHECK of masquerade, spoof check, published ports and firewall, after each tampering with a good attachment.
+ * CHECK of masquerade, spoof check, published ports and firewall, after each tampering with a good one.
  * The reference notices half of these (rows of its CHECK: 1.1.1 and 1.9.1 miss PREROUTING, MASQ, masquerade
  * and spoof check altogether); ours names what is missing.
  */
@@ -30,7 +30,9 @@ VETH=$(ip -o link show master cni0 | sed -n 's/^[0-9]*: \\(veth[^@]*\\)@.*/\\1/p
 NAT=$(iptables -t nat -S 2> /dev/null | sed -n 's/^-N \\(CNI-[0-9a-f]*\\)$/\\1/p')
 DN=$(iptables -t nat -S 2> /dev/null | sed -n 's/^-N \\(CNI-DN-.*\\)/\\1/p')
 # Deletes every rule of a chain that has the words: without FAMILY TABLE CHAIN WORDS
-without() { $1 -t $2 -S $3 | grep -e "$4" | sed 's/^-A/-D/' | while read -r rule; do eval "$1 -t $2 $rule"; done; }
+without() {
+  $1 -t $2 -S $3 | grep -e "$4" | sed "s/^-A/$1 -t $2 -D/" | sh -e
+}
 `;
 
 /** What was done, how, what CHECK says. */
@@ -65,7 +67,8 @@ const NFTABLES: readonly Row[] = [
   ["the IPv6 port is gone", "nft flush map inet weft port6", /port6/],
   [
     "the port leads elsewhere",
-    'nft delete element inet weft port4 "{ tcp . 8080 }"; nft add element inet weft port4 "{ tcp . 8080 : 10.9.0.99 . 80 }"',
+    `nft delete element inet weft port4 "{ tcp . 8080 }"
+     nft add element inet weft port4 "{ tcp . 8080 : 10.9.0.99 . 80 }"`,
     /port4.*8080|8080.*port4/,
   ],
   ["the port of one address is gone", "nft flush map inet weft hostport4", /hostport4/],
@@ -78,7 +81,8 @@ const NFTABLES: readonly Row[] = [
   ["the guard of 127.0.0.0/8 is empty", "nft flush chain inet weft guard", /guard/],
   [
     "one rule of the guard is gone",
-    `nft delete rule inet weft guard handle $(nft -a list chain inet weft guard | sed -n 's/.*saddr.*handle //p' | head -1)`,
+    `handle=$(nft -a list chain inet weft guard | sed -n 's/.*saddr.*handle //p' | head -1)
+     nft delete rule inet weft guard handle $handle`,
     /guard/,
   ],
   ["127.0.0.1 is not routed", "sysctl -qw net.ipv4.conf.cni0.route_localnet=0", /route_localnet/],

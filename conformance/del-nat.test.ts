@@ -1,6 +1,6 @@
 /**
- * DEL of a chain with masquerade, ports and a firewall, of what is no longer whole: it succeeds, leaves nothing
- * of that container, and everything of the others. CNI spec 1.1 §4 DEL.
+ * DEL of a chain with masquerade, ports and a firewall, of what is no longer whole: it succeeds, leaves
+ * nothing of that container, and everything of the others. CNI spec 1.1 §4 DEL.
  */
 import t, { type Test } from "tap";
 import { attachChain, Chain, type ChainConfig, collectChain, type DelOptions } from "./fixtures/chain.ts";

@@ -2,7 +2,7 @@
  * bridge with masquerade and spoof check, portmap and firewall: each killed before its system calls, and with
  * each of them failing; afterwards DEL of the chain, or GC where the runtime never calls DEL, leaves nothing.
  *
- * It is a sample, or it would take half an hour: of the system calls every second, fourth or tenth, from one on
+ * It is a sample, or it would take half an hour: of the system calls every second, fourth or tenth, from one
  * that chance chooses, and of the errors one for each. WEFT_FAULTS=all tries all of them with all of these,
  * WEFT_SEED repeats a choice. What bridge does without a packet filter is killed everywhere in kill.test.ts.
  */

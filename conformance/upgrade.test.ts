@@ -85,7 +85,7 @@ function inherit({ container, options, result }: Chain, list: ChainConfig, dir?:
 }
 
 /**
- * 1.9.1 deletes masquerade in both backends, and takes what iptables 1.8.9 says of a chain that is missing for
+ * 1.9.1 deletes masquerade in both backends. What iptables 1.8.9 says of a chain that is missing it takes for
  * a failure, after all is done.
  */
 function showTheirs(t: Test, { code, stdout }: PluginOutcome, name: string): void {
