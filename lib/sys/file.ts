@@ -189,7 +189,7 @@ export function removeDirectory(path: string): boolean {
     libc.rmdir(path);
     return true;
   } catch (error) {
-    if (isErrno(error, "ENOENT", "ENOTDIR", "ENOTEMPTY", "EEXIST", "EBUSY")) return false;
+    if (isErrno(error, "ENOENT", "ENOTDIR", "ENOTEMPTY", "EEXIST")) return false;
     throw error;
   }
 }
