@@ -19,9 +19,14 @@ import {
   writeRecord,
 } from "../state/record.ts";
 import type { Element, Entries } from "../weft-table/element.ts";
-import { checkElements } from "../weft-table/elements.ts";
 import { WEFT_TABLE } from "../weft-table/ruleset.ts";
-import { claimElements, releaseElements, releaseOwned, releaseStale } from "../weft-table/shared-elements.ts";
+import {
+  checkSharedElements,
+  claimElements,
+  releaseElements,
+  releaseOwned,
+  releaseStale,
+} from "../weft-table/shared-elements.ts";
 import { checkTable, ensureTable } from "../weft-table/table-life.ts";
 import { checkPortIsolated, isolatePort, joinPort } from "./bridge-port.ts";
 import { addSources, checkSources, findFirewalld, openFirewalld, removeSources } from "./firewalld.ts";
@@ -102,7 +107,7 @@ export function checkIsolation(call: IsolateCall, prevResult: Result): void {
   }
   if (keepers.backend === "nftables") {
     checkTable(netfilterSocket(), WEFT_TABLE);
-    checkElements(netfilterSocket(), isolationElements(isolation));
+    checkSharedElements(netfilterSocket(), isolationElements(isolation));
   }
   if (keepers.backend === "iptables") checkIsolateRules(isolation);
   const port = portToIsolate(host, isolation, { prevResult, via });

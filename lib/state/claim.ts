@@ -64,6 +64,11 @@ export function isOfNetwork(claimant: string, network: string): boolean {
   return claimant.endsWith(claimantName({ network, containerId: "", ifname: "" }).slice(1));
 }
 
+/** All that is claimed by anybody. */
+export function listClaimed(): string[] {
+  return listDirectory(CLAIMS_DIR);
+}
+
 export function isClaimed(what: string): boolean {
   return findFile(`${CLAIMS_DIR}/${what}`) !== undefined;
 }

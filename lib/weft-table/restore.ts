@@ -9,6 +9,7 @@ import type { TableDefinition } from "../nftables/table.ts";
 import { type AttachmentRecord, listAllRecords } from "../state/record.ts";
 import { type Element, type Entries, elementName, networkComment, setByName } from "./element.ts";
 import { addElements, putElements } from "./elements.ts";
+import { inForce } from "./in-force.ts";
 import { checkTable, entriesOf, remakeTable } from "./table-life.ts";
 
 type TableRecord = AttachmentRecord<Required<Entries>>;
@@ -42,7 +43,7 @@ function recordIn(table: TableDefinition, record: AttachmentRecord<Entries>): Ta
   const isHere = ({ set }: Element) => setByName(set).table === table;
   const entries = entriesOf(record);
   const elements = entries.elements.filter(isHere);
-  const shared = entries.shared.filter(isHere);
+  const shared = entries.shared.filter(isHere).map((element) => inForce(element) ?? element);
   if (elements.length === 0 && shared.length === 0) return undefined;
   return { ...record, details: { elements, shared, chains: elements.length > 0 ? entries.chains : [] } };
 }

@@ -6,7 +6,13 @@ import { kernelTest } from "../testing/netns.ts";
 import { NftHost, noNftReason } from "../testing/nft.ts";
 import type { Element } from "./element.ts";
 import { addElements, checkElements } from "./elements.ts";
-import { claimElements, releaseElements, releaseOwned, releaseStale } from "./shared-elements.ts";
+import {
+  checkSharedElements,
+  claimElements,
+  releaseElements,
+  releaseOwned,
+  releaseStale,
+} from "./shared-elements.ts";
 
 const CLAIMS_DIR = "/run/weft/claims";
 const test = (name: string, body: () => Promise<void>) => kernelTest(name, body, noNftReason);
@@ -50,13 +56,17 @@ test("claimElements() of several leaves each element once; the last to release d
   expect([...shown(host), ...claims()]).toEqual([]);
 });
 
-test("claimElements() has its way with an element that leads elsewhere, which stays while anybody claims it", async () => {
+test("claimElements() of the strictest is in force while anybody claims it", async () => {
   using host = await NftHost.make();
   claimElements(host.socket, [ENTERING], owner("c1"));
   claimElements(host.socket, [{ ...ENTERING, data: ["drop"] }], owner("c2", "other"));
   expect(host.elements("entering")).toEqual(['"cni0" comment "other" : drop']);
-  releaseElements(host.socket, [{ ...ENTERING, data: ["drop"] }], owner("c2", "other"));
+  claimElements(host.socket, [ENTERING], owner("c3"));
   expect(host.elements("entering")).toEqual(['"cni0" comment "other" : drop']);
+  checkSharedElements(host.socket, [ENTERING]);
+  releaseElements(host.socket, [{ ...ENTERING, data: ["drop"] }], owner("c2", "other"));
+  expect(host.elements("entering")).toEqual(['"cni0" comment "other" : goto published']);
+  releaseElements(host.socket, [ENTERING], owner("c3"));
   releaseElements(host.socket, [ENTERING], owner("c1"));
   expect(shown(host)).toEqual([]);
 });

@@ -1,24 +1,14 @@
 /**
  * Elements that have an interface of the host for a key: its containers share them. Each attachment claims
- * those it needs, and the last to release one deletes it (lib/state/claim.ts).
- *
- * Where two attachments want different things of an interface, the one that came last has its way: their
- * network's configuration was changed meanwhile.
+ * what it wants of them, the strictest of which is in force, and the last to release one deletes it.
  */
 import type { GcCall } from "../cni/plugin.ts";
 import type { NetfilterSocket } from "../netfilter/socket.ts";
-import {
-  claim,
-  claimantName,
-  isClaimed,
-  isOfNetwork,
-  lockClaims,
-  release,
-  releaseAll,
-} from "../state/claim.ts";
+import { claim, claimantName, isOfNetwork, lockClaims, release, releaseAll } from "../state/claim.ts";
 import type { AttachmentName } from "../state/record.ts";
 import { type Element, elementName, networkComment } from "./element.ts";
-import { deleteElements, listOwned, putElements } from "./elements.ts";
+import { checkElements, deleteElements, listOwned, putElements } from "./elements.ts";
+import { inForce, wishName } from "./in-force.ts";
 
 const SETS = ["pairs", "leaving", "entering", "isolated"];
 
@@ -29,8 +19,8 @@ export function claimElements(
 ): void {
   if (elements.length === 0) return;
   using _lock = lockClaims();
-  for (const element of elements) claim(elementName(element), owner);
-  putElements(socket, elements, { comment: networkComment(owner.network), shared: true });
+  for (const element of elements) claim(wishName(element), owner);
+  enforce(socket, elements, networkComment(owner.network));
 }
 
 export function releaseElements(
@@ -40,8 +30,29 @@ export function releaseElements(
 ): void {
   if (elements.length === 0) return;
   using _lock = lockClaims();
-  const unclaimed = elements.filter((element) => release(elementName(element), owner));
-  if (unclaimed.length > 0) deleteElements(socket, unclaimed);
+  const unclaimed = elements.filter((element) => release(wishName(element), owner));
+  enforce(socket, unclaimed, networkComment(owner.network));
+}
+
+/** @throws CniError 100 unless the elements are in the table as they are in force */
+export function checkSharedElements(socket: NetfilterSocket, elements: readonly Element[]): void {
+  checkElements(
+    socket,
+    elements.map((element) => inForce(element) ?? element),
+  );
+}
+
+/** Has the table what is wanted of the elements now. */
+function enforce(socket: NetfilterSocket, elements: readonly Element[], comment: string): void {
+  const unwanted: Element[] = [];
+  const wanted: Element[] = [];
+  for (const element of elements) {
+    const inTable = inForce(element);
+    if (inTable) wanted.push(inTable);
+    else unwanted.push(element);
+  }
+  if (unwanted.length > 0) deleteElements(socket, unwanted);
+  if (wanted.length > 0) putElements(socket, wanted, { comment, shared: true });
 }
 
 /** Releases what an attachment claims, found by its claims: for want of a record. */
@@ -73,8 +84,11 @@ function releaseWhere(
   const isElement = (what: string) => SETS.some((set) => what.startsWith(`${set} `));
   const released = releaseAll((claimant, what) => isElement(what) && isUnwanted(claimant));
   if (released.length === 0 && comment === undefined) return;
-  const isUnclaimed = (element: Element & { comment: string }) =>
-    released.includes(elementName(element)) ||
-    (element.comment === comment && !isClaimed(elementName(element)));
-  deleteElements(socket, listOwned(socket, { sets: SETS }).filter(isUnclaimed));
+  const isReleased = (element: Element & { comment: string }) => {
+    const name = elementName(element);
+    return released.some((what) => what === name || what.startsWith(`${name} : `));
+  };
+  for (const element of listOwned(socket, { sets: SETS })) {
+    if (isReleased(element) || element.comment === comment) enforce(socket, [element], element.comment);
+  }
 }

@@ -12,6 +12,7 @@ import type { TableDefinition } from "../nftables/table.ts";
 import { encodeElement, Transaction } from "../nftables/transaction.ts";
 import { type AttachmentRecord, listAllRecords } from "../state/record.ts";
 import { type Element, type Entries, networkComment, ownerComment, setByName, TABLES } from "./element.ts";
+import { inForce } from "./in-force.ts";
 import { addOwnChain } from "./own-chain.ts";
 import { keepUserRules } from "./user-rules.ts";
 
@@ -87,7 +88,7 @@ function addRecorded(table: TableDefinition, transaction: Transaction): void {
       transaction.createElements(table, setByName(element.set).set, [{ ...element, comment }]);
     };
     for (const element of elements) each(element, ownerComment(record));
-    for (const element of shared) each(element, networkComment(record.network));
+    for (const element of shared) each(inForce(element) ?? element, networkComment(record.network));
   }
 }
 
