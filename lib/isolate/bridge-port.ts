@@ -32,3 +32,11 @@ export function joinPort(host: RouteSocket, port: string): void {
 export function checkPortIsolated({ name, port }: Link): void {
   if (port?.isolated !== 1) throw failed(`Interface ${name} has isolation off, not on`);
 }
+
+/** @throws CniError 100 where ADD isolated a port that the filter would keep apart by now */
+export function checkPortJoined(host: RouteSocket, name: string): void {
+  if (findLink(host, name)?.port?.isolated !== 1) return;
+  const since =
+    "bridged packets are filtered since ADD: from here the container reaches no port of a neighbour";
+  throw failed(`Interface ${name} has isolation on, not off`, new Error(since));
+}

@@ -28,7 +28,7 @@ import {
   releaseStale,
 } from "../weft-table/shared-elements.ts";
 import { checkTable, ensureTable } from "../weft-table/table-life.ts";
-import { checkPortIsolated, isolatePort, joinPort } from "./bridge-port.ts";
+import { checkPortIsolated, checkPortJoined, isolatePort, joinPort } from "./bridge-port.ts";
 import { addSources, checkSources, findFirewalld, openFirewalld, removeSources } from "./firewalld.ts";
 import {
   addIsolateRules,
@@ -112,6 +112,7 @@ export function checkIsolation(call: IsolateCall, prevResult: Result): void {
   if (keepers.backend === "iptables") checkIsolateRules(isolation);
   const port = portToIsolate(host, isolation, { prevResult, via });
   if (port) checkPortIsolated(port);
+  else if (recorded?.port) checkPortJoined(host, recorded.port);
 }
 
 /** GC: a step for each attachment that the network no longer owns, and for what no record tells of. */

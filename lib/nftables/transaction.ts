@@ -122,6 +122,22 @@ export class Transaction {
     for (const chain of chains) for (const each of chain.rules) this.addRule(table, chain.name, each);
   }
 
+  /**
+   * What is missing of the table is added, and the rules of its chains made anew; a chain
+   * that has none in the definition, and whatever else is in the table, stays as it is.
+   */
+  repairTable(table: TableDefinition): void {
+    const { family, name, sets, chains } = table;
+    this.#add(table, `add table ${family} ${name}`, {
+      ...message("NEWTABLE", NFT_MSG_NEWTABLE, tableMessage, NLM_F_CREATE),
+      attributes: { name },
+    });
+    for (const [index, set] of sets.entries()) this.#addSet(table, set, index + 1);
+    for (const chain of chains) this.addChain(table, chain);
+    for (const chain of chains) if (chain.rules.length > 0) this.flushChain(table, chain.name);
+    for (const chain of chains) for (const each of chain.rules) this.addRule(table, chain.name, each);
+  }
+
   /** Equivalent to `nft delete table …`; with a handle only that one, not another made since in its place. */
   deleteTable(table: TableName, handle?: Uint8Array): void {
     const which = handle ? `handle ${handleNumber(handle)}` : table.name;

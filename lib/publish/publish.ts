@@ -25,6 +25,7 @@ import {
   hasRecords,
   listRecords,
   type RecordKey,
+  recordedInterfaces,
   removeRecord,
   updateRecord,
   writeRecord,
@@ -113,6 +114,7 @@ export function publish(call: PublishCall, prevResult: Result): void {
   const { addresses, conditionsV4, conditionsV6 } = publication;
   const backend = backendOf(call);
   const isNftables = backend === "nftables";
+  if (!isNftables) refuseSecondInterface(key);
   const elements = isNftables ? publishElements(publication) : [];
   const chains = isNftables ? publishChains(publication) : [];
   const hairpinPort = portWithoutHairpin(host, prevResult, publication);
@@ -162,6 +164,11 @@ export function checkPublication(call: PublishCall, prevResult: Result): void {
   }
   checkRouteLocalnet(publication);
   if (details?.hairpinPort) checkHairpin(host, details.hairpinPort);
+  const port = portWithoutHairpin(host, prevResult, publication);
+  if (port) {
+    const since = "bridged packets are filtered since ADD (net.bridge.bridge-nf-call-iptables)";
+    throw new CniError(CniError.CHECK_FAILED, `Interface ${port} needs hairpin mode`, { details: since });
+  }
 }
 
 /** GC: a step for each attachment that the network no longer owns, and for what no record tells of. */
@@ -193,6 +200,20 @@ export function recordedPublication(record: AttachmentRecord<Details>): Publicat
   const families = addresses.map(({ address }) => address.family);
   const leading = ports.filter(({ hostIp }) => !hostIp || families.includes(hostIp.family));
   return { ...record, via, ...marking, ...conditions, addresses, ports: leading };
+}
+
+/**
+ * The reference's chains are a container's, so that those of a second interface would replace the first's.
+ */
+function refuseSecondInterface(key: RecordKey): void {
+  const other = recordedInterfaces(key)
+    .map((ifname) => findRecord<Details>({ ...key, ifname }))
+    .find((record) => record?.details.backend === "iptables" && record.ifname !== key.ifname);
+  if (!other) return;
+  const { network, containerId, ifname } = other;
+  const msg = `container "${containerId}" publishes ports of "${ifname}" on network "${network}" by iptables`;
+  const details = 'its chains hold one interface of a network; set "backend": "nftables" for more';
+  throw new CniError(CniError.INVALID_NETWORK_CONFIG, msg, { details });
 }
 
 function markingOf(publication: Publication): Marking {

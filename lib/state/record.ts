@@ -99,6 +99,15 @@ export function listRecords<Details>(plugin: string, network: string): Attachmen
     .flatMap((name) => readRecord<Details>(`${directory}/${name}`) ?? []);
 }
 
+/** The interfaces of a container on a network of which the plugin has records. */
+export function recordedInterfaces({ plugin, network, containerId }: Omit<RecordKey, "ifname">): string[] {
+  const start = attachmentFileName({ containerId, ifname: "" }, "").slice(0, -1);
+  const end = `:${plugin}`;
+  return listDirectory(networkDirectory(network))
+    .filter((name) => name.startsWith(start) && name.endsWith(end))
+    .map((name) => name.slice(start.length, -end.length));
+}
+
 /** Every plugin's records on every network. */
 export function listAllRecords<Details>(): AttachmentRecord<Details>[] {
   return listDirectory(ATTACHMENTS_DIR).flatMap((network) => {

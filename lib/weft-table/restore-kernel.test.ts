@@ -95,3 +95,15 @@ test("restoreTable() refuses somebody else's table, and changes nothing", async 
   expect(() => restoreTable(host.socket, WEFT_TABLE)).toThrow("was not made by weft");
   expect(host.ruleset()).toEqual(before);
 });
+
+test("restoreTable() mends rules and leaves what only the administrator could make again", async () => {
+  using host = await NftHost.make();
+  recordTwo();
+  restore(host);
+  host.load("add counter inet weft hits; add rule inet weft user counter name hits");
+  host.load("flush chain inet weft guard");
+  expect(host.text()).not.toContain("127.0.0.0/8");
+  restore(host);
+  expect(host.text()).toContain("127.0.0.0/8");
+  expect(host.text()).toContain('counter name "hits"');
+});

@@ -6,6 +6,7 @@ import { CniError } from "../cni/error.ts";
 import type { NetfilterSocket } from "../netfilter/socket.ts";
 import { findTableComment, listElements, listRules } from "../nftables/query.ts";
 import type { TableDefinition } from "../nftables/table.ts";
+import { Transaction } from "../nftables/transaction.ts";
 import { type AttachmentRecord, listAllRecords } from "../state/record.ts";
 import { type Element, type Entries, elementName, networkComment, setByName } from "./element.ts";
 import { addElements, putElements } from "./elements.ts";
@@ -21,12 +22,14 @@ type TableRecord = AttachmentRecord<Required<Entries>>;
  */
 export function restoreTable(socket: NetfilterSocket, table: TableDefinition): TableRecord[] {
   const records = listAllRecords<Entries>().flatMap((record) => recordIn(table, record) ?? []);
-  const isAbsent = findTableComment(socket, table) === undefined;
-  if (isAbsent && records.length === 0) return [];
-  if (isAbsent || !isWhole(socket, table)) {
+  const found = findTableComment(socket, table);
+  if (found === undefined && records.length === 0) return [];
+  if (found !== table.comment) {
     remakeTable(socket, table);
     return records;
   }
+  const wasWhole = isWhole(socket, table);
+  if (!wasWhole) repairTable(socket, table);
   const there = listTable(socket, table);
   const lacking = records.filter((record) => isLacking(socket, { table, there, record }));
   for (const record of lacking) {
@@ -35,7 +38,14 @@ export function restoreTable(socket: NetfilterSocket, table: TableDefinition): T
     const missing = shared.filter((element) => !there.has(elementName(element)));
     putElements(socket, missing, { comment: networkComment(record.network) });
   }
-  return lacking;
+  return wasWhole ? lacking : records;
+}
+
+/** Not by making it anew: the administrator may have in it what cannot be copied. */
+function repairTable(socket: NetfilterSocket, table: TableDefinition): void {
+  const transaction = new Transaction();
+  transaction.repairTable(table);
+  transaction.commit(socket);
 }
 
 /** The record with what it says of this table; undefined when that is nothing. */

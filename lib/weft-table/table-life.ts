@@ -14,7 +14,7 @@ import { type AttachmentRecord, listAllRecords } from "../state/record.ts";
 import { type Element, type Entries, networkComment, ownerComment, setByName, TABLES } from "./element.ts";
 import { inForce } from "./in-force.ts";
 import { addOwnChain } from "./own-chain.ts";
-import { keepUserRules } from "./user-rules.ts";
+import { keepUserRules, USER_CHAIN } from "./user-rules.ts";
 
 /** Makes the table where it is missing or of another version. @throws CniError 999 when it is not ours */
 export function ensureTable(socket: NetfilterSocket, table: TableDefinition): void {
@@ -47,7 +47,16 @@ export function remakeTable(socket: NetfilterSocket, table: TableDefinition): vo
   if (!refusals[0]) return;
   // of two ADDs that found it missing, or of another version, the other one made it
   const isRemade = findTable(socket, table);
-  if (isRemade?.comment !== table.comment || found?.comment === table.comment) throw refusals[0];
+  if (isRemade?.comment === table.comment && found?.comment !== table.comment) return;
+  throw found ? cannotKeep(table, refusals[0]) : refusals[0];
+}
+
+/** What the administrator has in the table and cannot be copied: named counters, meters. */
+function cannotKeep({ family, name }: TableDefinition, cause: Error): CniError {
+  const msg = `cannot make table ${family} ${name} anew with what the chain "${USER_CHAIN}" has in it`;
+  const rules = `nft list chain ${family} ${name} ${USER_CHAIN}`;
+  const details = `see "${rules}", and put such rules into a table of your own; ${cause.message}`;
+  return new CniError(CniError.INTERNAL, msg, { details, cause });
 }
 
 /** @throws CniError 100 unless the table is there with every rule it was made with */

@@ -8,7 +8,7 @@ import { findRawSet, type ListedRule, listRawElements, listRules } from "../nfta
 import type { TableDefinition } from "../nftables/table.ts";
 import type { RawElements, RawSet, Transaction } from "../nftables/transaction.ts";
 
-const USER_CHAIN = "user";
+export const USER_CHAIN = "user";
 
 /** What rules, or elements of a map, lead to. */
 interface References {
