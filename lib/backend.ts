@@ -7,17 +7,20 @@ import type { Family } from "./netaddr/address.ts";
 
 export type Backend = "nftables" | "iptables";
 
+/** As a configuration has it; without one it is "auto". */
+export type AskedBackend = Backend | "auto";
+
 /**
- * What was asked for; else nftables, where the kernel has it. With `needsForwardAccept` iptables
+ * What was asked for; with "auto" nftables, where the kernel has it. With `needsForwardAccept` iptables
  * comes first on a host where its FORWARD drops what nobody accepts: a packet has to pass both,
  * and no table beside can accept for iptables'.
  * @throws CniError 50 when neither can be used
  */
 export function chooseBackend(
-  asked: Backend | undefined,
+  asked: AskedBackend | undefined,
   { needsForwardAccept }: { needsForwardAccept: boolean },
 ): Backend {
-  if (asked) return asked;
+  if (asked && asked !== "auto") return asked;
   const nftables = hasNftables();
   if (nftables && !(needsForwardAccept && ([4, 6] as const).some(dropsForwardedInEither))) return "nftables";
   if (nftables || hasPrograms(4) || hasPrograms(6)) return "iptables"; // its absence is then said by name
@@ -26,6 +29,14 @@ export function chooseBackend(
       "the kernel has no nf_tables (CONFIG_NF_TABLES, module nf_tables), and there is no iptables-save " +
       "and iptables-restore: load the module, or install iptables",
   });
+}
+
+/** @throws CniError 50 unless the host has what the backend needs */
+export function checkBackendAvailable(backend: Backend): void {
+  if (backend === "nftables" ? hasNftables() : hasPrograms(4) || hasPrograms(6)) return;
+  const cure = backend === "nftables" ? "load nf_tables" : "install iptables";
+  const details = `choose another "backend", or ${cure}`;
+  throw new CniError(CniError.NOT_AVAILABLE, `this host has no ${backend}`, { details });
 }
 
 function dropsForwardedInEither(family: Family): boolean {

@@ -60,6 +60,17 @@ export function changeExistingTables<N extends TableName>(
   for (const variant of variants) changeVariant(variant, names, plan, { onlyExisting: true });
 }
 
+/**
+ * For what a record says is there, so that it is not taken for gone.
+ * @throws ErrnoError where the kernel has the table, and the programs to change it are missing
+ */
+export function requirePrograms(table: TableName): void {
+  for (const family of [4, 6] as const) {
+    const [own] = findVariants(family, [table]);
+    if (hasTable(own, table) && !hasProgramsNamed(own.name)) runProgram(`${own.name}-save`, ["-t", table]);
+  }
+}
+
 function lockTables(): Disposable {
   makeDirectory(LOCKS_DIR);
   return acquireLock(`${LOCKS_DIR}/iptables`);

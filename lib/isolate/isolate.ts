@@ -1,11 +1,11 @@
 /** What the firewall plugin does for an attachment, whichever backend keeps the rules. */
 import { attachmentName } from "../alias.ts";
+import { checkBackendAvailable } from "../backend.ts";
 import { staleAttachments } from "../cni/call.ts";
-import { CniError } from "../cni/error.ts";
 import { type Call, everyStep, type GcCall } from "../cni/plugin.ts";
 import type { Result } from "../cni/result.ts";
+import { requirePrograms } from "../iptables/change.ts";
 import { hasNftables } from "../iptables/kernel-tables.ts";
-import { hasPrograms } from "../iptables/program.ts";
 import { type Address, formatAddress, parseAddress } from "../netaddr/address.ts";
 import { netfilterSocket } from "../netfilter/socket.ts";
 import { openRouteSocket } from "../rtnetlink/route-socket.ts";
@@ -43,6 +43,7 @@ import {
   chooseFirewalld,
   chooseKeepers,
   type IsolateCall,
+  isAuto,
   isolationOf,
   type Keepers,
   portToIsolate,
@@ -127,13 +128,8 @@ export function staleIsolationSteps(call: GcCall & IsolateCall): (() => void)[] 
 
 /** @throws CniError 50 unless the host has what would keep the rules */
 export function checkIsolationAvailable(call: IsolateCall): void {
-  const { backend = "" } = chooseKeepers(call, chooseFirewalld(call));
-  const isAvailable = { "": () => true, nftables: hasNftables, iptables: () => hasPrograms(4) }[backend];
-  if (isAvailable()) return;
-  const msg = `this host has no ${backend}`;
-  const cure = backend === "nftables" ? "load nf_tables" : "install iptables";
-  const details = `choose another "backend", or ${cure}`;
-  throw new CniError(CniError.NOT_AVAILABLE, msg, { details });
+  const { backend } = chooseKeepers(call, chooseFirewalld(call));
+  if (backend) checkBackendAvailable(backend);
 }
 
 /** What an attachment has in iptables, as its record tells; undefined where it has nothing there. */
@@ -154,7 +150,11 @@ function deleteRecorded(call: Call, record: AttachmentRecord<Details>): void {
   everyStep(
     () => zone && removeFromZone(call, zone, addresses),
     () => backend === "nftables" && releaseElements(netfilterSocket(), shared, record),
-    () => backend === "iptables" && deleteIsolateRules({ ...record, addresses }),
+    () => {
+      if (backend !== "iptables") return;
+      requirePrograms("filter");
+      deleteIsolateRules({ ...record, addresses });
+    },
     () => port && joinPort(call.resources.use(openRouteSocket()), port),
   );
   removeRecord(record);
@@ -164,7 +164,7 @@ function deleteRecorded(call: Call, record: AttachmentRecord<Details>): void {
 function deleteUnrecorded(call: IsolateCall): void {
   const { backend } = call.config;
   const addresses = addressesOf(call.prevResult);
-  const mayBeInZone = (backend === "" || backend === "firewalld") && addresses.length > 0;
+  const mayBeInZone = (isAuto(backend) || backend === "firewalld") && addresses.length > 0;
   everyStep(
     () => mayBeInZone && removeFromZone(call, zoneOf(call.config), addresses),
     () => hasNftables() && releaseOwned(netfilterSocket(), attachmentName(call)),

@@ -1,6 +1,6 @@
 /** What a firewall configuration asks for a container, and of whom. */
 import { attachmentName } from "../alias.ts";
-import { type Backend, chooseBackend } from "../backend.ts";
+import { type AskedBackend, type Backend, chooseBackend } from "../backend.ts";
 import type { NetConf } from "../cni/config.ts";
 import { CniError } from "../cni/error.ts";
 import type { Call } from "../cni/plugin.ts";
@@ -19,7 +19,7 @@ const ZONE = "trusted";
 
 /** What a configuration asks for; "" is the default. */
 export interface IsolateConfig {
-  readonly backend: "" | Backend | "firewalld";
+  readonly backend: "" | AskedBackend | "firewalld";
   readonly iptablesAdminChainName: string;
   readonly firewalldZone: string;
   readonly ingressPolicy: "" | IngressPolicy;
@@ -39,8 +39,12 @@ export interface Keepers {
 /** firewalld, if it was asked for, or nothing was and it runs. */
 export function chooseFirewalld({ config, environment, resources }: IsolateCall): BusConnection | undefined {
   if (config.backend === "firewalld") return resources.use(openFirewalld(environment));
-  const bus = config.backend === "" ? findFirewalld(environment) : undefined;
+  const bus = isAuto(config.backend) ? findFirewalld(environment) : undefined;
   return bus && resources.use(bus);
+}
+
+export function isAuto(backend: IsolateConfig["backend"]): boolean {
+  return backend === "" || backend === "auto";
 }
 
 /** Beside firewalld a packet filter is needed for what firewalld has no word for. */

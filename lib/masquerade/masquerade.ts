@@ -1,11 +1,12 @@
 /** ipMasq, for bridge and ptp: a container's traffic leaves the host under the host's address. */
 
 import { attachmentName } from "../alias.ts";
-import { type Backend, chooseBackend } from "../backend.ts";
+import { type AskedBackend, type Backend, checkBackendAvailable, chooseBackend } from "../backend.ts";
 import { staleAttachments } from "../cni/call.ts";
 import type { NetConf } from "../cni/config.ts";
 import { type Call, everyStep, type GcCall } from "../cni/plugin.ts";
 import type { IpConfig } from "../cni/result.ts";
+import { requirePrograms } from "../iptables/change.ts";
 import { hasNftables } from "../iptables/kernel-tables.ts";
 import { formatPrefix, parsePrefix } from "../netaddr/prefix.ts";
 import { netfilterSocket } from "../netfilter/socket.ts";
@@ -49,7 +50,7 @@ export interface Details extends Entries {
 /** What a configuration asks for. */
 export interface MasqueradeConfig {
   readonly ipMasq: boolean;
-  readonly ipMasqBackend?: Backend | undefined;
+  readonly ipMasqBackend?: AskedBackend | undefined;
 }
 
 type MasqueradeCall = Call<NetConf & MasqueradeConfig>;
@@ -84,6 +85,11 @@ export function checkMasquerade(call: MasqueradeCall, via: string, ips: readonly
   else checkMasqueradeRules(target);
 }
 
+/** @throws CniError 50 unless the host can masquerade as it is asked to */
+export function checkMasqueradeAvailable(call: MasqueradeCall): void {
+  if (call.config.ipMasq) checkBackendAvailable(backendOf(call));
+}
+
 /** GC: a step for each attachment that the network no longer owns, and for what no record tells of. */
 export function staleMasqueradeSteps(call: GcCall & MasqueradeCall): (() => void)[] {
   const records = staleAttachments(call, listRecords<Details>(RECORD, call.config.name));
@@ -103,7 +109,10 @@ export function recordedMasquerade(record: AttachmentRecord<Details>): Masquerad
 function deleteRecorded(record: AttachmentRecord<Details>): void {
   const { backend, addresses, elements = [] } = record.details;
   if (backend === "nftables") deleteElements(netfilterSocket(), elements);
-  else deleteMasqueradeRules(record, addresses.map(parsePrefix));
+  else {
+    requirePrograms("nat");
+    deleteMasqueradeRules(record, addresses.map(parsePrefix));
+  }
   removeRecord(record);
 }
 

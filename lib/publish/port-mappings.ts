@@ -1,5 +1,5 @@
 /** What a configuration asks to publish, read and checked: the reference's words where it has any. */
-import type { Backend } from "../backend.ts";
+import type { AskedBackend, Backend } from "../backend.ts";
 import { CniError } from "../cni/error.ts";
 import { type Address, isLoopback, parseAddress } from "../netaddr/address.ts";
 import { parseConditions } from "./conditions.ts";
@@ -19,7 +19,7 @@ export interface PortMapping {
 
 /** The part of a configuration that says what is published, and how. */
 export interface PublishConfig {
-  readonly backend?: Backend | undefined;
+  readonly backend?: AskedBackend | undefined;
   readonly snat: boolean;
   readonly masqAll: boolean;
   readonly markMasqBit?: number | undefined;
@@ -51,7 +51,8 @@ export function askedBackend(config: PublishConfig): Backend | undefined {
   if (v4) specific[languageOf(v4)].push("conditionsV4");
   if (v6) specific[languageOf(v6)].push("conditionsV6");
   const { iptables, nftables } = specific;
-  const asked = backend ?? (iptables.length > 0 ? "iptables" : undefined);
+  const named = backend === "auto" ? undefined : backend;
+  const asked = named ?? (iptables.length > 0 ? "iptables" : undefined);
   const other = asked === "iptables" ? "nftables" : "iptables";
   if (asked && specific[other].length > 0) {
     const options = specific[other].join(" ");

@@ -5,15 +5,15 @@
  * them before the claims are given up: at no point does it name elements that are another container's.
  */
 import { attachmentName, isSameAttachment } from "../alias.ts";
-import { type Backend, chooseBackend } from "../backend.ts";
+import { type Backend, checkBackendAvailable, chooseBackend } from "../backend.ts";
 import { setHairpin } from "../bridge-port.ts";
 import { staleAttachments } from "../cni/call.ts";
 import type { NetConf } from "../cni/config.ts";
 import { CniError } from "../cni/error.ts";
 import { type Call, everyStep, type GcCall } from "../cni/plugin.ts";
 import type { Result } from "../cni/result.ts";
+import { requirePrograms } from "../iptables/change.ts";
 import { hasNftables } from "../iptables/kernel-tables.ts";
-import { hasPrograms } from "../iptables/program.ts";
 import { formatPrefix, parsePrefix } from "../netaddr/prefix.ts";
 import { netfilterSocket } from "../netfilter/socket.ts";
 import { findNetns } from "../netns/netns.ts";
@@ -187,9 +187,7 @@ export function stalePublicationSteps(call: GcCall & PublishCall): (() => void)[
 
 /** @throws CniError 50 when this host has no backend, or not the one that is asked for */
 export function checkPublishAvailable(config: PublishConfig): void {
-  const backend = chooseBackend(askedBackend(config), { needsForwardAccept: false });
-  if (backend === "nftables" ? hasNftables() : hasPrograms(4) || hasPrograms(6)) return;
-  throw new CniError(CniError.NOT_AVAILABLE, `this host has no ${backend}`);
+  checkBackendAvailable(chooseBackend(askedBackend(config), { needsForwardAccept: false }));
 }
 
 /** What an attachment has in iptables, as its record tells; undefined where it has nothing there. */
@@ -231,7 +229,10 @@ function unpublish(call: Call, key: RecordKey): void {
   if (!record) return;
   const { backend, via, hairpinPort } = record.details;
   const published = publishedBy(record.details);
-  if (backend === "iptables") deletePublishRules(key);
+  if (backend === "iptables") {
+    requirePrograms("nat");
+    deletePublishRules(key);
+  }
   {
     using _lock = lockPorts();
     // Again, now that nobody changes it: whoever took the ports over has taken the record away, and then the

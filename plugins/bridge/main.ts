@@ -41,6 +41,7 @@ import { ipamAdd, ipamCheck, ipamDel, ipamGc, ipamStatus } from "../../lib/ipam/
 import {
   addMasquerade,
   checkMasquerade,
+  checkMasqueradeAvailable,
   deleteMasquerade,
   staleMasqueradeSteps,
 } from "../../lib/masquerade/masquerade.ts";
@@ -189,6 +190,7 @@ function gc(call: GcCall<Config>): void {
 function status(call: Call<Config>): void {
   const { config, resources } = call;
   checkBridgeAvailable(resources.use(openRouteSocket()), bridgeSettings(config));
+  checkMasqueradeAvailable(call);
   if (config.ipam.type) ipamStatus(call);
 }
 

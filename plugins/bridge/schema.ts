@@ -33,9 +33,9 @@ export const schema = {
       description: "Masquerade what containers send out of their subnets.",
     },
     ipMasqBackend: {
-      enum: ["iptables", "nftables"],
-      description: "What masquerades; by default nftables, where the kernel has it.",
-      "x-message": 'unknown ipMasqBackend ${value}: use "iptables" or "nftables"',
+      enum: ["auto", "iptables", "nftables"],
+      description: "What masquerades; auto, the default, is nftables where the kernel has it.",
+      "x-message": 'unknown ipMasqBackend ${value}: use "auto", "iptables" or "nftables"',
     },
     mtu: {
       type: "integer",

@@ -8,7 +8,7 @@ export const schema = {
   type: "object",
   properties: {
     backend: {
-      enum: ["", "nftables", "iptables", "firewalld"],
+      enum: ["", "auto", "nftables", "iptables", "firewalld"],
       default: "",
       description: "What keeps the rules; chosen by what the host has unless given.",
       "x-message": 'unknown backend: "${value}"',

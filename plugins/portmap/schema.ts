@@ -10,8 +10,8 @@ export const schema = {
   type: "object",
   properties: {
     backend: {
-      enum: ["iptables", "nftables"],
-      description: "What keeps the rules; by default nftables, where the kernel has it.",
+      enum: ["auto", "iptables", "nftables"],
+      description: "What keeps the rules; auto, the default, is nftables where the kernel has it.",
       "x-message": 'unrecognized backend "${value}"',
     },
     snat: {
