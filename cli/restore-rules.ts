@@ -1,6 +1,6 @@
 /**
- * What attachments have beside our own tables, in iptables and in firewalld's zones: looked for as CHECK does,
- * and put back as ADD puts it there, from nothing but the records.
+ * What attachments have beside our own tables, in iptables and in firewalld's zones: looked
+ * for as CHECK does, and put back as ADD puts it there, from nothing but the records.
  */
 import { CniError } from "../lib/cni/error.ts";
 import { addSources, checkSources, findFirewalld } from "../lib/isolate/firewalld.ts";
