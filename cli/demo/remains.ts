@@ -33,7 +33,8 @@ export function remainsOf(others: Pick<Remains, "links" | "elements">): Remains 
 
 /** What is in the sets and maps of the packet filter: a name for each element. */
 export function listElements(): string[] {
-  const { nftables = [] } = JSON.parse(look("nft -j list ruleset").stdout || "{}") as Ruleset; // as nft has it
+  // in nft's own form
+  const { nftables = [] } = JSON.parse(look("nft -j list ruleset").stdout || "{}") as Ruleset;
   return nftables.flatMap(({ set, map }) => {
     const { name = "", elem = [] } = set ?? map ?? {};
     return elem.map((element) => `${name} ${JSON.stringify(element)}`);
