@@ -26,8 +26,14 @@ export function hasNftTable(family: Family, name: string): boolean {
 
 /** Whether the legacy variant's table is there. */
 export function hasLegacyTable(family: Family, table: string): boolean {
-  const names = findTextFile(`/proc/thread-self/net/${family === 4 ? "ip" : "ip6"}_tables_names`);
-  return names?.split("\n").includes(table) ?? false;
+  const path = `/proc/thread-self/net/${family === 4 ? "ip" : "ip6"}_tables_names`;
+  try {
+    return findTextFile(path)?.split("\n").includes(table) ?? false;
+  } catch (error) {
+    // In a user namespace the file is somebody else's; the legacy iptables, which reads it, cannot work there.
+    if (isErrno(error, "EACCES")) return false;
+    throw error;
+  }
 }
 
 /** Whether the variant built on nf_tables drops what no rule of its FORWARD accepts. */

@@ -16,6 +16,8 @@ import { bytes, cstring, u32, Writer } from "./wire.ts";
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
 const SO_RCVTIMEO = 20;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
@@ -153,7 +155,10 @@ export class NetlinkSocket implements Disposable {
     const last = requests.length - 1;
     // Each may be refused, and all refusals come at once.
     if (last >= REQUESTS_IN_FLIGHT) {
-      this.#setOption(SOL_SOCKET, SO_RCVBUFFORCE, requests.length * ACKNOWLEDGEMENT_BYTES);
+      this.#setBuffer(
+        { forced: SO_RCVBUFFORCE, allowed: SO_RCVBUF },
+        requests.length * ACKNOWLEDGEMENT_BYTES,
+      );
     }
     const acknowledged = requests.map((request, index) => (index === last ? withAck(request) : request));
     const sent = this.#send([frame.begin, ...acknowledged, frame.end], nl.NLM_F_REQUEST);
@@ -257,7 +262,19 @@ export class NetlinkSocket implements Disposable {
 
   /** A datagram has to fit into the send buffer, which is 208 KiB by default (net.core.wmem_default). */
   #makeRoomFor(bytes: number): void {
-    if (bytes > SEND_BUFFER_BYTES / 2) this.#setOption(SOL_SOCKET, SO_SNDBUFFORCE, 2 * bytes);
+    if (bytes > SEND_BUFFER_BYTES / 2) {
+      this.#setBuffer({ forced: SO_SNDBUFFORCE, allowed: SO_SNDBUF }, 2 * bytes);
+    }
+  }
+
+  /** In a user namespace no more than the host allows (net.core.wmem_max, rmem_max): socket(7). */
+  #setBuffer({ forced, allowed }: { forced: number; allowed: number }, bytes: number): void {
+    try {
+      this.#setOption(SOL_SOCKET, forced, bytes);
+    } catch (error) {
+      if (!isErrno(error, "EPERM")) throw error;
+      this.#setOption(SOL_SOCKET, allowed, bytes);
+    }
   }
 
   /** Receives a datagram. @returns those of its messages that answer this socket */
