@@ -93,7 +93,7 @@ async function show(topology: Topology): Promise<void> {
   const narrator = new Narrator();
   narrator.title(topology.name, topology.title);
   narrator.say(topology.story);
-  const stage = new Stage(narrator);
+  await using stage = new Stage(narrator);
   await topology.show(stage);
   narrator.step("Taken down again");
   await stage.teardown();

@@ -43,15 +43,18 @@ export function runServer([name = "", ...ports]: readonly string[]): void {
   process.stdin.resume().on("end", () => process.exit(0));
 }
 
-/** Asks a server, and prints the outcome as JSON. @param words protocol, address and port */
-export async function runClient([protocol, address = "", port]: readonly string[]): Promise<void> {
-  const ask = protocol === "tcp" ? askTcp : askUdp;
+/** Asks servers at the same time, and prints the outcomes as JSON. @param words "tcp:80:192.0.2.1" … */
+export async function runClient(words: readonly string[]): Promise<void> {
   const timeout = new Promise<Outcome>((resolve) => {
     setTimeout(() => resolve({ error: "ETIMEDOUT" }), TIMEOUT_MS);
   });
-  const outcome = await Promise.race([ask(address, Number(port)), timeout]);
-  console.log(JSON.stringify(outcome));
-  process.exit(0); // the socket may still be waiting
+  const outcomes = words.map((word) => {
+    const [protocol, port, ...address] = word.split(":");
+    const ask = protocol === "tcp" ? askTcp : askUdp;
+    return Promise.race([ask(address.join(":"), Number(port)), timeout]);
+  });
+  console.log(JSON.stringify(await Promise.all(outcomes)));
+  process.exit(0); // a socket may still be waiting
 }
 
 function askTcp(host: string, port: number): Promise<Outcome> {

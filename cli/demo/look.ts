@@ -11,6 +11,9 @@ export interface Run {
   readonly stderr: string;
 }
 
+/** No command of the demonstration takes as long. */
+const TIMEOUT_MS = 60_000;
+
 type Variables = Readonly<Record<string, string>>;
 
 /** The command's words, with weft's own path where it is what runs, in this namespace or in another. */
@@ -24,8 +27,13 @@ export function look(command: string, variables: Variables = {}): Run {
   const { CNI_IFNAME: _ifname, CNI_ARGS: _args, CAP_ARGS: _capabilities, ...inherited } = process.env;
   const own = { NETCONFPATH: NETWORKS_DIR, CNI_PATH: dirname(process.execPath) };
   const env = { ...inherited, ...own, ...variables };
-  const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: "utf8", env });
-  if (error) throw error;
+  const { status, stdout, stderr, error } = spawnSync(program, args, {
+    encoding: "utf8",
+    env,
+    timeout: TIMEOUT_MS,
+    killSignal: "SIGKILL",
+  });
+  if (error) throw new Error(`"${command}" failed: ${error.message}`, { cause: error });
   return { status: status ?? -1, stdout, stderr };
 }
 

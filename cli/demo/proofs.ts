@@ -59,18 +59,20 @@ export interface Question {
   readonly because?: string;
 }
 
-/** A client in a sandbox, or on the host, asks a server; by TCP unless it says otherwise. */
-export function proveAnswer({ narrator }: Stage, client: string, question: Question): void {
-  const { protocol = "tcp", address, port, by, seen, because } = question;
+/** A client in a sandbox, or on the host, asks servers; by TCP unless it says otherwise. */
+export function proveAnswers({ narrator }: Stage, client: string, ...questions: readonly Question[]): void {
   const inside = client === "host" ? "" : `ip netns exec ${client} `;
-  const { stdout } = look(`${inside}weft demo --role client ${protocol} ${address} ${port}`);
-  const outcome = JSON.parse(stdout) as Outcome; // printed by runClient()
-  const isAnswered = "name" in outcome;
-  const told = isAnswered ? `${outcome.name} answers and sees ${outcome.seen}` : silence(outcome.error);
-  const where = `${address.includes(":") ? `[${address}]` : address}:${port}/${protocol}`;
-  narrator.proof(`${client} asks ${where}: ${told}${because ? ` (${because})` : ""}`, {
-    holds: isAnswered ? outcome.name === by && (!seen || outcome.seen === seen) : by === undefined,
-  });
+  const words = questions.map(({ protocol = "tcp", address, port }) => `${protocol}:${port}:${address}`);
+  const outcomes = lookJson<Outcome>(`${inside}weft demo --role client ${words.join(" ")}`);
+  for (const [i, { protocol = "tcp", address, port, by, seen, because }] of questions.entries()) {
+    const outcome = outcomes[i] ?? { error: "nobody was asked" };
+    const isAnswered = "name" in outcome;
+    const told = isAnswered ? `${outcome.name} answers and sees ${outcome.seen}` : silence(outcome.error);
+    const where = `${address.includes(":") ? `[${address}]` : address}:${port}/${protocol}`;
+    narrator.proof(`${client} asks ${where}: ${told}${because ? ` (${because})` : ""}`, {
+      holds: isAnswered ? outcome.name === by && (!seen || outcome.seen === seen) : by === undefined,
+    });
+  }
 }
 
 function silence(error: string): string {

@@ -8,6 +8,9 @@ export interface Service {
   stop(): Promise<void>;
 }
 
+/** How long it may take to begin, and to end. */
+const TIMEOUT_MS = 10_000;
+
 /** Starts `ip netns exec … weft demo --role …`; returns when it has said that it listens. @throws Error */
 export async function startService(command: string): Promise<Service> {
   const [program = "", ...args] = wordsOf(command);
@@ -15,9 +18,13 @@ export async function startService(command: string): Promise<Service> {
   const ended = once(child, "exit");
   const stop = async () => {
     child.stdin?.end();
+    const timer = setTimeout(() => child.kill("SIGKILL"), TIMEOUT_MS);
     await ended;
+    clearTimeout(timer);
   };
+  const timer = setTimeout(() => child.kill("SIGKILL"), TIMEOUT_MS);
   const begun = child.stdout && (await Promise.race([once(child.stdout, "data"), ended.then(() => false)]));
+  clearTimeout(timer);
   if (begun) return { stop };
   throw new Error(`"${command}" has not come to listen`);
 }

@@ -1,5 +1,6 @@
 /** What a topology is built from on the private host: networks, sandboxes and endpoints; and its proofs. */
 import { mkdirSync, writeFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import { type NetworkList, parseNetworkList } from "../runtime/network-list.ts";
 import { type Endpoint, readEndpoint } from "./endpoint.ts";
 import { bridgeCommands, endpointCommands } from "./equivalent.ts";
@@ -25,6 +26,10 @@ interface RunOptions {
   readonly variables?: Readonly<Record<string, string>>;
 }
 
+/** 5 s at most. */
+const CARRIER_STEPS = 250;
+const CARRIER_STEP_MS = 20;
+
 /** How long an answer may take, in seconds. */
 const PING_TIMEOUT_S = 1;
 
@@ -44,7 +49,7 @@ export interface Interface {
   }[];
 }
 
-export class Stage {
+export class Stage implements AsyncDisposable {
   readonly narrator: Narrator;
   readonly #before: Remains;
   readonly #networks = new Map<string, NetworkList>();
@@ -78,9 +83,20 @@ export class Stage {
   }
 
   /** A host beyond this one's uplink, which knows nothing of containers. */
-  outside(options: { ipv6?: boolean } = {}): Outside {
-    this.#outside = joinOutside((command) => this.run(command), options);
-    return this.#outside;
+  async outside(options: { ipv6?: boolean } = {}): Promise<Outside> {
+    const outside = joinOutside((command) => this.run(command), options);
+    this.#outside = outside;
+    await this.#carrier(outside.uplink);
+    await this.#carrier(outside.uplink, outside.name);
+    return outside;
+  }
+
+  /** A cable carries nothing before the kernel has noticed both of its ends. */
+  async #carrier(ifname: string, sandbox?: string): Promise<void> {
+    for (let step = 0; this.interface(ifname, sandbox)?.operstate !== "UP"; step++) {
+      if (step === CARRIER_STEPS) throw new Error(`${ifname} of ${sandbox ?? "the host"} has no carrier`);
+      await delay(CARRIER_STEP_MS);
+    }
   }
 
   /** Starts a server in a sandbox, or on the outside host, that tells its clients whom it sees. */
@@ -181,9 +197,14 @@ export class Stage {
     return remainsOf({ links, elements: listElements() });
   }
 
+  /** Ends the servers; the process would wait for them. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const service of this.#services.splice(0)) await service.stop();
+  }
+
   /** Undoes everything, and proves that nothing is left. */
   async teardown(): Promise<void> {
-    for (const service of this.#services) await service.stop();
+    await this[Symbol.asyncDispose]();
     for (const where of this.#connected.toReversed()) this.disconnect(where);
     for (const network of this.#networks.keys()) this.#run(`weft gc ${network}`);
     for (const sandbox of this.#sandboxes) this.run(`ip netns del ${sandbox}`);

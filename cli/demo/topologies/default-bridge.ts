@@ -2,7 +2,7 @@
 import { containsAddress, networkOf, parsePrefix } from "../../../lib/netaddr/prefix.ts";
 import { look, lookJson } from "../look.ts";
 import { addressOf } from "../outside.ts";
-import { proveAddresses, proveAnswer, proveCable, proveDefaultRoute } from "../proofs.ts";
+import { proveAddresses, proveAnswers, proveCable, proveDefaultRoute } from "../proofs.ts";
 import type { Stage } from "../stage.ts";
 import type { Topology } from "../topology.ts";
 
@@ -29,7 +29,7 @@ export const defaultBridge: Topology = {
 async function show(stage: Stage): Promise<void> {
   const { narrator } = stage;
   narrator.step("A host in the world outside, at the other end of this host's cable");
-  const outside = stage.outside();
+  const outside = await stage.outside();
   narrator.step("A network");
   stage.network(NETWORK);
   narrator.step("Two sandboxes, as Docker makes one for each container");
@@ -45,7 +45,7 @@ async function show(stage: Stage): Promise<void> {
   stage.run("ip -n web route");
   stage.run(`ip link show ${web.hostEnd}`);
   stage.run("bridge link");
-  narrator.step("Masquerading: weft has one rule for all networks, iifname . ip saddr @masq4, and a set");
+  narrator.step("Masquerading: one rule, iifname . ip saddr @masq4, and an element for each");
   stage.run("nft list set inet weft masq4");
 
   narrator.step("Proof");
@@ -71,9 +71,7 @@ async function show(stage: Stage): Promise<void> {
   await stage.serve(outside.name, [`${PORT}/tcp`, `${PORT}/udp`]);
   const [node = ""] = outside.hostAddresses.map(addressOf);
   const [address = ""] = outside.addresses.map(addressOf);
-  for (const protocol of ["tcp", "udp"] as const) {
-    const because = "the address of the host";
-    proveAnswer(stage, "web", { protocol, address, port: PORT, by: outside.name, seen: node, because });
-  }
+  const question = { address, port: PORT, by: outside.name, seen: node, because: "the host" };
+  proveAnswers(stage, "web", { ...question, protocol: "tcp" }, { ...question, protocol: "udp" });
   stage.ping(outside.name, web.addresses, { answers: false, because: "nobody there knows the way in" });
 }

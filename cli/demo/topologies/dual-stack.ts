@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { look } from "../look.ts";
 import { addressOf } from "../outside.ts";
-import { proveAddresses, proveAnswer, proveCable, proveDefaultRoute } from "../proofs.ts";
+import { proveAddresses, proveAnswers, proveCable, proveDefaultRoute } from "../proofs.ts";
 import type { Stage } from "../stage.ts";
 import type { Topology } from "../topology.ts";
 
@@ -34,7 +34,7 @@ async function show(stage: Stage): Promise<void> {
     return;
   }
   narrator.step("A host in the world outside");
-  const outside = stage.outside({ ipv6: true });
+  const outside = await stage.outside({ ipv6: true });
   narrator.step("A network of two ranges");
   stage.network(NETWORK);
   narrator.step("Two sandboxes with an endpoint each");
@@ -66,8 +66,8 @@ async function show(stage: Stage): Promise<void> {
   narrator.step("Proof of masquerading, in both families");
   stage.run("nft list set inet weft masq6");
   await stage.serve(outside.name, [`${PORT}/tcp`]);
-  for (const [i, address] of outside.addresses.map(addressOf).entries()) {
-    const seen = addressOf(outside.hostAddresses[i] ?? "");
-    proveAnswer(stage, "web", { address, port: PORT, by: outside.name, seen });
-  }
+  const questions = outside.addresses.map(addressOf).map((address, i) => {
+    return { address, port: PORT, by: outside.name, seen: addressOf(outside.hostAddresses[i] ?? "") };
+  });
+  proveAnswers(stage, "web", ...questions);
 }

@@ -1,6 +1,6 @@
 /** T14: a network with no way out, and one whose containers do not reach each other. */
 import { addressOf } from "../outside.ts";
-import { proveAnswer } from "../proofs.ts";
+import { proveAnswers } from "../proofs.ts";
 import type { Stage } from "../stage.ts";
 import type { Topology } from "../topology.ts";
 
@@ -35,7 +35,7 @@ export const internalNetwork: Topology = {
 async function show(stage: Stage): Promise<void> {
   const { narrator } = stage;
   narrator.step("A host in the world outside, which is told the way to the containers");
-  const outside = stage.outside();
+  const outside = await stage.outside();
   const [world = ""] = outside.addresses.map(addressOf);
   const [node = ""] = outside.hostAddresses.map(addressOf);
   stage.run(`ip -n ${outside.name} route add 10.80.0.0/24 via ${node}`);
@@ -68,24 +68,27 @@ async function show(stage: Stage): Promise<void> {
   narrator.step("Proof of the internal network");
   await stage.serve("store", [`${PORT}/tcp`]);
   const [inside = ""] = store.addresses.map(addressOf);
-  proveAnswer(stage, "cache", {
+  proveAnswers(stage, "cache", {
     address: inside,
     port: PORT,
     by: "store",
     because: "container to container",
   });
   stage.ping("store", cache.addresses);
-  proveAnswer(stage, "store", { address: world, port: PORT, because: "no way out" });
-  proveAnswer(stage, outside.name, { address: inside, port: PORT, because: "and none in" });
-  stage.ping("green", store.addresses, { answers: false, because: "from another network neither" });
+  proveAnswers(stage, "store", { address: world, port: PORT, because: "no way out" });
+  proveAnswers(stage, outside.name, { address: inside, port: PORT, because: "and none in" });
 
   narrator.step("Proof of icc off");
   await stage.serve("blue", [`${PORT}/tcp`]);
   const [own = ""] = blue.addresses.map(addressOf);
-  stage.ping("green", blue.addresses, { answers: false, because: "container to container" });
-  stage.ping("blue", green.addresses, { answers: false });
-  proveAnswer(stage, "green", { address: own, port: PORT, because: "not by its address" });
-  proveAnswer(stage, "green", { address: node, port: 8080, by: "blue", because: "by the published port" });
-  proveAnswer(stage, outside.name, { address: node, port: 8080, by: "blue", seen: world });
-  proveAnswer(stage, "green", { address: world, port: PORT, by: outside.name, because: "the world, too" });
+  stage.ping("blue", green.addresses, { answers: false, because: "container to container" });
+  proveAnswers(
+    stage,
+    "green",
+    { address: own, port: PORT, because: "nor the other way" },
+    { address: inside, port: PORT, because: "and not the internal network" },
+    { address: node, port: 8080, by: "blue", because: "by the published port" },
+    { address: world, port: PORT, by: outside.name, because: "the world, too" },
+  );
+  proveAnswers(stage, outside.name, { address: node, port: 8080, by: "blue", seen: world });
 }

@@ -1,6 +1,6 @@
 /** T2: networks of a user's own, which do not reach each other. */
 import { addressOf } from "../outside.ts";
-import { proveAddresses, proveAnswer } from "../proofs.ts";
+import { proveAddresses, proveAnswers } from "../proofs.ts";
 import type { Stage } from "../stage.ts";
 import type { Topology } from "../topology.ts";
 
@@ -48,7 +48,7 @@ export const isolatedNetworks: Topology = {
 async function show(stage: Stage): Promise<void> {
   const { narrator } = stage;
   narrator.step("A host in the world outside");
-  const outside = stage.outside();
+  const outside = await stage.outside();
   narrator.step("Two networks");
   stage.network(FRONT);
   stage.network(BACK);
@@ -69,16 +69,20 @@ async function show(stage: Stage): Promise<void> {
   await stage.serve("db", [`${PORT}/tcp`]);
   await stage.serve(outside.name, [`${PORT}/tcp`]);
   const [webAddress = "", dbAddress = ""] = [web, db].map(({ addresses }) => addressOf(addresses[0] ?? ""));
-  proveAnswer(stage, "app", { address: webAddress, port: PORT, by: "web", because: "of one network" });
-  proveAnswer(stage, "app", { address: dbAddress, port: PORT, because: "of two networks" });
-  proveAnswer(stage, "db", { address: webAddress, port: PORT, because: "nor the other way" });
-  stage.ping("web", db.addresses, { answers: false });
-  stage.ping("db", web.addresses, { answers: false });
+  proveAnswers(
+    stage,
+    "app",
+    { address: webAddress, port: PORT, by: "web", because: "of one network" },
+    { address: dbAddress, port: PORT, because: "of two networks" },
+  );
   const [world = ""] = outside.addresses.map(addressOf);
-  for (const client of ["web", "db"]) {
-    const because = "the host forwards as before";
-    proveAnswer(stage, client, { address: world, port: PORT, by: outside.name, because });
-  }
+  proveAnswers(
+    stage,
+    "db",
+    { address: webAddress, port: PORT, because: "nor the other way" },
+    { address: world, port: PORT, by: outside.name, because: "the host forwards all else" },
+  );
+  stage.ping("db", db.bridgeAddresses, { because: "the gateway" });
 
   narrator.step("A permitted pair: ops and front");
   stage.network(OPS);
@@ -90,16 +94,20 @@ async function show(stage: Stage): Promise<void> {
     "iptables -I FORWARD -i br-front -o br-ops -j ACCEPT",
   ]);
   stage.run("nft list map inet weft pairs");
-  proveAnswer(stage, "ops", { address: webAddress, port: PORT, by: "web", because: "permitted" });
+  proveAnswers(
+    stage,
+    "ops",
+    { address: webAddress, port: PORT, by: "web", because: "permitted" },
+    { address: dbAddress, port: PORT, because: "not permitted" },
+  );
   stage.ping("web", ops.addresses, { because: "in both directions" });
-  proveAnswer(stage, "ops", { address: dbAddress, port: PORT, because: "not permitted" });
 
   narrator.step("And undone again: ops without the exception");
   stage.disconnect(ops);
   stage.network(OPS.replace(/,\n.*permitted.*\]/, ""));
   const again = stage.connect("ops", "ops");
   proveAddresses(stage, again);
-  proveAnswer(stage, "ops", { address: webAddress, port: PORT, because: "permitted no more" });
-  proveAnswer(stage, "app", { address: webAddress, port: PORT, by: "web" });
+  proveAnswers(stage, "ops", { address: webAddress, port: PORT, because: "permitted no more" });
+  proveAnswers(stage, "app", { address: webAddress, port: PORT, by: "web" });
   stage.ping("app", app.bridgeAddresses, { because: "the gateway" });
 }

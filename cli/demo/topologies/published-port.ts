@@ -2,7 +2,7 @@
 import type { PortMapping } from "../equivalent-nat.ts";
 import { look } from "../look.ts";
 import { addressOf } from "../outside.ts";
-import { proveAnswer } from "../proofs.ts";
+import { proveAnswers } from "../proofs.ts";
 import { publishing, type Stage } from "../stage.ts";
 import type { Topology } from "../topology.ts";
 
@@ -36,7 +36,7 @@ export const publishedPort: Topology = {
 async function show(stage: Stage): Promise<void> {
   const { narrator } = stage;
   narrator.step("A host in the world outside; this host has two addresses");
-  const outside = stage.outside();
+  const outside = await stage.outside();
   stage.run(`ip addr add ${SECOND_ADDRESS}/24 dev ${outside.uplink}`);
   narrator.step("A network whose runtime may publish ports");
   stage.network(NETWORK);
@@ -57,32 +57,40 @@ async function show(stage: Stage): Promise<void> {
   const [gateway = ""] = web.bridgeAddresses.map(addressOf);
   const by = "web";
   const tcp = { address: node, port: 8080, by };
-  proveAnswer(stage, outside.name, { ...tcp, seen: client, because: "the client, as it is" });
-  proveAnswer(stage, "host", { ...tcp, because: "the host, by its own address" });
-  proveAnswer(stage, "host", { ...tcp, address: "127.0.0.1", seen: gateway, because: "by localhost" });
-  proveAnswer(stage, "peer", { ...tcp, seen: gateway, because: "a container beside it" });
-  proveAnswer(stage, "web", { ...tcp, seen: gateway, because: "the container itself" });
   const udp = { protocol: "udp", address: node, port: 5353, by } as const;
-  proveAnswer(stage, outside.name, { ...udp, seen: client, because: "UDP" });
-  proveAnswer(stage, "peer", { ...udp, because: "UDP" });
+  const asItIs = { seen: client, because: "the client as it is" };
+  const asHost = { seen: gateway };
+  proveAnswers(stage, outside.name, { ...tcp, ...asItIs }, { ...udp, ...asItIs });
+  proveAnswers(
+    stage,
+    "host",
+    { ...tcp, because: "by its own address" },
+    { ...tcp, ...asHost, address: "127.0.0.1", because: "by localhost" },
+    { ...udp, ...asHost, address: "127.0.0.1" },
+  );
+  proveAnswers(stage, "peer", { ...tcp, ...asHost, because: "a container beside it" }, { ...udp, ...asHost });
+  proveAnswers(stage, "web", { ...tcp, ...asHost, because: "the container itself" }, { ...udp, ...asHost });
 
-  narrator.step("hostIP: on one address of the host, and no other");
-  proveAnswer(stage, outside.name, { address: SECOND_ADDRESS, port: 8443, by, seen: client });
-  proveAnswer(stage, outside.name, { address: node, port: 8443 });
-  narrator.step("What is not published is closed");
-  proveAnswer(stage, outside.name, { address: node, port: 81 });
-  proveAnswer(stage, outside.name, { ...udp, port: 8080, by: undefined });
+  narrator.step("hostIP: on one address alone; and what is not published is closed");
+  proveAnswers(
+    stage,
+    outside.name,
+    { address: SECOND_ADDRESS, port: 8443, by, seen: client },
+    { address: node, port: 8443, because: "not its hostIP" },
+    { address: node, port: 81, because: "a port of the container that is not published" },
+    { ...udp, port: 8080, by: undefined, because: "the other protocol" },
+  );
 
   proveRefusal(stage);
   narrator.step("Somebody empties the packet filter, and weft puts back what is missing");
   stage.run("nft flush ruleset");
-  proveAnswer(stage, outside.name, { address: node, port: 8080 });
+  proveAnswers(stage, outside.name, { address: node, port: 8080 });
   stage.run("weft restore");
-  proveAnswer(stage, outside.name, { ...tcp, seen: client });
+  proveAnswers(stage, outside.name, { ...tcp, seen: client });
 
   narrator.step("The container goes, and its ports with it");
   stage.disconnect(web);
-  proveAnswer(stage, outside.name, { address: node, port: 8080 });
+  proveAnswers(stage, outside.name, { address: node, port: 8080 });
   stage.ping("peer", peer.bridgeAddresses, { because: "the network is as it was" });
 }
 
