@@ -76,6 +76,28 @@ test("drawPicture() draws a sandbox that is connected to nothing, with what is i
   ]);
 });
 
+test("drawPicture() draws a host outside, and the cable to it", () => {
+  const picture = drawPicture({
+    sandboxes: [{ name: "web", endpoints: [endpoint("br0", "10.0.0.2/24")] }],
+    bridges: [{ name: "br0", addresses: [] }],
+    outside: {
+      name: "outside",
+      addresses: ["192.0.2.9/24"],
+      uplink: "eth0",
+      hostAddresses: ["192.0.2.1/24"],
+    },
+  });
+  expect(picture.slice(-7)).toEqual([
+    "└──────────┬──────────┘",
+    "         eth0",
+    "     192.0.2.1/24",
+    "┌─ outside ┴──────────┐",
+    "│        eth0         │",
+    "│    192.0.2.9/24     │",
+    "└─────────────────────┘",
+  ]);
+});
+
 test("drawPicture() makes columns as wide as the longest text", () => {
   const address = "fd00:1111:2222:3333::2/64";
   const sandboxes = [{ name: "web", endpoints: [endpoint("br0", address)] }];
