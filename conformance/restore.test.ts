@@ -7,6 +7,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { attachChain, type Chain } from "./fixtures/chain.ts";
 import { filteredNetwork, publishedPort } from "./fixtures/filtered-network.ts";
+import { firewalldRoots, startFirewalld } from "./fixtures/firewalld.ts";
 import { type Host, makeHost } from "./fixtures/host.ts";
 import { missing, skip } from "./fixtures/kernel.ts";
 import { BACKENDS, type Backend, rulesAbout, rulesOf, savedTables } from "./fixtures/packet-filter.ts";
@@ -166,4 +167,24 @@ await t.test("weft restore leaves what is not weft's alone", { timeout: TIMEOUT_
   await host.exec("nft", ["delete", "table", "inet", "weft"]);
   t.match(await weft(host, "restore"), { exitCode: 0, stdout: RESTORED, stderr: "" });
   t.same(await flowsOf(stage), wellFrom(stage), "a record that cannot be read is none");
+});
+
+await t.test("weft restore after firewall-cmd --reload", { timeout: TIMEOUT_MS }, async (t) => {
+  const { roots, missing: noFirewalld } = await firewalldRoots();
+  const lacking = lacks ?? noFirewalld;
+  if (lacking) return skip(t, lacking);
+  const host = await makeHost(t);
+  const firewalld = await startFirewalld(host, roots);
+  const network = filteredNetwork("net", SUBNETS, { firewall: { ingressPolicy: "same-bridge" } });
+  const chain = await attachChain(await host.container("c1"), network);
+  const sources = await firewalld.sources("trusted");
+  t.equal(sources.length, 2, "the addresses are sources of the zone");
+  t.match(await weft(host, "restore"), { exitCode: 0, stdout: "nothing was missing\n", stderr: "" });
+  await firewalld.reload();
+  t.same(await firewalld.sources("trusted"), [], "a reload drops them");
+  t.match(await weft(host, "restore"), { exitCode: 0, stdout: /^restored net \S+ eth0: firewall\n$/ });
+  t.same(await firewalld.sources("trusted"), sources, "and weft restore brings them back");
+  silent(t, await chain.check(), "CHECK is content");
+  silent(t, await chain.del(), "DEL says nothing");
+  t.same(await firewalld.sources("trusted"), [], "and leaves none");
 });
