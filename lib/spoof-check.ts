@@ -28,6 +28,8 @@ import {
   deleteOwned,
   deleteStale,
 } from "./weft-table/elements.ts";
+import { BRIDGE_TABLE } from "./weft-table/ruleset.ts";
+import { lockTables, prepareTable } from "./weft-table/table-lock.ts";
 
 const RECORD = "macspoofchk";
 const SETS = ["checked", "macs"];
@@ -44,6 +46,7 @@ type SpoofCheckCall = Call<NetConf & SpoofCheckConfig>;
 export function addSpoofCheck(call: SpoofCheckCall, port: string, mac: Uint8Array): void {
   if (!call.config.macspoofchk) return;
   const elements = spoofCheckElements(port, mac);
+  prepareTable(call, netfilterSocket(), BRIDGE_TABLE);
   call.undo.defer(() => deleteSpoofCheck(call));
   writeRecord<Entries>({ ...recordKey(call), netns: call.netnsPath, details: { elements } });
   addElements(netfilterSocket(), elements, attachmentName(call));
@@ -82,6 +85,7 @@ function spoofCheckElements(port: string, mac: Uint8Array): Element[] {
 }
 
 function deleteRecorded(record: AttachmentRecord<Entries>): void {
+  using _lock = lockTables({ shared: true });
   deleteElements(netfilterSocket(), record.details.elements ?? []);
   removeRecord(record);
 }

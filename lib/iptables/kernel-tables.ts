@@ -30,7 +30,8 @@ export function hasLegacyTable(family: Family, table: string): boolean {
   try {
     return findTextFile(path)?.split("\n").includes(table) ?? false;
   } catch (error) {
-    // In a user namespace the file is somebody else's; the legacy iptables, which reads it, cannot work there.
+    // In a user namespace the file is somebody else's; the
+    // legacy iptables, which reads it, cannot work there.
     if (isErrno(error, "EACCES")) return false;
     throw error;
   }

@@ -18,7 +18,7 @@ import {
   removeRecord,
   writeRecord,
 } from "../state/record.ts";
-import type { Element, Entries } from "../weft-table/element.ts";
+import type { Entries } from "../weft-table/element.ts";
 import { WEFT_TABLE } from "../weft-table/ruleset.ts";
 import {
   checkSharedElements,
@@ -27,7 +27,8 @@ import {
   releaseOwned,
   releaseStale,
 } from "../weft-table/shared-elements.ts";
-import { checkTable, ensureTable } from "../weft-table/table-life.ts";
+import { checkTable } from "../weft-table/table-life.ts";
+import { lockTables, prepareTable } from "../weft-table/table-lock.ts";
 import { checkPortIsolated, checkPortJoined, isolatePort, joinPort } from "./bridge-port.ts";
 import { addSources, checkSources, findFirewalld, openFirewalld, removeSources } from "./firewalld.ts";
 import {
@@ -78,13 +79,15 @@ export function addIsolation(call: IsolateCall, prevResult: Result): void {
     addresses: addresses.map(formatAddress),
     policy: keepers.backend === "iptables" ? policy : undefined,
     shared,
-    port: port?.port?.isolated === 1 ? undefined : port?.name,
+    // isolated already: by whom it is to be put back, or by somebody else
+    port: port?.port?.isolated === 1 && port.name !== before?.details.port ? undefined : port?.name,
   };
   const record = { ...recordKey(call), netns: call.netnsPath, details };
+  if (keepers.backend === "nftables") prepareTable(call, netfilterSocket(), WEFT_TABLE);
   call.undo.defer(() => deleteRecorded(call, record));
   writeRecord<Details>(record);
   if (bus && keepers.zone) addSources(bus, keepers.zone, addresses);
-  if (keepers.backend === "nftables") addToTable(call, shared);
+  if (shared.length > 0) claimElements(netfilterSocket(), shared, attachmentName(call));
   if (keepers.backend === "iptables") addIsolateRules(isolation);
   if (details.port) isolatePort(host, details.port);
 }
@@ -138,15 +141,10 @@ export function recordedIsolation(record: AttachmentRecord<Details>): Isolation 
   return policy && { ...record, ...policy, addresses: addresses.map(parseAddress) };
 }
 
-function addToTable(call: Call, shared: readonly Element[]): void {
-  const socket = netfilterSocket();
-  if (shared.length > 0) claimElements(socket, shared, attachmentName(call));
-  else ensureTable(socket, WEFT_TABLE); // for the administrator's chain
-}
-
 function deleteRecorded(call: Call, record: AttachmentRecord<Details>): void {
   const { zone, backend, shared = [], port } = record.details;
   const addresses = record.details.addresses.map(parseAddress);
+  using _lock = lockTables({ shared: true });
   everyStep(
     () => zone && removeFromZone(call, zone, addresses),
     () => backend === "nftables" && releaseElements(netfilterSocket(), shared, record),

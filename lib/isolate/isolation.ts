@@ -41,9 +41,16 @@ export function isRestricted(isolation: Pick<Isolation, "ingressPolicy" | "inter
   return isolation.ingressPolicy !== "open" || isolation.internal || !isolation.icc;
 }
 
+/** Names that mean something else to iptables, or to us. */
+const RESERVED_CHAINS: readonly string[] = [
+  ...["INPUT", "FORWARD", "OUTPUT", "ACCEPT", "DROP", "RETURN", "QUEUE", "REJECT"],
+  ...["CNI-FORWARD", "CNI-FORWARD-OWNERS", "CNI-ISOLATION-STAGE-1", "CNI-ISOLATION-STAGE-2"],
+];
+
 /** Why iptables could not have a chain of this name: "is too long"; undefined when it could. */
 export function faultOfChainName(name: string): string | undefined {
   if (name.length > CHAIN_NAME_MAX) return "is too long";
+  if (RESERVED_CHAINS.includes(name)) return "is a chain or target with a meaning of its own";
   if (name.startsWith("-") || name.startsWith("!")) return "begins with - or !";
   for (let i = 0; i < name.length; i++) {
     const code = name.charCodeAt(i);

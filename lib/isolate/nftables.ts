@@ -15,7 +15,7 @@ export function isolationElements(isolation: Isolation): Element[] {
 
   if (separatesNeighbours(isolation)) pair(via, via, "goto icc-off");
   else if (internal || ingressPolicy !== "open") pair(via, via, "accept");
-  for (const other of permittedInterfaces) {
+  for (const other of new Set(permittedInterfaces)) {
     if (other === via) continue;
     pair(via, other, "accept");
     pair(other, via, "accept");

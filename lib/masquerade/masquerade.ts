@@ -27,6 +27,8 @@ import {
   deleteOwned,
   deleteStale,
 } from "../weft-table/elements.ts";
+import { WEFT_TABLE } from "../weft-table/ruleset.ts";
+import { lockTables, prepareTable } from "../weft-table/table-lock.ts";
 import {
   addMasqueradeRules,
   checkMasqueradeRules,
@@ -62,6 +64,7 @@ export function addMasquerade(call: MasqueradeCall, via: string, ips: readonly I
   const target = targetOf(call, via, ips);
   const elements = backend === "nftables" ? masqueradeElements(target) : [];
   const details: Details = { backend, via, addresses: target.addresses.map(formatPrefix), elements };
+  if (backend === "nftables") prepareTable(call, netfilterSocket(), WEFT_TABLE);
   call.undo.defer(() => deleteMasquerade(call));
   writeRecord<Details>({ ...recordKey(call), netns: call.netnsPath, details });
   if (backend === "nftables") addElements(netfilterSocket(), elements, target);
@@ -108,6 +111,7 @@ export function recordedMasquerade(record: AttachmentRecord<Details>): Masquerad
 
 function deleteRecorded(record: AttachmentRecord<Details>): void {
   const { backend, addresses, elements = [] } = record.details;
+  using _lock = lockTables({ shared: true });
   if (backend === "nftables") deleteElements(netfilterSocket(), elements);
   else {
     requirePrograms("nat");

@@ -283,7 +283,7 @@ export class Transaction {
   #addSet(table: TableName, set: SetDefinition, id: number): void {
     const { family, name: tableName } = table;
     const { name, key, data, interval = false } = set;
-    const isConcat = key.length > 1;
+    const hasParts = key.length > 1 && interval; // of keys that are hashed whole nft says nothing, nor do we
     const types = data === undefined ? key.join(" . ") : `${key.join(" . ")} : ${dataText(data)}`;
     const text = `{ type ${types};${interval ? " flags interval;" : ""} }`;
     this.#add(table, `add ${data ? "map" : "set"} ${family} ${tableName} ${name} ${text}`, {
@@ -292,12 +292,12 @@ export class Transaction {
         table: tableName,
         name,
         id,
-        flags: (interval ? NFT_SET_INTERVAL : 0) | (data ? NFT_SET_MAP : 0) | (isConcat ? NFT_SET_CONCAT : 0),
+        flags: (interval ? NFT_SET_INTERVAL : 0) | (data ? NFT_SET_MAP : 0) | (hasParts ? NFT_SET_CONCAT : 0),
         keyType: typeNumber(key),
         keyLen: typeBytes(key),
         ...dataAttributes(data),
-        ...(key[0] === "ifname" && !isConcat && { userdata: HOST_BYTE_ORDER }),
-        ...(isConcat && { desc: { concat: { elem: partBytes(key).map((len) => ({ len })) } } }),
+        ...(key.length === 1 && key[0] === "ifname" && { userdata: HOST_BYTE_ORDER }),
+        ...(hasParts && { desc: { concat: { elem: partBytes(key).map((len) => ({ len })) } } }),
       },
     });
   }

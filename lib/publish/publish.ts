@@ -38,6 +38,8 @@ import {
   deleteOwned,
   deleteStale,
 } from "../weft-table/elements.ts";
+import { WEFT_TABLE } from "../weft-table/ruleset.ts";
+import { lockTables, prepareTable } from "../weft-table/table-lock.ts";
 import { forgetOtherConnections, forgetOwnConnections } from "./connections.ts";
 import { containerAddresses, describePublication } from "./describe-publication.ts";
 import {
@@ -117,9 +119,9 @@ export function publish(call: PublishCall, prevResult: Result): void {
   if (!isNftables) refuseSecondInterface(key);
   const elements = isNftables ? publishElements(publication) : [];
   const chains = isNftables ? publishChains(publication) : [];
-  const hairpinPort = portWithoutHairpin(host, prevResult, publication);
   unpublish(call, key);
 
+  const hairpinPort = portWithoutHairpin(host, prevResult, publication);
   const details = {
     backend,
     via: publication.via,
@@ -130,6 +132,7 @@ export function publish(call: PublishCall, prevResult: Result): void {
     marking: isNftables ? undefined : markingOf(publication),
   };
   const record = { ...key, netns: call.netnsPath, details: { ...details, hairpinPort } };
+  if (isNftables) prepareTable(call, netfilterSocket(), WEFT_TABLE);
   call.undo.defer(() => unpublish(call, key));
   writeRecord<Details>(record);
   claimPorts(claimsOf(publication), publication, holders(call));
@@ -229,6 +232,7 @@ function unpublish(call: Call, key: RecordKey): void {
   if (!record) return;
   const { backend, via, hairpinPort } = record.details;
   const published = publishedBy(record.details);
+  using _tables = lockTables({ shared: true });
   if (backend === "iptables") {
     requirePrograms("nat");
     deletePublishRules(key);

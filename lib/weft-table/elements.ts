@@ -24,6 +24,10 @@ import { addOwnChain, chainsOf } from "./own-chain.ts";
 import { WEFT_TABLE } from "./ruleset.ts";
 import { checkTable, ensureTable, presentTables } from "./table-life.ts";
 
+/**
+ * How often others may change the same elements between a look at them and a change, before that is an error.
+ */
+const ATTEMPTS = 5;
 const ALL_SETS = TABLES.flatMap(({ sets }) => sets.map(({ name }) => name));
 
 /**
@@ -46,9 +50,7 @@ export function putElements(
   options: { comment: string; chains?: readonly OwnChain[]; shared?: boolean },
 ): void {
   const { comment, chains = [], shared = false } = options;
-  for (const table of TABLES) {
-    if (elements.some((element) => setByName(element.set).table === table)) ensureTable(socket, table);
-  }
+  const tables = TABLES.filter((table) => elements.some(({ set }) => setByName(set).table === table));
   const put = (inPlaceOf: readonly Element[]): NetlinkError[] => {
     const transaction = new Transaction();
     for (const chain of chains) addOwnChain(transaction, WEFT_TABLE, chain);
@@ -60,9 +62,14 @@ export function putElements(
     }
     return transaction.tryCommit(socket);
   };
-  let refusals = put([]);
-  if (refusals.some(({ code }) => code === "EEXIST")) refusals = put(thoseThere(socket, elements));
-  if (refusals[0]) throw refusals[0];
+  for (let attempt = 1; ; attempt++) {
+    for (const table of tables) ensureTable(socket, table);
+    const [refusal, ...others] = put(attempt === 1 ? [] : thoseThere(socket, elements));
+    if (!refusal) return;
+    // somebody else's element was there, or has just gone, or the table has
+    const isPassing = [refusal, ...others].every(({ code }) => code === "EEXIST" || code === "ENOENT");
+    if (!isPassing || attempt === ATTEMPTS) throw refusal;
+  }
 }
 
 /**

@@ -12,6 +12,7 @@ import { type Element, type Entries, elementName, networkComment, setByName } fr
 import { addElements, putElements } from "./elements.ts";
 import { inForce } from "./in-force.ts";
 import { checkTable, entriesOf, remakeTable } from "./table-life.ts";
+import { lockTables } from "./table-lock.ts";
 
 type TableRecord = AttachmentRecord<Required<Entries>>;
 
@@ -21,6 +22,7 @@ type TableRecord = AttachmentRecord<Required<Entries>>;
  * @throws CniError 999 when a table of that name is somebody else's
  */
 export function restoreTable(socket: NetfilterSocket, table: TableDefinition): TableRecord[] {
+  using _alone = lockTables({ shared: false });
   const records = listAllRecords<Entries>().flatMap((record) => recordIn(table, record) ?? []);
   const found = findTableComment(socket, table);
   if (found === undefined && records.length === 0) return [];

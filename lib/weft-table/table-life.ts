@@ -18,7 +18,12 @@ import { keepUserRules, USER_CHAIN } from "./user-rules.ts";
 
 /** Makes the table where it is missing or of another version. @throws CniError 999 when it is not ours */
 export function ensureTable(socket: NetfilterSocket, table: TableDefinition): void {
-  if (findTableComment(socket, table) !== table.comment) remakeTable(socket, table);
+  if (!hasTable(socket, table)) remakeTable(socket, table);
+}
+
+/** Whether the table is there, ours, and of this version. */
+export function hasTable(socket: NetfilterSocket, table: TableDefinition): boolean {
+  return findTableComment(socket, table) === table.comment;
 }
 
 /**

@@ -33,6 +33,10 @@ function verify({ iptablesAdminChainName, permittedInterfaces }: Config): void {
   }
   for (const name of permittedInterfaces) {
     const fault = faultOfIfname(name);
+    if (name.endsWith("+")) {
+      const details = "iptables would take every name that begins so; give them one by one";
+      throw invalid(`invalid "permittedInterfaces": ${JSON.stringify(name)} ends with +`, details);
+    }
     if (fault)
       throw invalid(`invalid "permittedInterfaces": ${JSON.stringify(name)} ${fault.msg}`, fault.details);
   }
