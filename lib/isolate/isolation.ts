@@ -52,6 +52,7 @@ export function faultOfChainName(name: string): string | undefined {
   if (name.length > CHAIN_NAME_MAX) return "is too long";
   if (RESERVED_CHAINS.includes(name)) return "is a chain or target with a meaning of its own";
   if (name.startsWith("-") || name.startsWith("!")) return "begins with - or !";
+  if (['"', "'", "\\"].some((sign) => name.includes(sign))) return "contains a quote or a backslash";
   for (let i = 0; i < name.length; i++) {
     const code = name.charCodeAt(i);
     if (code <= SPACE || code >= DELETE) return "contains whitespace or what is not ASCII";

@@ -127,10 +127,10 @@ export class Transaction {
    * that has none in the definition, and whatever else is in the table, stays as it is.
    */
   repairTable(table: TableDefinition): void {
-    const { family, name, sets, chains } = table;
-    this.#add(table, `add table ${family} ${name}`, {
+    const { family, name, comment, sets, chains } = table;
+    this.#add(table, `add table ${family} ${name} { comment "${comment}"; }`, {
       ...message("NEWTABLE", NFT_MSG_NEWTABLE, tableMessage, NLM_F_CREATE),
-      attributes: { name },
+      attributes: { name, userdata: writeComment(comment) }, // for one that somebody has just flushed
     });
     for (const [index, set] of sets.entries()) this.#addSet(table, set, index + 1);
     for (const chain of chains) this.addChain(table, chain);
