@@ -8,11 +8,13 @@ import type { NetfilterSocket } from "../netfilter/socket.ts";
 import { listRules } from "../nftables/query.ts";
 import { findLink, linkByName } from "../rtnetlink/link.ts";
 import type { RouteSocket } from "../rtnetlink/route-socket.ts";
-import { claim, isClaimed, lockClaims, release } from "../state/claim.ts";
+import { claim, isClaimed, lockClaims, release, releaseAll } from "../state/claim.ts";
 import type { AttachmentName } from "../state/record.ts";
 import { readSysctl, writeSysctl, writeSysctlIfPresent } from "../sysctl.ts";
 import type { Publication } from "./publication.ts";
 
+/** What a claim of an interface's route_localnet begins with. */
+const CLAIM = "route_localnet ";
 const BRIDGED = {
   4: "net/bridge/bridge-nf-call-iptables",
   6: "net/bridge/bridge-nf-call-ip6tables",
@@ -41,6 +43,19 @@ export function disableRouteLocalnet(
   using _lock = lockClaims();
   if (!isClaimed(claimOf(publication)) || !release(claimOf(publication), publication)) return;
   if (!publishesOtherwise(netfilter)) writeSysctlIfPresent(routeLocalnet(publication), "0");
+}
+
+/** The same for every claimant that is not wanted, found by the claims: for want of records. */
+export function disableRouteLocalnetOf(
+  netfilter: NetfilterSocket,
+  isUnwanted: (claimant: string) => boolean,
+): void {
+  using _lock = lockClaims();
+  const released = releaseAll((claimant, what) => what.startsWith(CLAIM) && isUnwanted(claimant));
+  for (const what of released) {
+    if (publishesOtherwise(netfilter)) continue;
+    writeSysctlIfPresent(routeLocalnet({ via: what.slice(CLAIM.length) }), "0");
+  }
 }
 
 /** Whether there are published ports of others: the reference's chains, of either backend. */
@@ -92,7 +107,7 @@ function needsRouteLocalnet({ snat, addresses }: Publication): boolean {
 }
 
 function claimOf({ via }: Pick<Publication, "via">): string {
-  return `route_localnet ${via}`;
+  return `${CLAIM}${via}`;
 }
 
 function routeLocalnet({ via }: Pick<Publication, "via">): string {

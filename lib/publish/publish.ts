@@ -18,6 +18,7 @@ import { formatPrefix, parsePrefix } from "../netaddr/prefix.ts";
 import { netfilterSocket } from "../netfilter/socket.ts";
 import { findNetns } from "../netns/netns.ts";
 import { openRouteSocket } from "../rtnetlink/route-socket.ts";
+import { claimantName, isStaleIn } from "../state/claim.ts";
 import {
   type AttachmentName,
   type AttachmentRecord,
@@ -46,6 +47,7 @@ import {
   checkHairpin,
   checkRouteLocalnet,
   disableRouteLocalnet,
+  disableRouteLocalnetOf,
   enableRouteLocalnet,
   portWithoutHairpin,
   unsetHairpin,
@@ -185,6 +187,7 @@ export function stalePublicationSteps(call: GcCall & PublishCall): (() => void)[
     () => hasNftables() && deleteStale(call, netfilterSocket(), { sets: PUBLISH_SETS }),
     () => deleteStalePublishRules(call),
     () => releaseAllPorts(isStale),
+    () => disableRouteLocalnetOf(netfilterSocket(), isStaleIn(name, call.validAttachments)),
   ];
 }
 
@@ -263,6 +266,7 @@ function deleteUnrecorded(call: PublishCall): void {
     () => hasNftables() && deleteReferenceRules(netfilterSocket(), name),
     () => deletePublishRules(name),
     () => releaseAllPorts((owner) => isSameAttachment(owner, name)),
+    () => disableRouteLocalnetOf(netfilterSocket(), (claimant) => claimant === claimantName(name)),
     () => {
       const published = { addresses: containerAddresses(call, prevResult), ports: readablePorts(config) };
       forgetOwnConnections(netfilterSocket(), published);

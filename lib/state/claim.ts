@@ -64,6 +64,17 @@ export function isOfNetwork(claimant: string, network: string): boolean {
   return claimant.endsWith(claimantName({ network, containerId: "", ifname: "" }).slice(1));
 }
 
+/** Says of a claimant whether it is one of the network's that are not among the valid ones. */
+export function isStaleIn(
+  network: string,
+  valid: readonly { readonly containerID: string; readonly ifname: string }[],
+): (claimant: string) => boolean {
+  const kept = valid.map(({ containerID, ifname }) =>
+    claimantName({ network, containerId: containerID, ifname }),
+  );
+  return (claimant) => isOfNetwork(claimant, network) && !kept.includes(claimant);
+}
+
 /** All that is claimed by anybody. */
 export function listClaimed(): string[] {
   return listDirectory(CLAIMS_DIR);

@@ -4,7 +4,7 @@
  */
 import type { GcCall } from "../cni/plugin.ts";
 import type { NetfilterSocket } from "../netfilter/socket.ts";
-import { claim, claimantName, isOfNetwork, lockClaims, release, releaseAll } from "../state/claim.ts";
+import { claim, claimantName, isStaleIn, lockClaims, release, releaseAll } from "../state/claim.ts";
 import type { AttachmentName } from "../state/record.ts";
 import { type Element, elementName, networkComment } from "./element.ts";
 import { checkElements, deleteElements, listOwned, putElements } from "./elements.ts";
@@ -66,13 +66,8 @@ export function releaseOwned(socket: NetfilterSocket, owner: AttachmentName): vo
  * network's comment and nobody's claim goes as well: the claims were lost with /run.
  */
 export function releaseStale({ config, validAttachments }: GcCall, socket: NetfilterSocket): void {
-  const network = config.name;
-  const valid = validAttachments.map(({ containerID, ifname }) =>
-    claimantName({ network, containerId: containerID, ifname }),
-  );
-  const comment = valid.length === 0 ? networkComment(network) : undefined;
-  const isStale = (claimant: string) => isOfNetwork(claimant, network) && !valid.includes(claimant);
-  releaseWhere(socket, isStale, { comment });
+  const comment = validAttachments.length === 0 ? networkComment(config.name) : undefined;
+  releaseWhere(socket, isStaleIn(config.name, validAttachments), { comment });
 }
 
 function releaseWhere(
