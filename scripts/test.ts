@@ -16,7 +16,7 @@ const UNIT_FOLDERS = ["agent", "bench", "cli", "lib", "plugins", "scripts"];
 /** Root's tests write to /run/weft: to one that ends with them. */
 const OWN_RUN =
   process.getuid?.() === 0
-    ? ["unshare", "-m", "sh", "-c", 'mount -t tmpfs tmpfs /run && exec "$@"', "sh"]
+    ? ["unshare", "-m", "sh", "-c", 'mount -t tmpfs tmpfs /run && WEFT_OWN_RUN=1 exec "$@"', "sh"]
     : [];
 
 /** What passes or fails as a whole: it counts only when it fails. */

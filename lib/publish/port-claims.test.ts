@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { parseAddress } from "../netaddr/address.ts";
 import { parsePrefix } from "../netaddr/prefix.ts";
+import { noOwnRunReason } from "../testing/own-run.ts";
 import {
   checkPortClaims,
   claimPorts,
@@ -13,11 +14,11 @@ import {
 import type { PortProtocol, Publication } from "./publication.ts";
 
 const PORTS_DIR = "/run/weft/ports";
-const reason = process.getuid?.() === 0 ? "" : ` [skipped: needs root to write ${PORTS_DIR}]`;
+const reason = noOwnRunReason ? ` [skipped: ${noOwnRunReason}]` : "";
 const rootTest = (name: string, body: () => void) => test.skipIf(reason !== "")(name + reason, body);
 
 afterEach(() => {
-  rmSync(PORTS_DIR, { recursive: true, force: true });
+  if (!noOwnRunReason) rmSync(PORTS_DIR, { recursive: true, force: true });
 });
 
 const C1 = { network: "net", containerId: "c1", ifname: "eth0" };

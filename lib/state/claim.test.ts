@@ -1,16 +1,19 @@
 import { afterEach, test as bunTest, describe, expect } from "bun:test";
 import { existsSync, readdirSync, rmSync } from "node:fs";
+import { noOwnRunReason } from "../testing/own-run.ts";
 import { claim, claimantName, isClaimed, isOfNetwork, lockClaims, release, releaseAll } from "./claim.ts";
 
 const CLAIMS_DIR = "/run/weft/claims";
-const reason = process.getuid?.() === 0 ? "" : ` [skipped: needs root to write ${CLAIMS_DIR}]`;
+const reason = noOwnRunReason ? ` [skipped: ${noOwnRunReason}]` : "";
 const test = (name: string, body: () => void) => bunTest.skipIf(reason !== "")(name + reason, body);
 
 const C1 = { network: "net", containerId: "c1", ifname: "eth0" };
 const C2 = { ...C1, containerId: "c2" };
 const WHAT = 'pairs { "cni0" . "a.b;{}$ é*" }';
 
-afterEach(() => rmSync(CLAIMS_DIR, { recursive: true, force: true }));
+afterEach(() => {
+  if (!noOwnRunReason) rmSync(CLAIMS_DIR, { recursive: true, force: true });
+});
 
 describe("claim()", () => {
   test("claim(), twice, leaves one claim, which says whose it is", () => {

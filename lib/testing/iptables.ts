@@ -1,5 +1,5 @@
 /** Hosts whose iptables is one or the other variant, for tests of what is written with it. */
-import { mkdtempSync, symlinkSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { closeNetfilterSocket } from "../netfilter/socket.ts";
@@ -10,14 +10,11 @@ const PROGRAMS = ["iptables", "iptables-save", "iptables-restore"];
 
 export interface Variant {
   readonly name: "nft" | "legacy";
-  /** PATH, with the variant's programs under their plain names. */
-  readonly path: string;
   readonly lacking: string | undefined;
 }
 
 export const VARIANTS: readonly Variant[] = (["nft", "legacy"] as const).map((name) => ({
   name,
-  path: `${linksTo(name)}:${process.env["PATH"]}`,
   lacking:
     lackingFor(`iptables-${name}`, "-t", "nat", "-S") ?? lackingFor(`ip6tables-${name}`, "-t", "nat", "-S"),
 }));
@@ -37,11 +34,16 @@ function linksTo(variant: string): string {
 /** A namespace, and its rules as iptables-save and ip6tables-save print them. */
 export class IptablesHost implements Disposable {
   readonly host: TestNetns;
-  readonly #path: string;
+  /** The variant's programs under their plain names. */
+  readonly #links: string;
 
-  private constructor(host: TestNetns, { path }: Variant) {
+  private constructor(host: TestNetns, { name }: Variant) {
     this.host = host;
-    this.#path = path;
+    this.#links = linksTo(name);
+  }
+
+  get #path(): string {
+    return `${this.#links}:${process.env["PATH"]}`;
   }
 
   static async make(variant: Variant): Promise<IptablesHost> {
@@ -75,6 +77,7 @@ export class IptablesHost implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    rmSync(this.#links, { recursive: true });
     this.host[Symbol.dispose]();
   }
 }

@@ -5,11 +5,11 @@ import { callPlugin } from "../../lib/cni/plugin.ts";
 import { closeNetfilterSocket } from "../../lib/netfilter/socket.ts";
 import { inNetns } from "../../lib/netns/netns.ts";
 import { kernelTest, lackingFor, noNetnsReason, TestNetns } from "../../lib/testing/netns.ts";
+import { noOwnRunReason } from "../../lib/testing/own-run.ts";
 import { input } from "../../lib/testing/probe.ts";
 import { portmapPlugin } from "./main.ts";
 
-const lacking =
-  process.getuid?.() === 0 ? lackingFor("nft", "list", "ruleset") : "needs root, to write /run/weft";
+const lacking = noOwnRunReason ?? lackingFor("nft", "list", "ruleset");
 const PORTS_DIR = "/run/weft/ports";
 
 let host: TestNetns;
