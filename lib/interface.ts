@@ -4,26 +4,32 @@
  */
 import { CniError } from "./cni/error.ts";
 import type { Interface, IpConfig, Result, Route as ResultRoute } from "./cni/result.ts";
-import { type Address, sameAddress } from "./netaddr/address.ts";
+import { awaitDuplicateDetection, type DuplicateDetection, ownLinkLocal } from "./duplicate-detection.ts";
+import { type Address, addressBits, sameAddress } from "./netaddr/address.ts";
 import { formatMac } from "./netaddr/mac.ts";
-import { formatPrefix, networkOf, samePrefix } from "./netaddr/prefix.ts";
-import { unlessMissing } from "./netlink/error.ts";
+import { formatPrefix, hostPrefix, networkOf, type Prefix, samePrefix } from "./netaddr/prefix.ts";
+import { unlessExisting, unlessMissing } from "./netlink/error.ts";
 import { inNetns } from "./netns/netns.ts";
 import { addAddress, listAddresses } from "./rtnetlink/address.ts";
 import { type Link, linkByName, setLink } from "./rtnetlink/link.ts";
-import { appendRoute, formatRoute, listRoutes, type Route } from "./rtnetlink/route.ts";
-import { openRouteSocket, type RouteSocket, RTNLGRP_IPV6_IFADDR } from "./rtnetlink/route-socket.ts";
+import {
+  addRoute,
+  appendRoute,
+  formatRoute,
+  listRoutes,
+  type Route,
+  RT_SCOPE_LINK,
+} from "./rtnetlink/route.ts";
+import type { RouteSocket } from "./rtnetlink/route-socket.ts";
 import type { Sandbox } from "./sandbox.ts";
 import { writeSysctlIfPresent } from "./sysctl.ts";
 
-/** Duplicate detection takes up to two seconds (net.ipv6.conf.*.dad_transmits, RFC 4862 §5.4). */
-const DAD_TIMEOUT_MS = 5_000;
-
-/**
- * How an interface's IPv6 addresses start: at once, or after the kernel asked whether somebody else has them.
- */
+/** How an interface's addresses start, and what leads to its own subnets. */
 export interface AddressOptions {
-  readonly duplicateDetection: boolean;
+  /** How IPv6 addresses do. */
+  readonly duplicateDetection: DuplicateDetection;
+  /** All goes by the gateway, what is for the own subnet too: on a link to one other host. */
+  readonly viaGateway?: boolean;
 }
 
 /**
@@ -36,25 +42,64 @@ export function configureInterface(
   result: Result,
   options: AddressOptions,
 ): void {
-  const { container, netns } = sandbox;
+  const { container } = sandbox;
   const { ips = [], routes = [] } = result;
-  const hasIpv6 = ips.some(({ address }) => address.address.family === 6);
-  inNetns(netns, () => {
-    // tell neighbours that the address moved
-    writeSysctlIfPresent(`net/ipv4/conf/${link.name}/arp_notify`, "1");
-    writeSysctlIfPresent(`net/ipv6/conf/${link.name}/accept_dad`, options.duplicateDetection ? "1" : "0");
-    if (options.duplicateDetection) writeSysctlIfPresent(`net/ipv6/conf/${link.name}/enhanced_dad`, "1");
-    if (!hasIpv6) return;
-    writeSysctlIfPresent(`net/ipv6/conf/${link.name}/ndisc_notify`, "1");
-    for (const name of ["lo", link.name]) writeSysctlIfPresent(`net/ipv6/conf/${name}/disable_ipv6`, "0");
-    writeSysctlIfPresent(`net/ipv6/conf/${link.name}/keep_addr_on_down`, "1");
-  });
-  for (const { address } of ips) addAddress(container, link, address, { nodad: !options.duplicateDetection });
+  const { duplicateDetection, viaGateway = false } = options;
+  const prefixes = ips.map(({ address }) => address);
+  const isOptimistic = duplicateDetection === "optimistic";
+  const hasIpv6 = prefixes.some(({ address }) => address.family === 6);
+  const isLate = ({ address }: Prefix) => isOptimistic && address.family === 6;
+  prepareInterface(sandbox, link, { ...options, hasIpv6 });
+  const flags = { nodad: duplicateDetection === "none", noprefixroute: viaGateway, optimistic: isOptimistic };
+  const addAll = (chosen: readonly Prefix[]) => {
+    for (const prefix of chosen) addAddress(container, link, prefix, flags);
+  };
+  addAll(prefixes.filter((prefix) => !isLate(prefix)));
+  if (hasIpv6 && isOptimistic) {
+    unlessExisting(() => addAddress(container, link, ownLinkLocal(link), { nodad: true }));
+  }
   setLink(container, link, { up: true });
-  if (hasIpv6 && options.duplicateDetection) awaitDuplicateDetection(sandbox, link);
+  addAll(prefixes.filter(isLate)); // while it is down, the kernel gives an optimistic address no local route
+  if (hasIpv6 && duplicateDetection !== "none") {
+    awaitDuplicateDetection(sandbox, link, duplicateDetection);
+  }
+  for (const route of viaGateway ? ips.flatMap((ip) => gatewayRoutes(ip, link)) : []) {
+    unlessExisting(() => addRoute(container, route)); // addresses may share a gateway
+  }
   for (const route of routes) {
     appendRoute(container, afterOthers(container, toKernelRoute(route, link, ips)));
   }
+}
+
+/** What the kernel is told of an interface before it has addresses. */
+function prepareInterface(
+  { netns }: Sandbox,
+  { name }: Link,
+  { duplicateDetection, hasIpv6 }: AddressOptions & { hasIpv6: boolean },
+): void {
+  const set = (key: string, value: string) => writeSysctlIfPresent(`net/ipv6/conf/${name}/${key}`, value);
+  inNetns(netns, () => {
+    writeSysctlIfPresent(`net/ipv4/conf/${name}/arp_notify`, "1"); // tell neighbours that the address moved
+    set("accept_dad", duplicateDetection === "none" ? "0" : "1");
+    if (duplicateDetection !== "none") set("enhanced_dad", "1");
+    if (!hasIpv6) return;
+    set("ndisc_notify", "1");
+    for (const key of ["optimistic_dad", "use_optimistic"]) {
+      if (duplicateDetection === "optimistic") set(key, "1");
+    }
+    writeSysctlIfPresent("net/ipv6/conf/lo/disable_ipv6", "0");
+    set("disable_ipv6", "0");
+    set("keep_addr_on_down", "1");
+  });
+}
+
+/** Equivalent to `ip route add GATEWAY dev NAME scope link src ADDRESS; … SUBNET via GATEWAY src ADDRESS`. */
+function gatewayRoutes({ address: prefix, gateway }: IpConfig, { index: oif }: Link): Route[] {
+  if (!gateway) return [];
+  const prefsrc = prefix.address;
+  const toGateway = { dst: hostPrefix(gateway), oif, scope: RT_SCOPE_LINK, prefsrc };
+  if (prefix.length === addressBits(gateway.family)) return [toGateway];
+  return [toGateway, { dst: networkOf(prefix), gateway, oif, prefsrc }];
 }
 
 /**
@@ -95,28 +140,6 @@ function toKernelRoute({ gw, ...route }: ResultRoute, link: Link, ips: readonly 
     oif: link.index,
     gateway: gw ?? ips.find((ip) => ip.gateway?.family === family)?.gateway,
   };
-}
-
-/** Waits for the kernel's verdict on every address. @throws CniError when somebody else has one */
-function awaitDuplicateDetection({ container, netns }: Sandbox, link: Link): void {
-  using events = openRouteSocket(netns);
-  events.subscribe(RTNLGRP_IPV6_IFADDR);
-  const deadline = performance.now() + DAD_TIMEOUT_MS;
-  for (;;) {
-    const addresses = listAddresses(container, link);
-    const taken = addresses.find(({ dadFailed }) => dadFailed);
-    if (taken) {
-      throw new CniError(
-        CniError.INTERNAL,
-        `address ${formatPrefix(taken.prefix)} is in use by another host`,
-      );
-    }
-    if (!addresses.some(({ tentative }) => tentative)) return;
-    const remainingMs = deadline - performance.now();
-    if (remainingMs <= 0)
-      throw new CniError(CniError.TRY_AGAIN_LATER, `duplicate detection on "${link.name}" took too long`);
-    events.awaitEvent(remainingMs);
-  }
 }
 
 /** What a result says of a link; `sandbox` is CNI_NETNS for one in a container. */
@@ -177,9 +200,9 @@ function linkOrFailure(socket: RouteSocket, name: string): Link {
 function checkAddresses(container: RouteSocket, link: Link, ips: readonly IpConfig[]): void {
   const held = listAddresses(container, link);
   for (const { address } of ips) {
-    if (!held.some(({ prefix }) => samePrefix(prefix, address))) {
-      throw failed(`Failed to match addr ${formatPrefix(address)} on interface ${link.name}`);
-    }
+    const found = held.find(({ prefix }) => samePrefix(prefix, address));
+    if (!found) throw failed(`Failed to match addr ${formatPrefix(address)} on interface ${link.name}`);
+    if (found.dadFailed) throw failed(`address ${formatPrefix(address)} is in use by another host`);
   }
 }
 

@@ -58,7 +58,14 @@ test("listAddresses() reads what ip -j addr showed", () => {
   // {"family":"inet6","local":"fd00::6","prefixlen":64,"scope":"global","tentative":true},
   // {"family":"inet6","local":"fd00::5","prefixlen":64,"scope":"global","nodad":true}], all "valid_life_time"
   // forever
-  const common = { ifindex: 3, scope: 0, tentative: false, dadFailed: false, permanent: true };
+  const common = {
+    ifindex: 3,
+    scope: 0,
+    tentative: false,
+    optimistic: false,
+    dadFailed: false,
+    permanent: true,
+  };
   expect(answeredWith(golden.ANSWER, (socket) => listAddresses(socket, veth0a))).toEqual([
     { ...common, prefix: parsePrefix("10.22.0.5/24") },
     { ...common, prefix: parsePrefix("10.22.9.1/32") },

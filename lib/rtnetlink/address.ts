@@ -1,5 +1,5 @@
 /** Addresses of links. rtnetlink(7), linux/if_addr.h. */
-import { type Address, isLoopback } from "../netaddr/address.ts";
+import { type Address, type Family, isLoopback } from "../netaddr/address.ts";
 import { formatPrefix, lastAddress, type Prefix } from "../netaddr/prefix.ts";
 import { attributes } from "../netlink/attributes.ts";
 import { unlessMissing } from "../netlink/error.ts";
@@ -13,9 +13,11 @@ const RTM_GETADDR = 22;
 
 // linux/if_addr.h IFA_F_*
 const IFA_F_NODAD = 0x02;
+const IFA_F_OPTIMISTIC = 0x04;
 const IFA_F_DADFAILED = 0x08;
 const IFA_F_TENTATIVE = 0x40;
 const IFA_F_PERMANENT = 0x80;
+const IFA_F_NOPREFIXROUTE = 0x200;
 
 /** struct ifaddrmsg */
 export const ifaddrmsg = struct({ family: u8, prefixlen: u8, flags: u8, scope: u8, index: u32 });
@@ -39,6 +41,8 @@ export interface LinkAddress {
   readonly scope: number;
   /** Duplicate detection still runs. */
   readonly tentative: boolean;
+  /** It may be used meanwhile (RFC 4429). */
+  readonly optimistic: boolean;
   readonly dadFailed: boolean;
   /** Not learned from a router's advertisement. */
   readonly permanent: boolean;
@@ -46,15 +50,22 @@ export interface LinkAddress {
 
 type LinkName = { index: number; name: string };
 
-/**
- * Equivalent to `ip addr add PREFIX [brd +] [nodad] dev NAME`.
- * @param options.nodad the address is used at once: where nobody else can have it
- */
+/** How an address starts. The first two are IPv6's. */
+export interface AddressFlags {
+  /** It is used at once, and nobody is asked: where nobody else can have it. */
+  readonly nodad?: boolean;
+  /** It is used at once, while the kernel asks; where the interface's optimistic_dad allows (RFC 4429). */
+  readonly optimistic?: boolean;
+  /** The kernel makes no route to its subnet. */
+  readonly noprefixroute?: boolean;
+}
+
+/** Equivalent to `ip addr add PREFIX [brd +] [nodad] [optimistic] [noprefixroute] dev NAME`. */
 export function addAddress(
   socket: RouteSocket,
   link: LinkName,
   prefix: Prefix,
-  options: { nodad?: boolean } = {},
+  flags: AddressFlags = {},
 ): void {
   const { address: local, length } = prefix;
   const hasBroadcast = local.family === 4 && length < 31 && !isLoopback(local);
@@ -69,9 +80,14 @@ export function addAddress(
       local,
       address: local,
       broadcast: hasBroadcast ? lastAddress(prefix) : undefined,
-      flags: options.nodad && local.family === 6 ? IFA_F_NODAD : undefined,
+      flags: flagBits(flags, local.family) || undefined,
     },
   });
+}
+
+function flagBits({ nodad, optimistic, noprefixroute }: AddressFlags, family: Family): number {
+  const own = (nodad ? IFA_F_NODAD : 0) | (optimistic ? IFA_F_OPTIMISTIC : 0);
+  return (family === 6 ? own : 0) | (noprefixroute ? IFA_F_NOPREFIXROUTE : 0);
 }
 
 /** Equivalent to `ip addr del PREFIX dev NAME`. */
@@ -111,6 +127,7 @@ export function listAddresses(socket: RouteSocket, link?: LinkName): LinkAddress
       prefix: { address: local, length: message.prefixlen ?? 0 },
       scope: message.scope ?? 0,
       tentative: (flags & IFA_F_TENTATIVE) !== 0,
+      optimistic: (flags & IFA_F_OPTIMISTIC) !== 0,
       dadFailed: (flags & IFA_F_DADFAILED) !== 0,
       permanent: (flags & IFA_F_PERMANENT) !== 0,
     });

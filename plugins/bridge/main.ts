@@ -119,7 +119,8 @@ function add(call: Call<Config>): Result {
 
   const inside = linkByName(container, ifname);
   const leased = config.ipam.type ? withGateways(ipamAdd(call), config) : undefined;
-  if (leased) configureInterface(sandbox, inside, leased, { duplicateDetection: config.enabledad });
+  const duplicateDetection = config.enabledad ? "complete" : "none";
+  if (leased) configureInterface(sandbox, inside, leased, { duplicateDetection });
   else setLink(container, inside, { up: !config.disableContainerInterface });
   const gateways = isGateway(config) ? gatewayPrefixes(leased?.ips) : [];
   const gatewayLink = addBridgeGateways(host, attached, { ...gatewaySettings(config), gateways });
