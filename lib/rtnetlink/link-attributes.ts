@@ -58,6 +58,10 @@ export const linkAttributes = attributes("IFLA", {
   numTxQueues: [31, u32],
   numRxQueues: [32, u32],
   linkNetnsid: [37, s32],
+  altIfname: [53, cstring],
+  permAddress: [54, bytes],
+  parentDevName: [56, cstring],
+  parentDevBusName: [57, cstring],
 });
 
 export const linkMessage = messageCodec(ifinfomsg, linkAttributes);

@@ -147,6 +147,8 @@ describe("linkByName()", () => {
       link: 2, // in the other namespace
       linkNetnsid: 0,
       alias: "weft: pod",
+      permanentMac: undefined,
+      parent: undefined,
       data: new Uint8Array(0),
       port: {
         state: 3, // forwarding

@@ -49,6 +49,10 @@ export interface Link {
   readonly link: number | undefined;
   readonly linkNetnsid: number | undefined;
   readonly alias: string;
+  /** The MAC a physical device was made with; undefined where its driver does not say, or before Linux 5.6. */
+  readonly permanentMac: Uint8Array | undefined;
+  /** The bus and the device on it: "pci/0000:00:04.0"; undefined for a virtual one, or before Linux 5.14. */
+  readonly parent: string | undefined;
   /** IFLA_INFO_DATA, in the terms of `kind`. */
   readonly data: Uint8Array;
   /** What the link is to its bridge; undefined where it is not a bridge's port. */
@@ -200,11 +204,14 @@ export function deleteLinkIfThere(socket: RouteSocket, name: string): void {
   unlessMissing(() => deleteLink(socket, linkByName(socket, name)));
 }
 
-/** Equivalent to `ip -d link show dev NAME`. @throws NetlinkError ENODEV when there is none */
+/**
+ * Equivalent to `ip -d link show dev NAME`; the name may be an alternative one.
+ * @throws NetlinkError ENODEV when there is none
+ */
 export function linkByName(socket: RouteSocket, name: string): Link {
   return oneLink(socket, `find link "${name}"`, {
     header: { family: AF_UNSPEC },
-    attributes: { ifname: name },
+    attributes: name.length > IFNAME_MAX ? { altIfname: name } : { ifname: name },
   });
 }
 
@@ -285,6 +292,8 @@ function readLink(message: LinkHeader & LinkAttributes): Link {
     link: message.link,
     linkNetnsid: message.linkNetnsid,
     alias: message.ifalias ?? "",
+    permanentMac: message.permAddress,
+    parent: message.parentDevName && `${message.parentDevBusName}/${message.parentDevName}`,
     data: linkinfo?.data ?? new Uint8Array(0),
     port:
       linkinfo?.slaveKind === "bridge" ? bridgePort.read(linkinfo.slaveData ?? new Uint8Array(0)) : undefined,
