@@ -20,6 +20,9 @@ if (load && process.env["CNI_COMMAND"] === "VERSION") {
 } else if (name === "weft") {
   const { run } = await import("./cli/main.ts");
   await run();
+} else if (name === "weft-attach-tap") {
+  const { runTapAttach } = await import("./lib/tap-attach.ts"); // a child of the plugin tap
+  runTapAttach();
 } else {
   const known = ["weft", ...plugins.keys()].join(", ");
   console.error(`Cannot run as "${name}": call this executable by one of its names: ${known}`);

@@ -83,6 +83,8 @@ describe("arguments are checked before the boundary, which would cut them", () =
     ["mkdir() with a negative mode", () => libc.mkdir("/nope/nope", -1)],
     ["fchmod() with a mode that is not whole", () => libc.fchmod(0, 1.5)],
     ["ioctl() with a request of 2^32", () => libc.ioctl(0, 2 ** 32)],
+    ["ioctl() with an argument of 2^32", () => libc.ioctl(0, 0, 2 ** 32)],
+    ["ioctl() with a negative argument", () => libc.ioctl(0, 0, -1)],
     ["poll() for NaN", () => libc.poll(-1, 0, Number.NaN)],
   ];
   test.each([...CASES])("%s throws RangeError", (_name, make) => {

@@ -37,7 +37,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
   clock_gettime: { args: ["i32", "ptr"], returns: "i32" },
   setns: { args: ["i32", "i32"], returns: "i32" },
-  ioctl: { args: ["i32", "u64", "u64"], returns: "i32" },
+  ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" }, // "ptr" takes a number as it is, too
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
   connect: { args: ["i32", "ptr", "u32"], returns: "i32" },
@@ -235,9 +235,15 @@ export function setns(fd: number, kind: number): void {
   check("setns", undefined, () => libc.setns(fd, kind));
 }
 
-/** @returns the request's own result */
-export function ioctl(fd: number, request: number, argument = 0): number {
-  return check("ioctl", undefined, () => libc.ioctl(fd, checkU32(request, "request"), argument));
+/**
+ * @param argument a number, or the struct that the request reads and fills in
+ * @returns the request's own result
+ */
+export function ioctl(fd: number, request: number, argument: number | Uint8Array = 0): number {
+  if (typeof argument === "number") checkU32(argument, "argument");
+  // A number goes as it is; the declaration of bun:ffi knows only those that came from ptr().
+  const passed = argument as Uint8Array;
+  return check("ioctl", undefined, () => libc.ioctl(fd, checkU32(request, "request"), passed));
 }
 
 /** @returns a socket, closed on exec */
