@@ -155,7 +155,7 @@ export function describeLink({ name, mac, mtu }: Link, sandbox?: string): Interf
 export function checkInterface(
   { container }: Pick<Sandbox, "container">,
   call: { ifname: string; netnsPath: string; prevResult: Result },
-  expected: { kind: string; up: boolean },
+  expected: { kind?: string | undefined; up: boolean },
 ): Link {
   const { ifname, netnsPath, prevResult } = call;
   const index =
@@ -163,7 +163,9 @@ export function checkInterface(
   const given = prevResult.interfaces?.[index];
   if (!given) throw failed(`prevResult has no interface "${ifname}" in sandbox "${netnsPath}"`);
   const link = checkLink(container, given);
-  if (link.kind !== expected.kind) throw failed(`Container interface ${ifname} not of type ${expected.kind}`);
+  if (expected.kind !== undefined && link.kind !== expected.kind) {
+    throw failed(`Container interface ${ifname} not of type ${expected.kind}`);
+  }
   if (link.up !== expected.up) throw failed(`Container interface ${ifname} is ${link.up ? "up" : "down"}`);
   checkAddresses(
     container,

@@ -80,6 +80,11 @@ export function listClaimed(): string[] {
   return listDirectory(CLAIMS_DIR);
 }
 
+/** The files of those who claim it: claimantName(). */
+export function listClaimants(what: string): string[] {
+  return listDirectory(`${CLAIMS_DIR}/${what}`);
+}
+
 export function isClaimed(what: string): boolean {
   return findFile(`${CLAIMS_DIR}/${what}`) !== undefined;
 }

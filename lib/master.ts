@@ -1,0 +1,204 @@
+/**
+ * The master of a macvlan, an ipvlan or a VLAN interface: the link below, by which its frames come and go. It is
+ * found by name or by the default route. One that is asked for and not there is made: the 802.1Q sub-interface
+ * of a VLAN, or a dummy that leads nowhere, for an internal network.
+ */
+import type { NetConf } from "./cni/config.ts";
+import { faultOfIfname } from "./cni/environment.ts";
+import { CniError } from "./cni/error.ts";
+import type { Call } from "./cni/plugin.ts";
+import { failed } from "./interface.ts";
+import { findLink, IFNAME_MAX, type Link, linkByIndex, listLinks } from "./rtnetlink/link.ts";
+import { vlan as vlanAttributes, vlanData } from "./rtnetlink/link-kinds.ts";
+import { listRoutes } from "./rtnetlink/route.ts";
+import { openRouteSocket, type RouteSocket } from "./rtnetlink/route-socket.ts";
+import type { Sandbox } from "./sandbox.ts";
+import { type SharedLinkSettings, sharedLinkName, shareLink } from "./shared-link.ts";
+import { findFile } from "./sys/file.ts";
+
+export interface Master {
+  readonly link: Link;
+  /** Of the namespace it is in. */
+  readonly socket: RouteSocket;
+}
+
+/** What a configuration says of its master. */
+export interface MasterConfig {
+  /** "" is the interface of the default route. */
+  readonly master: string;
+  /** The master is in the container's namespace, not on the host. */
+  readonly linkInContainer: boolean;
+  /** Bytes; 0 is the master's. */
+  readonly mtu: number;
+  /** The VLAN whose sub-interface of `master` is the master; 0 is none. */
+  readonly vlan?: number;
+  /** The master leads nowhere. */
+  readonly internal?: boolean;
+}
+
+type Config = NetConf & MasterConfig;
+
+/** Where the master comes from: it is there, or a VLAN of a link that is, or it is a dummy of this name. */
+type Origin =
+  | { readonly link: Link }
+  | { readonly parent: Link; readonly vlanId: number }
+  | { readonly dummy: string };
+
+/** What a sub-interface is called: its parent, and the VLAN. */
+const SUB_INTERFACE = /^(.+)\.([1-9][0-9]{0,3})$/;
+/** Of 4,096 numbers, 0 is no VLAN's and 4095 is reserved (IEEE 802.1Q §9.6). */
+const VLAN_ID_MAX = 4_094;
+
+/** @throws CniError 7 for what no host can have */
+export function verifyMaster({ master, vlan = 0, internal = false, linkInContainer }: Config): void {
+  const fault = master === "" ? undefined : faultOfIfname(master);
+  if (fault) throw invalid(`invalid "master": ${JSON.stringify(master)} ${fault.msg}`, fault.details);
+  if (internal && (master !== "" || vlan !== 0)) {
+    throw invalid(
+      '"internal" makes a master that leads nowhere',
+      'leave out "master" and "vlan", or "internal"',
+    );
+  }
+  if (linkInContainer && (internal || vlan !== 0)) {
+    const details = 'leave out "vlan" and "internal", or "linkInContainer"';
+    throw invalid('with "linkInContainer" the master must be there already', details);
+  }
+  if (vlan !== 0 && master !== "" && subInterfaceName(master, vlan).length > IFNAME_MAX) {
+    throw invalid(
+      `"${subInterfaceName(master, vlan)}" is too long for an interface`,
+      `make the sub-interface of VLAN ${vlan} under another name, and leave out "vlan"`,
+    );
+  }
+}
+
+/**
+ * ADD: the master. One that is made stays for as long as any attachment uses it: shared-link.ts.
+ * @throws CniError 7 when there is none, or its MTU is too small
+ */
+export function useMaster(call: Call<Config>, { host, container }: Sandbox): Master {
+  const { config } = call;
+  const socket = config.linkInContainer ? container : host;
+  const origin = originOf(config, socket);
+  const link = "link" in origin ? origin.link : shareLink(call, socket, settingsOf(origin, socket));
+  if (config.mtu > link.mtu) {
+    const details = `"mtu" may not be above that of "${link.name}"; 0 takes it over`;
+    throw invalid(`invalid MTU ${config.mtu}, must be [0, master MTU(${link.mtu})]`, details);
+  }
+  return { link, socket };
+}
+
+/**
+ * A wireless station sends under its own MAC alone: its access point drops what other MACs send.
+ * @throws CniError 7
+ */
+export function refuseWireless({ link: { name } }: Master): void {
+  if (!findFile(`/sys/class/net/${name}/phy80211`)) return;
+  const details = "use ipvlan, whose interfaces share the master's MAC, or a wired master";
+  throw invalid(`"${name}" is wireless: an access point takes no frames from a macvlan`, details);
+}
+
+/** @throws CniError 100 unless the interface is one of the master's, which is there */
+export function checkMaster(call: Call<Config>, { host, container }: Sandbox, inside: Link): void {
+  const { config } = call;
+  const socket = config.linkInContainer ? container : host;
+  const master = madeOrThere(originOf(config, socket), socket);
+  if (!master) throw failed(`the master of ${inside.name} is not there`);
+  const below = [master.index, ...(master.kind === "macvlan" ? [master.link] : [])]; // the kernel looks through it
+  if (below.includes(inside.link)) return;
+  throw failed(`the master of ${inside.name} is not "${master.name}": its link is ${inside.link}`);
+}
+
+/** STATUS. @throws CniError 50 unless there is a master, or what it would be made from, and that is up */
+export function checkMasterAvailable({ config, resources }: Call<Config>): void {
+  if (config.linkInContainer || config.internal) return;
+  const host = resources.use(openRouteSocket());
+  const origin = available(() => originOf(config, host));
+  const below = "parent" in origin ? origin.parent : "link" in origin ? origin.link : undefined;
+  if (below && !below.up) throw new CniError(CniError.NOT_AVAILABLE, `master "${below.name}" is down`);
+}
+
+/** @throws CniError 7 when it can have none */
+function originOf(config: Config, socket: RouteSocket): Origin {
+  const { name, master, vlan = 0, internal } = config;
+  if (internal) return { dummy: sharedLinkName("dm-", name) };
+  const named = master === "" ? defaultRouteLink(socket) : findLink(socket, master);
+  if (named && vlan === 0) return { link: refuseLoopback(named) };
+  if (named) return { parent: refuseLoopback(named), vlanId: vlan };
+  const [, parentName = "", id = ""] = SUB_INTERFACE.exec(master) ?? [];
+  const parent =
+    parentName && !config.linkInContainer && vlan === 0 ? findLink(socket, parentName) : undefined;
+  if (parent && Number(id) <= VLAN_ID_MAX) return { parent: refuseLoopback(parent), vlanId: Number(id) };
+  const where = config.linkInContainer ? "the container" : "this host";
+  throw invalid(
+    `failed to lookup master "${master}": Link not found`,
+    `${where} has no interface of that name`,
+  );
+}
+
+/** The link that `origin` stands for, where it is there. */
+function madeOrThere(origin: Origin, socket: RouteSocket): Link | undefined {
+  if ("link" in origin) return origin.link;
+  return "dummy" in origin ? findLink(socket, origin.dummy) : findSubInterface(socket, origin);
+}
+
+/** What is made for `origin`; under the name it has, where it is there. */
+function settingsOf(origin: Exclude<Origin, { link: Link }>, socket: RouteSocket): SharedLinkSettings {
+  if ("dummy" in origin) return { name: origin.dummy, kind: "dummy" };
+  const { parent, vlanId } = origin;
+  if (!parent.up)
+    throw invalid(`"${parent.name}" is down, and so would be its VLAN ${vlanId}`, "set it up first");
+  const name = findSubInterface(socket, origin)?.name ?? subInterfaceName(parent.name, vlanId);
+  return { name, kind: "vlan", link: parent.index, data: vlanData(vlanId) };
+}
+
+/** The sub-interface of a VLAN, whatever its name; a link can have one. */
+function findSubInterface(
+  socket: RouteSocket,
+  { parent, vlanId }: { parent: Link; vlanId: number },
+): Link | undefined {
+  const isIt = (link: Link) =>
+    link.kind === "vlan" && link.link === parent.index && vlanAttributes.read(link.data).id === vlanId;
+  const name = subInterfaceName(parent.name, vlanId);
+  const named = name.length <= IFNAME_MAX ? findLink(socket, name) : undefined;
+  if (named && isIt(named)) return named;
+  const other = listLinks(socket, { kind: "vlan" }).find(isIt);
+  if (!named || other) return other;
+  throw invalid(
+    `"${name}" already exists but is not VLAN ${vlanId} of "${parent.name}"`,
+    "remove it, or make the sub-interface under another name",
+  );
+}
+
+function subInterfaceName(parent: string, vlanId: number): string {
+  return `${parent}.${vlanId}`;
+}
+
+/** Equivalent to `ip route show default`: the way out of the first, of IPv4 before IPv6. @throws CniError 7 */
+function defaultRouteLink(socket: RouteSocket): Link {
+  for (const family of [4, 6] as const) {
+    const routes = listRoutes(socket, { family }).filter(
+      ({ dst, oif }) => dst.length === 0 && oif !== undefined,
+    );
+    const [first] = routes.sort((a, b) => (a.priority ?? 0) - (b.priority ?? 0));
+    if (first?.oif !== undefined) return linkByIndex(socket, first.oif);
+  }
+  throw invalid("no default route interface found", 'set "master" to the interface to use');
+}
+
+function refuseLoopback(link: Link): Link {
+  if (link.name === "lo") throw invalid('invalid "master": "lo" has no wire', "name an Ethernet interface");
+  return link;
+}
+
+function available<T>(find: () => T): T {
+  try {
+    return find();
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    throw new CniError(CniError.NOT_AVAILABLE, error.msg, { details: error.details });
+  }
+}
+
+function invalid(message: string, details = ""): CniError {
+  return new CniError(CniError.INVALID_NETWORK_CONFIG, message, { details });
+}

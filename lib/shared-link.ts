@@ -1,0 +1,140 @@
+/**
+ * Links of the host that several attachments share: made for the first of them, removed with the last. A link
+ * that somebody else made is used as it is, and stays. Who uses one says a claim (state/claim.ts), who made it
+ * its alias.
+ */
+import { attachmentName, networkAlias } from "./alias.ts";
+import { everyStep } from "./cni/cleanup.ts";
+import { CniError } from "./cni/error.ts";
+import type { Call, GcCall } from "./cni/plugin.ts";
+import { settleIpv6 } from "./gateway.ts";
+import { explained } from "./link-refusal.ts";
+import {
+  createLink,
+  deleteLinkIfThere,
+  findLink,
+  IFNAME_MAX,
+  type Link,
+  linkByName,
+  listLinks,
+  setLink,
+} from "./rtnetlink/link.ts";
+import { openRouteSocket, type RouteSocket } from "./rtnetlink/route-socket.ts";
+import {
+  claim,
+  claimantName,
+  isClaimed,
+  isStaleIn,
+  listClaimants,
+  listClaimed,
+  lockClaims,
+  releaseAll,
+} from "./state/claim.ts";
+
+/** What the claim of a link begins with. */
+const CLAIM = "link ";
+/** What is shared. */
+const KINDS = ["vlan", "dummy", "macvlan"];
+
+/** What the link is made with. */
+export interface SharedLinkSettings {
+  readonly name: string;
+  readonly kind: string;
+  readonly data?: Uint8Array;
+  /** ifindex of the device below. */
+  readonly link?: number;
+}
+
+/** `start` and the text; in place of one that is too long for an interface a hash of it. */
+export function sharedLinkName(start: string, text: string): string {
+  if (start.length + text.length <= IFNAME_MAX) return start + text;
+  const hash = new Bun.CryptoHasher("sha256").update(text).digest("hex");
+  return (start + hash).slice(0, IFNAME_MAX);
+}
+
+/**
+ * Has the link be there, and up, and stay there for this attachment. `complete` does what it needs before it
+ * is up, each time: the ADD that made it may not have come to its end. @returns the link
+ * @throws CniError 7 when the name is something else's
+ */
+export function shareLink(
+  call: Call,
+  host: RouteSocket,
+  settings: SharedLinkSettings,
+  complete: (link: Link) => void = () => {},
+): Link {
+  using _lock = lockClaims();
+  const { name, kind } = settings;
+  const existing = findLink(host, name);
+  if (existing && existing.kind !== kind) {
+    const msg = `"${name}" already exists but is not a ${kind}`;
+    throw new CniError(CniError.INVALID_NETWORK_CONFIG, msg, {
+      details: "the network needs that name: rename it",
+    });
+  }
+  if (existing && !isMadeHere(existing)) return existing;
+  call.undo.defer(() => releaseSharedLinks(call));
+  claim(CLAIM + name, attachmentName(call));
+  if (!existing) {
+    const alias = networkAlias(call.config.name);
+    explained(settings, undefined, () => createLink(host, { ...settings, alias }));
+  }
+  const link = existing ?? linkByName(host, name);
+  complete(link);
+  if (!link.up) {
+    settleIpv6(name);
+    setLink(host, link, { up: true });
+  }
+  return link.up ? link : linkByName(host, name);
+}
+
+/** DEL: releases what the attachment shares; what nobody else does is removed. */
+export function releaseSharedLinks(call: Call): void {
+  const own = claimantName(attachmentName(call));
+  releaseWhere((claimant) => claimant === own);
+}
+
+/**
+ * GC: the same for every attachment of the network that is not valid any more. When none is, what the network
+ * made and nobody claims goes as well: the claims were lost with /run.
+ */
+export function releaseStaleSharedLinks({ config, validAttachments }: GcCall): void {
+  releaseWhere(isStaleIn(config.name, validAttachments));
+  if (validAttachments.length > 0) return;
+  using _lock = lockClaims();
+  using host = openRouteSocket();
+  const isLost = ({ name, kind, alias }: Link) =>
+    KINDS.includes(kind) && alias === networkAlias(config.name) && !isClaimed(CLAIM + name);
+  for (const { name } of listLinks(host).filter(isLost)) deleteLinkIfThere(host, name);
+}
+
+/** The link goes before the last claim does: after a kill between the two, the next DEL finds it by that. */
+function releaseWhere(isUnwanted: (claimant: string) => boolean): void {
+  if (!listClaimed().some(isLinkClaim)) return;
+  using _lock = lockClaims();
+  using host = openRouteSocket();
+  const releaseLink = (what: string) => {
+    const claimants = listClaimants(what);
+    if (claimants.every(isUnwanted)) deleteIfMadeHere(host, what.slice(CLAIM.length));
+    if (claimants.some(isUnwanted)) releaseAll((claimant, other) => other === what && isUnwanted(claimant));
+  };
+  everyStep(
+    ...listClaimed()
+      .filter(isLinkClaim)
+      .map((what) => () => releaseLink(what)),
+  );
+}
+
+function deleteIfMadeHere(host: RouteSocket, name: string): void {
+  const link = findLink(host, name);
+  if (link && isMadeHere(link)) deleteLinkIfThere(host, name);
+}
+
+function isLinkClaim(what: string): boolean {
+  return what.startsWith(CLAIM);
+}
+
+/** Whether a network of ours made it. */
+function isMadeHere({ kind, alias }: Link): boolean {
+  return KINDS.includes(kind) && alias.startsWith(networkAlias(""));
+}
