@@ -1,6 +1,6 @@
 /** The keys of macvlan, each with what ip shows of it: mtu, mac, bcqueuelen, linkInContainer, no master. */
 import t, { type Test } from "tap";
-import { attach } from "./fixtures/attachment.ts";
+import { attach, type NetworkConfig } from "./fixtures/attachment.ts";
 import type { Container, Host } from "./fixtures/host.ts";
 import { missing, skip } from "./fixtures/kernel.ts";
 import { normalise } from "./fixtures/normalise.ts";
@@ -12,7 +12,7 @@ import { makeUnderlay, underlayNetwork } from "./fixtures/underlay.ts";
 const TIMEOUT_MS = 120_000;
 t.setTimeout(5 * TIMEOUT_MS);
 // without addresses: each of these is about the link alone
-const { ipam: _, ...LINK } = underlayNetwork("macvlan");
+const { ipam: _, ...LINK }: NetworkConfig = underlayNetwork("macvlan");
 const lacks = await missing("macvlan");
 const MAC = (last: number) => `02:00:00:00:00:0${last}`;
 
@@ -20,7 +20,7 @@ const MAC = (last: number) => `02:00:00:00:00:0${last}`;
 async function between(
   t: Test,
   container: Container,
-  { config = LINK, ...call }: PluginCall & { config?: typeof LINK },
+  { config = LINK, ...call }: PluginCall & { config?: NetworkConfig },
   look: () => Promise<void>,
 ): Promise<void> {
   const attachment = await attach(container, config, call);
@@ -139,7 +139,7 @@ await t.test("linkInContainer: the master is the container's", { timeout: TIMEOU
   const [host, container] = await makeStage(t);
   await container.exec("ip", ["link", "add", "eth0", "mtu", "1300", "type", "veth", "peer", "name", "far"]);
   await container.exec("sh", ["-c", "ip link set eth0 up; ip link set far up"]);
-  const config = { ...LINK, linkInContainer: true };
+  const config: NetworkConfig = { ...LINK, linkInContainer: true };
   const before = normalise(await host.snapshot());
   await between(t, container, { config, ifname: "net1" }, async () => {
     const link = await container.link("net1");
