@@ -8,8 +8,10 @@ export const plugins: ReadonlyMap<string, Load> = new Map<string, Load>([
   ["firewall", () => import("./plugins/firewall/main.ts")],
   ["host-local", () => import("./plugins/host-local/main.ts")],
   ["loopback", () => import("./plugins/loopback/main.ts")],
+  ["macvlan", () => import("./plugins/macvlan/main.ts")],
   ["portmap", () => import("./plugins/portmap/main.ts")],
   ["static", () => import("./plugins/static/main.ts")],
+  ["tap", () => import("./plugins/tap/main.ts")],
 ]);
 
 /** The first version of the specification that a plugin speaks, where that is not the first there is. */

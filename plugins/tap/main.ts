@@ -1,0 +1,142 @@
+/**
+ * tap: makes a tap device in a container, for a program there to open, such as a virtual machine monitor.
+ *
+ *   ADD     make the tap, make it a port of the container's bridge if asked to, configure it from IPAM
+ *   DEL     delete the tap, then release the addresses; either may be gone already
+ *   CHECK   the tap, its owners, its bridge, addresses and routes are as ADD left them
+ *   GC      delete what this network no longer owns
+ *   STATUS  a tap can be made, and IPAM has another address
+ *
+ * Reference: https://www.cni.dev/plugins/current/main/tap/
+ */
+import validate from "../../generated/validate/tap.js";
+import {
+  addressInterface,
+  checkAddressedInterface,
+  releaseAddresses,
+} from "../../lib/addressed-interface.ts";
+import { attachmentAlias, attachmentName } from "../../lib/alias.ts";
+import { requestedMac } from "../../lib/cni/call.ts";
+import { faultOfIfname } from "../../lib/cni/environment.ts";
+import { CniError } from "../../lib/cni/error.ts";
+import { type Call, everyStep, type GcCall, type Plugin } from "../../lib/cni/plugin.ts";
+import type { Result } from "../../lib/cni/result.ts";
+import { ALL_VERSIONS } from "../../lib/cni/version.ts";
+import {
+  deleteContainerLink,
+  type Maker,
+  makeContainerLink,
+  recordContainerLink,
+  staleContainerLinkSteps,
+} from "../../lib/container-link.ts";
+import { failed } from "../../lib/interface.ts";
+import { ipamGc, ipamStatus } from "../../lib/ipam/delegate.ts";
+import { findLink, type Link, setLink } from "../../lib/rtnetlink/link.ts";
+import { openSandbox, type Sandbox } from "../../lib/sandbox.ts";
+import { requireSelinux } from "../../lib/selinux.ts";
+import { checkTap, checkTapAvailable, createTap, type TapOptions } from "../../lib/tap.ts";
+import { type Config, schema } from "./schema.ts";
+
+const MAKER: Maker = { plugin: "tap", kind: "tun" };
+
+/** Least MTU of a tap, in bytes (drivers/net/tun.c MIN_MTU). */
+const MTU_MIN = 68;
+
+/**
+ * Nobody answers before a program opens the tap, and the kernel asks nobody while there is no carrier: the
+ * address would stay tentative until then. Who opens it is of this host, and given its address by it.
+ */
+const ADDRESS_OPTIONS = { duplicateDetection: "none" } as const;
+
+function verify({ mtu, bridge, selinuxContext }: Config): void {
+  if (mtu !== 0 && mtu < MTU_MIN) {
+    throw invalid(`invalid "mtu": ${mtu}`, `it must be at least ${MTU_MIN}, or 0 for the kernel's`);
+  }
+  const fault = bridge === "" ? undefined : faultOfIfname(bridge);
+  if (fault) throw invalid(`invalid "bridge": ${JSON.stringify(bridge)} ${fault.msg}`, fault.details);
+  if (/[\0\n]/.test(selinuxContext)) {
+    throw invalid(`invalid "selinuxContext": ${JSON.stringify(selinuxContext)}`, "it must be one line");
+  }
+}
+
+function add(call: Call<Config>): Result {
+  const { config, ifname, args } = call;
+  const mac = requestedMac(config.runtimeConfig.mac, args["MAC"], config.mac);
+  if (config.selinuxContext) requireSelinux("selinuxContext");
+  const sandbox = openSandbox(call);
+  const { container, netns } = sandbox;
+  const bridge = config.bridge ? bridgeInside(sandbox, config.bridge) : undefined;
+
+  recordContainerLink(call, MAKER, sandbox);
+  const link = makeContainerLink(call, sandbox, MAKER, () => {
+    createTap(netns, { ...tapOptions(config), name: ifname }, () => {
+      const alias = attachmentAlias(attachmentName(call)) || undefined;
+      const mtu = config.mtu || undefined;
+      setLink(container, { name: ifname }, { alias, mac, mtu, master: bridge?.index });
+    });
+  });
+  return addressInterface(call, sandbox, link, ADDRESS_OPTIONS);
+}
+
+function del(call: Call<Config>): void {
+  deleteContainerLink(call, MAKER, () => releaseAddresses(call));
+}
+
+function check(call: Call<Config>): void {
+  const { config } = call;
+  const sandbox = openSandbox(call);
+  const link = checkAddressedInterface(call, sandbox, { kind: MAKER.kind });
+  checkTap(link, tapOptions(config));
+  if (!config.bridge) return;
+  const bridge = findLink(sandbox.container, config.bridge);
+  if (!bridge) throw failed(`Bridge ${config.bridge} not found in "${call.netnsPath}"`);
+  if (link.master !== bridge.index) throw failed(`Interface ${link.name} is not a port of ${bridge.name}`);
+}
+
+function gc(call: GcCall<Config>): void {
+  everyStep(...staleContainerLinkSteps(call, MAKER), () => call.config.ipam.type && ipamGc(call));
+}
+
+function status(call: Call<Config>): void {
+  const { config } = call;
+  if (config.selinuxContext) requireSelinux("selinuxContext");
+  checkTapAvailable();
+  if (config.ipam.type) ipamStatus(call);
+}
+
+/** The bridge, which is where the tap will be: both are in one namespace. @throws CniError 7 */
+function bridgeInside({ container, netns }: Sandbox, name: string): Link {
+  const bridge = findLink(container, name);
+  const where = '"bridge" names one in the container\'s namespace, where its ports are';
+  if (!bridge) {
+    throw invalid(
+      `failed to get bridge ${name}: Link not found`,
+      `make it in "${netns.path}" first: ${where}`,
+    );
+  }
+  if (bridge.kind === "bridge") return bridge;
+  throw invalid(`failed to get bridge ${name}: it is not a bridge`, where);
+}
+
+function tapOptions({ multiQueue, owner, group, selinuxContext }: Config): TapOptions {
+  return { multiQueue, owner, group, selinuxContext: selinuxContext || undefined };
+}
+
+function invalid(message: string, details = ""): CniError {
+  return new CniError(CniError.INVALID_NETWORK_CONFIG, message, { details });
+}
+
+export const tapPlugin: Plugin<Config> = {
+  name: "tap",
+  versions: ALL_VERSIONS,
+  schema,
+  validate,
+  argKeys: ["MAC"],
+  verify,
+  add,
+  del,
+  check,
+  gc,
+  status,
+};
+export default tapPlugin;
