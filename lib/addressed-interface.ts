@@ -1,9 +1,9 @@
 /** A container's interface and its IPAM plugin: what every plugin that makes one does with the addresses. */
 import { chooseDns, requiredPrevResult } from "./cni/call.ts";
-import type { Call } from "./cni/plugin.ts";
+import type { Call, GcCall } from "./cni/plugin.ts";
 import type { Result } from "./cni/result.ts";
 import { type AddressOptions, checkInterface, configureInterface, describeLink } from "./interface.ts";
-import { ipamAdd, ipamCheck, ipamDel } from "./ipam/delegate.ts";
+import { ipamAdd, ipamCheck, ipamDel, ipamGc, ipamStatus } from "./ipam/delegate.ts";
 import { type Link, linkByName, setLink } from "./rtnetlink/link.ts";
 import type { Sandbox } from "./sandbox.ts";
 
@@ -29,14 +29,26 @@ export function addressInterface(
   };
 }
 
-/** @throws CniError that says what is not as ADD left it: the lease, the interface, its addresses, its routes */
+/**
+ * @throws CniError that says what is not as ADD left it: the lease, the interface, its addresses, its routes
+ */
 export function checkAddressedInterface(call: Call, sandbox: Sandbox, expected: { kind?: string }): Link {
   const prevResult = requiredPrevResult(call);
   if (call.config.ipam?.type) ipamCheck(call);
   return checkInterface(sandbox, { ...call, prevResult }, { ...expected, up: true });
 }
 
-/** Gives the addresses back. */
+/** DEL: gives the addresses back. */
 export function releaseAddresses(call: Call): void {
   if (call.config.ipam?.type) ipamDel(call);
+}
+
+/** GC: gives those back that no attachment of the network has any more. */
+export function releaseStaleAddresses(call: GcCall): void {
+  if (call.config.ipam?.type) ipamGc(call);
+}
+
+/** STATUS: there is another address to be had. */
+export function checkAddressesAvailable(call: Call): void {
+  if (call.config.ipam?.type) ipamStatus(call);
 }

@@ -8,7 +8,7 @@ import { CniError } from "./cni/error.ts";
 import type { Call, GcCall } from "./cni/plugin.ts";
 import { explained } from "./link-refusal.ts";
 import type { Master } from "./master.ts";
-import { findNetns } from "./netns/netns.ts";
+import { findNetns, type Netns, netnsIdentity } from "./netns/netns.ts";
 import { createLink, deleteLinkIfThere, findLink, type Link, linkByName, setLink } from "./rtnetlink/link.ts";
 import { openRouteSocket, type RouteSocket } from "./rtnetlink/route-socket.ts";
 import { findSandbox, refuseExistingInterface, type Sandbox } from "./sandbox.ts";
@@ -30,18 +30,22 @@ export interface Maker {
   readonly kind: string;
 }
 
-/** Nothing needs to be remembered of the interface but where it is. */
-type LinkRecord = AttachmentRecord<object>;
+/** Which namespace it was: another may be at the path by the time the record is read. */
+interface Details {
+  readonly netnsInode: string;
+}
+
+type LinkRecord = AttachmentRecord<Details>;
 
 /**
  * Records that the attachment is to have an interface, for ADD to start with. The record goes when ADD fails.
  * @throws CniError 4 when CNI_IFNAME is taken, or the attachment has its interface in another namespace
  */
-export function recordContainerLink(call: Call, maker: Maker, { container }: Sandbox): void {
+export function recordContainerLink(call: Call, maker: Maker, { container, netns }: Sandbox): void {
   refuseExistingInterface(call, container);
   const key = recordKey(call, maker);
-  const record = findRecord<object>(key);
-  if (record && inRecordedNetns(record, maker, () => true)) {
+  const record = findRecord<Details>(key);
+  if (record && inRecordedNetns(record, (other) => findOwnLink(other, maker, key))) {
     throw new CniError(
       CniError.INVALID_ENVIRONMENT,
       `container "${key.containerId}" already has "${key.ifname}" on network "${key.network}"`,
@@ -49,7 +53,7 @@ export function recordContainerLink(call: Call, maker: Maker, { container }: San
     );
   }
   call.undo.defer(() => removeRecord(key));
-  writeRecord({ ...key, netns: call.netnsPath, details: {} });
+  writeRecord<Details>({ ...key, netns: call.netnsPath, details: { netnsInode: inodeOf(netns) } });
 }
 
 /** What an interface is made with. */
@@ -93,11 +97,13 @@ export function makeContainerLink(call: Call, sandbox: Sandbox, maker: Maker, ma
   return linkByName(container, name);
 }
 
-/** DEL: the interface, then what `release` gives back (the addresses were in use until now), then the record. */
+/**
+ * DEL: the interface, then what `release` gives back (the addresses were in use until now), then the record.
+ */
 export function deleteContainerLink(call: Call, maker: Maker, release: () => void): void {
   const key = recordKey(call, maker);
   const { container } = findSandbox(call);
-  const record = findRecord<object>(key);
+  const record = findRecord<Details>(key);
   if (container) deleteOwnLink(container, maker, key);
   else if (record) deleteRecorded(record, maker);
   release();
@@ -106,38 +112,38 @@ export function deleteContainerLink(call: Call, maker: Maker, release: () => voi
 
 /** GC: a step for each interface that the network no longer owns and whose namespace is still there. */
 export function staleContainerLinkSteps(call: GcCall, maker: Maker): (() => void)[] {
-  const records = staleAttachments(call, listRecords<object>(maker.plugin, call.config.name));
+  const records = staleAttachments(call, listRecords<Details>(maker.plugin, call.config.name));
   return records.map((record) => () => {
     deleteRecorded(record, maker);
     removeRecord(record);
   });
 }
 
-/** By name. One of another kind, or that says it is another attachment's, stays. */
-function deleteOwnLink(container: RouteSocket, { kind }: Maker, attachment: AttachmentName): void {
+function deleteOwnLink(container: RouteSocket, maker: Maker, attachment: AttachmentName): void {
+  if (findOwnLink(container, maker, attachment)) deleteLinkIfThere(container, attachment.ifname);
+}
+
+/** By name. One of another kind, or that says it is another attachment's, is not. */
+function findOwnLink(container: RouteSocket, { kind }: Maker, attachment: AttachmentName): Link | undefined {
   const link = findLink(container, attachment.ifname);
   const owner = link && attachmentOf(link);
-  if (link?.kind !== kind || (owner && !isSameAttachment(owner, attachment))) return;
-  deleteLinkIfThere(container, link.name);
+  return link?.kind === kind && (!owner || isSameAttachment(owner, attachment)) ? link : undefined;
 }
 
-/** By the record alone: another namespace may be at its path by now, so the interface must say whose it is. */
 function deleteRecorded(record: LinkRecord, maker: Maker): void {
-  inRecordedNetns(record, maker, (socket, { name }) => deleteLinkIfThere(socket, name));
+  inRecordedNetns(record, (container) => deleteOwnLink(container, maker, record));
 }
 
-/** Where the record's interface is still there, what `act` returns. */
-function inRecordedNetns<T>(
-  record: LinkRecord,
-  { kind }: Maker,
-  act: (socket: RouteSocket, link: Link) => T,
-): T | undefined {
+/** What `act` returns, where the record's namespace is still there. */
+function inRecordedNetns<T>(record: LinkRecord, act: (container: RouteSocket) => T): T | undefined {
   using netns = findNetns(record.netns);
-  if (!netns) return undefined;
-  using socket = openRouteSocket(netns);
-  const link = findLink(socket, record.ifname);
-  const owner = link && attachmentOf(link);
-  return link?.kind === kind && owner && isSameAttachment(owner, record) ? act(socket, link) : undefined;
+  if (!netns || inodeOf(netns) !== record.details.netnsInode) return undefined;
+  using container = openRouteSocket(netns);
+  return act(container);
+}
+
+function inodeOf(netns: Netns): string {
+  return String(netnsIdentity(netns).ino);
 }
 
 function recordKey(call: Call, { plugin }: Maker): RecordKey {

@@ -1,4 +1,7 @@
-/** Duplicate address detection of IPv6 (RFC 4862 §5.4): what an interface's addresses wait for, if for anything. */
+/**
+ * Duplicate address detection of IPv6 (RFC 4862 §5.4): what an interface's addresses wait for, if for
+ * anything.
+ */
 import { CniError } from "./cni/error.ts";
 import { linkLocalOfMac, randomLinkLocal } from "./netaddr/link-local.ts";
 import { formatPrefix, type Prefix } from "./netaddr/prefix.ts";
@@ -20,8 +23,9 @@ const DAD_TIMEOUT_MS = 5_000;
 const OBJECTION_TIMEOUT_MS = 4;
 
 /**
- * The link-local address, for neighbours to be asked from while the others are optimistic. Nobody else has it:
- * it is that of the interface's own MAC. Those of ipvlan share one MAC; there it is another than the kernel's.
+ * The link-local address, for neighbours to be asked from while the others are optimistic. Nobody else has
+ * it: it is that of the interface's own MAC. Those of ipvlan share one MAC; there it is another than the
+ * kernel's.
  */
 export function ownLinkLocal({ kind, mac }: Link): Prefix {
   return mac.length === 6 && kind !== "ipvlan" ? linkLocalOfMac(mac) : randomLinkLocal();

@@ -2,9 +2,9 @@
  * hostAccess: lets a host and its macvlan containers reach each other, which a master and its macvlans do not
  * (drivers/net/macvlan.c hands what a macvlan sends to other macvlans and to the wire, never to the master).
  *
- * The host gets a macvlan of its own on that master, the shim, which its containers share. Nobody else is to learn
- * of it: were it to ask or to answer for the host's addresses, others on the wire would look for the host there,
- * and lose it with the last container. So neither side asks: each is told the other's MAC.
+ * The host gets a macvlan of its own on that master, the shim, which its containers share. Nobody else is to
+ * learn of it: were it to ask or to answer for the host's addresses, others on the wire would look for the
+ * host there, and lose it with the last container. So neither side asks: each is told the other's MAC.
  *
  *     host       ip route add ADDRESS/32 dev mvh-eth0 src HOST; ip neigh add ADDRESS lladdr … nud permanent
  *     container  ip neigh add HOST lladdr … dev eth0 nud permanent
@@ -185,7 +185,9 @@ function deleteRecorded(record: AttachmentRecord<Details>): void {
   for (const { to } of index === undefined ? [] : ways) {
     const address = parseAddress(to);
     unlessMissing(() => deleteRoute(host, { dst: hostPrefix(address), oif: index }));
-    unlessMissing(() => deleteNeighbour(host, { ifindex: index as number, address })); // else there are no ways
+    if (!shim?.up) {
+      throw failed(`"${name}", the host's way to the container, is ${shim ? "down" : "gone"}`);
+    }
   }
   removeRecord(record);
 }

@@ -63,11 +63,9 @@ export function configureInterface(
   if (hasIpv6 && duplicateDetection !== "none") {
     awaitDuplicateDetection(sandbox, link, duplicateDetection);
   }
-  for (const route of viaGateway ? ips.flatMap((ip) => gatewayRoutes(ip, link)) : []) {
-    unlessExisting(() => addRoute(container, route)); // addresses may share a gateway
-  }
-  for (const route of routes) {
-    appendRoute(container, afterOthers(container, toKernelRoute(route, link, ips)));
+  const wanted = routes.map((route) => toKernelRoute(route, link, ips));
+  for (const route of [...(viaGateway ? gatewayRoutes(ips, link) : []), ...wanted]) {
+    appendRoute(container, afterOthers(container, route));
   }
 }
 
@@ -93,13 +91,21 @@ function prepareInterface(
   });
 }
 
-/** Equivalent to `ip route add GATEWAY dev NAME scope link src ADDRESS; … SUBNET via GATEWAY src ADDRESS`. */
-function gatewayRoutes({ address: prefix, gateway }: IpConfig, { index: oif }: Link): Route[] {
-  if (!gateway) return [];
-  const prefsrc = prefix.address;
-  const toGateway = { dst: hostPrefix(gateway), oif, scope: RT_SCOPE_LINK, prefsrc };
-  if (prefix.length === addressBits(gateway.family)) return [toGateway];
-  return [toGateway, { dst: networkOf(prefix), gateway, oif, prefsrc }];
+/**
+ * Equivalent to `ip route add GATEWAY dev NAME scope link src ADDRESS; … SUBNET via GATEWAY src ADDRESS` for
+ * each address; those that share a gateway or a subnet have one route to it.
+ */
+function gatewayRoutes(ips: readonly IpConfig[], { index: oif }: Link): Route[] {
+  const routes = ips.flatMap(({ address: prefix, gateway }): Route[] => {
+    if (!gateway) return [];
+    const prefsrc = prefix.address;
+    const toGateway = { dst: hostPrefix(gateway), oif, scope: RT_SCOPE_LINK, prefsrc };
+    if (prefix.length === addressBits(gateway.family)) return [toGateway];
+    return [toGateway, { dst: networkOf(prefix), gateway, oif, prefsrc }];
+  });
+  const isFirst = ({ dst }: Route, index: number) =>
+    routes.findIndex((route) => samePrefix(route.dst, dst)) === index;
+  return routes.filter(isFirst);
 }
 
 /**
@@ -155,7 +161,7 @@ export function describeLink({ name, mac, mtu }: Link, sandbox?: string): Interf
 export function checkInterface(
   { container }: Pick<Sandbox, "container">,
   call: { ifname: string; netnsPath: string; prevResult: Result },
-  expected: { kind?: string | undefined; up: boolean },
+  expected: { kind?: string | undefined; up: boolean; viaGateway?: boolean },
 ): Link {
   const { ifname, netnsPath, prevResult } = call;
   const index =
@@ -167,11 +173,10 @@ export function checkInterface(
     throw failed(`Container interface ${ifname} not of type ${expected.kind}`);
   }
   if (link.up !== expected.up) throw failed(`Container interface ${ifname} is ${link.up ? "up" : "down"}`);
-  checkAddresses(
-    container,
-    link,
-    prevResult.ips?.filter((ip) => ip.interface === undefined || ip.interface === index) ?? [],
-  );
+  const { ips = [] } = prevResult;
+  const own = ips.filter((ip) => ip.interface === undefined || ip.interface === index);
+  checkAddresses(container, link, own);
+  if (expected.viaGateway) checkGatewayRoutes(container, link, own);
   checkRoutes(container, link, prevResult);
   return link;
 }
@@ -205,6 +210,16 @@ function checkAddresses(container: RouteSocket, link: Link, ips: readonly IpConf
     const found = held.find(({ prefix }) => samePrefix(prefix, address));
     if (!found) throw failed(`Failed to match addr ${formatPrefix(address)} on interface ${link.name}`);
     if (found.dadFailed) throw failed(`address ${formatPrefix(address)} is in use by another host`);
+  }
+}
+
+function checkGatewayRoutes(container: RouteSocket, link: Link, ips: readonly IpConfig[]): void {
+  for (const wanted of gatewayRoutes(ips, link)) {
+    const { family } = wanted.dst.address;
+    const held = listRoutes(container, { family, oif: link.index });
+    if (!held.some((candidate) => agrees(candidate, wanted))) {
+      throw failed(`Expected Route ${formatRoute(wanted)} not found on interface ${link.name}`);
+    }
   }
 }
 

@@ -1,7 +1,7 @@
 /**
- * The master of a macvlan, an ipvlan or a VLAN interface: the link below, by which its frames come and go. It is
- * found by name or by the default route. One that is asked for and not there is made: the 802.1Q sub-interface
- * of a VLAN, or a dummy that leads nowhere, for an internal network.
+ * The master of a macvlan, an ipvlan or a VLAN interface: the link below, by which its frames come and go. It
+ * is found by name or by the default route. One that is asked for and not there is made: the 802.1Q
+ * sub-interface of a VLAN, or a dummy that leads nowhere, for an internal network.
  */
 import type { NetConf } from "./cni/config.ts";
 import { faultOfIfname } from "./cni/environment.ts";
@@ -101,9 +101,10 @@ export function refuseWireless({ link: { name } }: Master): void {
 export function checkMaster(call: Call<Config>, { host, container }: Sandbox, inside: Link): void {
   const { config } = call;
   const socket = config.linkInContainer ? container : host;
-  const master = madeOrThere(originOf(config, socket), socket);
+  const master = recoded(CniError.CHECK_FAILED, () => madeOrThere(originOf(config, socket), socket));
   if (!master) throw failed(`the master of ${inside.name} is not there`);
-  const below = [master.index, ...(master.kind === "macvlan" ? [master.link] : [])]; // the kernel looks through it
+  // the kernel looks through a macvlan to what is below it
+  const below = [master.index, ...(master.kind === "macvlan" ? [master.link] : [])];
   if (below.includes(inside.link)) return;
   throw failed(`the master of ${inside.name} is not "${master.name}": its link is ${inside.link}`);
 }
@@ -112,7 +113,7 @@ export function checkMaster(call: Call<Config>, { host, container }: Sandbox, in
 export function checkMasterAvailable({ config, resources }: Call<Config>): void {
   if (config.linkInContainer || config.internal) return;
   const host = resources.use(openRouteSocket());
-  const origin = available(() => originOf(config, host));
+  const origin = recoded(CniError.NOT_AVAILABLE, () => originOf(config, host));
   const below = "parent" in origin ? origin.parent : "link" in origin ? origin.link : undefined;
   if (below && !below.up) throw new CniError(CniError.NOT_AVAILABLE, `master "${below.name}" is down`);
 }
@@ -173,7 +174,9 @@ function subInterfaceName(parent: string, vlanId: number): string {
   return `${parent}.${vlanId}`;
 }
 
-/** Equivalent to `ip route show default`: the way out of the first, of IPv4 before IPv6. @throws CniError 7 */
+/**
+ * Equivalent to `ip route show default`: the way out of the first, of IPv4 before IPv6. @throws CniError 7
+ */
 function defaultRouteLink(socket: RouteSocket): Link {
   for (const family of [4, 6] as const) {
     const routes = listRoutes(socket, { family }).filter(
@@ -190,12 +193,13 @@ function refuseLoopback(link: Link): Link {
   return link;
 }
 
-function available<T>(find: () => T): T {
+/** What `find` returns; its complaint of the configuration is, to CHECK and STATUS, one of the host. */
+function recoded<T>(code: number, find: () => T): T {
   try {
     return find();
   } catch (error) {
     if (!(error instanceof CniError)) throw error;
-    throw new CniError(CniError.NOT_AVAILABLE, error.msg, { details: error.details });
+    throw new CniError(code, error.msg, { details: error.details });
   }
 }
 

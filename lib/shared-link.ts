@@ -1,7 +1,7 @@
 /**
  * Links of the host that several attachments share: made for the first of them, removed with the last. A link
- * that somebody else made is used as it is, and stays. Who uses one says a claim (state/claim.ts), who made it
- * its alias.
+ * that somebody else made is used as it is, and stays. Who uses one says a claim (state/claim.ts), who made
+ * it its alias.
  */
 import { attachmentName, networkAlias } from "./alias.ts";
 import { everyStep } from "./cni/cleanup.ts";

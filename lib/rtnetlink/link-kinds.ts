@@ -20,7 +20,9 @@ export const ipvlan = attributes("IFLA_IPVLAN", { mode: [1, u16], flags: [2, u16
 /** IFLA_VLAN_* */
 export const vlan = attributes("IFLA_VLAN", { id: [1, u16] });
 
-/** Equivalent to `type macvlan mode MODE [bcqueuelen LENGTH]`; the master keeps the longest of its macvlans'. */
+/**
+ * Equivalent to `type macvlan mode MODE [bcqueuelen LENGTH]`; the master keeps the longest of its macvlans'.
+ */
 export function macvlanData(mode: MacvlanMode, bcQueueLen: number | undefined): Uint8Array {
   return encode(macvlan, { mode: MACVLAN_MODES[mode], bcQueueLen });
 }

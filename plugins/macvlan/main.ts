@@ -13,7 +13,9 @@ import validate from "../../generated/validate/macvlan.js";
 import {
   addressInterface,
   checkAddressedInterface,
+  checkAddressesAvailable,
   releaseAddresses,
+  releaseStaleAddresses,
 } from "../../lib/addressed-interface.ts";
 import { requestedMac } from "../../lib/cni/call.ts";
 import { type Call, everyStep, type GcCall, type Plugin } from "../../lib/cni/plugin.ts";
@@ -33,7 +35,6 @@ import {
   verifyHostAccess,
 } from "../../lib/host-access.ts";
 import { failed } from "../../lib/interface.ts";
-import { ipamGc, ipamStatus } from "../../lib/ipam/delegate.ts";
 import {
   checkMaster,
   checkMasterAvailable,
@@ -91,14 +92,14 @@ function gc(call: GcCall<Config>): void {
   everyStep(
     ...staleHostAccessSteps(call),
     ...staleContainerLinkSteps(call, MAKER),
-    () => call.config.ipam.type && ipamGc(call),
+    () => releaseStaleAddresses(call),
     () => releaseStaleSharedLinks(call),
   );
 }
 
 function status(call: Call<Config>): void {
   checkMasterAvailable(call);
-  if (call.config.ipam.type) ipamStatus(call);
+  checkAddressesAvailable(call);
 }
 
 export const macvlanPlugin: Plugin<Config> = {
