@@ -30,7 +30,7 @@ const STOREYS: readonly (readonly string[])[] = [
   ["lib/rtnetlink/", "lib/iptables/", "lib/conntrack/", "lib/cni/", "lib/state/"],
   ["lib/ipam/", "lib/weft-table/"],
   ["lib/"],
-  ["lib/masquerade/", "lib/publish/", "lib/isolate/"],
+  ["lib/masquerade/", "lib/publish/", "lib/isolate/", "lib/host-device/"],
   ["plugins/", "agent/"],
   ["plugins.ts"],
   ["cli/"],
