@@ -76,6 +76,11 @@ function openPath(path: string): number {
   }
 }
 
+/** The namespace this process runs in. */
+export function openOwnNetns(): Netns {
+  return openNetns(OWN_NETNS);
+}
+
 /** As openNetns(), but undefined for "" and for a namespace that is gone. */
 export function findNetns(path: string): Netns | undefined {
   if (path === "") return undefined;
