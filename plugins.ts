@@ -6,6 +6,7 @@ type Load = () => Promise<{ readonly default: Plugin }>;
 export const plugins: ReadonlyMap<string, Load> = new Map<string, Load>([
   ["bridge", () => import("./plugins/bridge/main.ts")],
   ["firewall", () => import("./plugins/firewall/main.ts")],
+  ["host-device", () => import("./plugins/host-device/main.ts")],
   ["host-local", () => import("./plugins/host-local/main.ts")],
   ["loopback", () => import("./plugins/loopback/main.ts")],
   ["macvlan", () => import("./plugins/macvlan/main.ts")],
