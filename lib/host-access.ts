@@ -181,15 +181,14 @@ function keepToItself(host: RouteSocket, shim: Link, hostAddresses: readonly Add
 function deleteRecorded(record: AttachmentRecord<Details>): void {
   const { shim: name, ways } = record.details;
   using host = openRouteSocket();
-  const index = findLink(host, name)?.index;
-  for (const { to } of index === undefined ? [] : ways) {
-    const address = parseAddress(to);
-    unlessMissing(() => deleteRoute(host, { dst: hostPrefix(address), oif: index }));
-    if (!shim?.up) {
-      throw failed(`"${name}", the host's way to the container, is ${shim ? "down" : "gone"}`);
-    }
-  }
+  const shim = findLink(host, name);
+  if (shim) for (const { to } of ways) forget(host, shim, parseAddress(to));
   removeRecord(record);
+}
+
+function forget(host: RouteSocket, { index }: Link, address: Address): void {
+  unlessMissing(() => deleteRoute(host, { dst: hostPrefix(address), oif: index }));
+  unlessMissing(() => deleteNeighbour(host, { ifindex: index, address }));
 }
 
 function detailsOf(

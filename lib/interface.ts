@@ -12,14 +12,7 @@ import { unlessExisting, unlessMissing } from "./netlink/error.ts";
 import { inNetns } from "./netns/netns.ts";
 import { addAddress, listAddresses } from "./rtnetlink/address.ts";
 import { type Link, linkByName, setLink } from "./rtnetlink/link.ts";
-import {
-  addRoute,
-  appendRoute,
-  formatRoute,
-  listRoutes,
-  type Route,
-  RT_SCOPE_LINK,
-} from "./rtnetlink/route.ts";
+import { appendRoute, formatRoute, listRoutes, type Route, RT_SCOPE_LINK } from "./rtnetlink/route.ts";
 import type { RouteSocket } from "./rtnetlink/route-socket.ts";
 import type { Sandbox } from "./sandbox.ts";
 import { writeSysctlIfPresent } from "./sysctl.ts";
