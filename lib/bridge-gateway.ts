@@ -3,10 +3,11 @@
  * on the bridge, or on an interface of its own in a VLAN.
  */
 import { networkAlias } from "./alias.ts";
-import { type AttachedBridge, settleIpv6 } from "./bridge.ts";
+import type { AttachedBridge } from "./bridge.ts";
 import { setUpPort } from "./bridge-port.ts";
 import { CniError } from "./cni/error.ts";
 import { enableForwarding, isForwarding } from "./forwarding.ts";
+import { settleIpv6 } from "./gateway.ts";
 import { checkLink, failed } from "./interface.ts";
 import { formatPrefix, type Prefix, prefixesOverlap, samePrefix } from "./netaddr/prefix.ts";
 import { unlessExisting } from "./netlink/error.ts";

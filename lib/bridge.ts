@@ -129,17 +129,6 @@ function setUpBridge(host: RouteSocket, bridge: Link, settings: BridgeSettings):
   return linkByName(host, name);
 }
 
-/**
- * For an interface of the host that containers have as their gateway, before it is up: they do not advertise
- * routes to the host, and nobody has its link-local address, which is made from a MAC of its own. While that
- * waits for duplicate detection, the host asks for no neighbour there on behalf of what it forwards
- * (net/ipv6/ndisc.c, ndisc_send_ns).
- */
-export function settleIpv6(name: string): void {
-  writeSysctlIfPresent(`net/ipv6/conf/${name}/accept_ra`, "0");
-  writeSysctlIfPresent(`net/ipv6/conf/${name}/accept_dad`, "0");
-}
-
 /** Takes back what setUpBridge() turned on. */
 function restoreBridge(host: RouteSocket, before: Link): void {
   const { index, name, up, promiscuous } = before;

@@ -2,6 +2,7 @@
 import type { IpConfig, Result, Route } from "./cni/result.ts";
 import { type Address, offsetAddress } from "./netaddr/address.ts";
 import { networkOf, type Prefix, samePrefix } from "./netaddr/prefix.ts";
+import { writeSysctlIfPresent } from "./sysctl.ts";
 
 export interface GatewayOptions {
   /** An address that comes without a gateway takes the first of its subnet. */
@@ -38,6 +39,17 @@ export function gatewayPrefixes(ips: readonly IpConfig[] = []): Prefix[] {
     if (!prefixes.some((other) => samePrefix(prefix, other))) prefixes.push(prefix);
   }
   return prefixes;
+}
+
+/**
+ * For an interface of the host that containers have as their gateway, before it is up: they do not advertise
+ * routes to the host, and nobody has its link-local address, which is made from a MAC of its own. While that
+ * waits for duplicate detection, the host asks for no neighbour there on behalf of what it forwards
+ * (net/ipv6/ndisc.c, ndisc_send_ns).
+ */
+export function settleIpv6(name: string): void {
+  writeSysctlIfPresent(`net/ipv6/conf/${name}/accept_ra`, "0");
+  writeSysctlIfPresent(`net/ipv6/conf/${name}/accept_dad`, "0");
 }
 
 function firstOfSubnet(prefix: Prefix): Address {
