@@ -193,13 +193,12 @@ await t.test("a subnet in which the host has no address", { timeout: TIMEOUT_MS 
   const container = await host.container("c1");
   const before = normalise(await host.snapshot());
   const addresses = ["203.0.113.5/24", "2001:db8:9::5/64"].map((address) => ({ address }));
-  const hostAccessAddresses = ["203.0.113.1/24", "2001:db8:9::1/64"];
+  const hostAccessAddresses = ["203.0.113.1", "2001:db8:9::1"];
   const config = { ...NETWORK, hostAccessAddresses, ipam: { type: "static", addresses } };
   const one = await attach(container, config);
   for (const address of one.addresses) t.ok(await host.ping(address), `the host reaches ${address}`);
   for (const address of hostAccessAddresses) {
-    const bare = address.replace(/\/.*/, "");
-    t.ok(await container.ping(bare), `the container reaches it at ${bare}, which it was given`);
+    t.ok(await container.ping(address), `the container reaches it at ${address}, which it was given`);
   }
   silent(t, await one.check(), "CHECK");
   silent(t, await one.del(), "DEL");
