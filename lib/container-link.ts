@@ -9,7 +9,15 @@ import type { Call, GcCall } from "./cni/plugin.ts";
 import { explained } from "./link-refusal.ts";
 import type { Master } from "./master.ts";
 import { findNetns, type Netns, netnsIdentity } from "./netns/netns.ts";
-import { createLink, deleteLinkIfThere, findLink, type Link, linkByName, setLink } from "./rtnetlink/link.ts";
+import {
+  createLink,
+  deleteLinkIfThere,
+  findLink,
+  IFNAME_MAX,
+  type Link,
+  linkByName,
+  setLink,
+} from "./rtnetlink/link.ts";
 import { openRouteSocket, type RouteSocket } from "./rtnetlink/route-socket.ts";
 import { findSandbox, refuseExistingInterface, type Sandbox } from "./sandbox.ts";
 import {
@@ -66,8 +74,9 @@ export interface LinkMakings {
 }
 
 /**
- * Makes the recorded interface, in one message, in the container's namespace. It goes when ADD fails.
- * Equivalent to `ip link add link MASTER name NAME netns NETNS type KIND …`.
+ * Makes the recorded interface. It goes when ADD fails. Equivalent to `ip link add link MASTER name NAME
+ * netns NETNS type KIND …`; with a master on the host under another name at first, since before Linux 6.15 a
+ * name that is taken there is refused (net/core/rtnetlink.c, __rtnl_newlink).
  */
 export function createContainerLink(
   call: Call,
@@ -77,24 +86,30 @@ export function createContainerLink(
 ): Link {
   const { container, netns } = sandbox;
   const { socket = container, link } = master ?? {};
-  const settings = { ...makings, name: call.ifname, kind: maker.kind, ...(link && { link: link.index }) };
-  return makeContainerLink(call, sandbox, maker, () => {
-    explained(settings, link, () => {
-      createLink(socket, socket === container ? settings : { ...settings, netns });
-    });
+  const attachment = attachmentName(call);
+  const settings = { ...makings, kind: maker.kind, ...(link && { link: link.index }) };
+  return makeContainerLink(call, sandbox, maker, (alias) => {
+    if (socket === container) {
+      explained(settings, link, () => createLink(socket, { ...settings, name: call.ifname, alias }));
+      return;
+    }
+    const name = temporaryName(attachment);
+    explained(settings, link, () => createLink(socket, { ...settings, name, netns }));
+    setLink(container, linkByName(container, name), { name: call.ifname, alias });
   });
 }
 
-/** The same for an interface that `make` makes in another way. */
-export function makeContainerLink(call: Call, sandbox: Sandbox, maker: Maker, make: () => void): Link {
-  const { container } = sandbox;
-  const { ifname: name } = call;
+/** The same for an interface that `make` makes in another way, under its name and with this alias. */
+export function makeContainerLink(
+  call: Call,
+  { container }: Sandbox,
+  maker: Maker,
+  make: (alias: string) => void,
+): Link {
   const attachment = attachmentName(call);
   call.undo.defer(() => deleteOwnLink(container, maker, attachment));
-  make();
-  const alias = attachmentAlias(attachment);
-  if (alias) setLink(container, { name }, { alias });
-  return linkByName(container, name);
+  make(attachmentAlias(attachment));
+  return linkByName(container, call.ifname);
 }
 
 /**
@@ -119,7 +134,9 @@ export function staleContainerLinkSteps(call: GcCall, maker: Maker): (() => void
   });
 }
 
+/** Also one that a killed ADD left under its first name. */
 function deleteOwnLink(container: RouteSocket, maker: Maker, attachment: AttachmentName): void {
+  deleteLinkIfThere(container, temporaryName(attachment));
   if (findOwnLink(container, maker, attachment)) deleteLinkIfThere(container, attachment.ifname);
 }
 
@@ -140,6 +157,12 @@ function inRecordedNetns<T>(record: LinkRecord, act: (container: RouteSocket) =>
   if (!netns || inodeOf(netns) !== record.details.netnsInode) return undefined;
   using container = openRouteSocket(netns);
   return act(container);
+}
+
+/** Nobody else's: it is a hash of whose the interface is. */
+function temporaryName({ network, containerId, ifname }: AttachmentName): string {
+  const hash = new Bun.CryptoHasher("sha256").update(`${network}/${containerId}/${ifname}`).digest("hex");
+  return `weft${hash}`.slice(0, IFNAME_MAX);
 }
 
 function inodeOf(netns: Netns): string {

@@ -15,7 +15,6 @@ import {
   checkAddressedInterface,
   releaseAddresses,
 } from "../../lib/addressed-interface.ts";
-import { attachmentAlias, attachmentName } from "../../lib/alias.ts";
 import { requestedMac } from "../../lib/cni/call.ts";
 import { faultOfIfname } from "../../lib/cni/environment.ts";
 import { CniError } from "../../lib/cni/error.ts";
@@ -68,11 +67,10 @@ function add(call: Call<Config>): Result {
   const bridge = config.bridge ? bridgeInside(sandbox, config.bridge) : undefined;
 
   recordContainerLink(call, MAKER, sandbox);
-  const link = makeContainerLink(call, sandbox, MAKER, () => {
+  const link = makeContainerLink(call, sandbox, MAKER, (alias) => {
     createTap(netns, { ...tapOptions(config), name: ifname }, () => {
-      const alias = attachmentAlias(attachmentName(call)) || undefined;
       const mtu = config.mtu || undefined;
-      setLink(container, { name: ifname }, { alias, mac, mtu, master: bridge?.index });
+      setLink(container, { name: ifname }, { mac, mtu, master: bridge?.index, alias });
     });
   });
   return addressInterface(call, sandbox, link, ADDRESS_OPTIONS);
