@@ -13,7 +13,7 @@ import { vlan as vlanAttributes, vlanData } from "./rtnetlink/link-kinds.ts";
 import { listRoutes } from "./rtnetlink/route.ts";
 import { openRouteSocket, type RouteSocket } from "./rtnetlink/route-socket.ts";
 import type { Sandbox } from "./sandbox.ts";
-import { type SharedLinkSettings, sharedLinkName, shareLink } from "./shared-link.ts";
+import { isSharedLink, type SharedLinkSettings, sharedLinkName, shareLink } from "./shared-link.ts";
 import { findFile } from "./sys/file.ts";
 
 export interface Master {
@@ -120,20 +120,29 @@ export function checkMasterAvailable({ config, resources }: Call<Config>): void 
 
 /** @throws CniError 7 when it can have none */
 function originOf(config: Config, socket: RouteSocket): Origin {
-  const { name, master, vlan = 0, internal } = config;
+  const { name, master, vlan = 0, internal, linkInContainer } = config;
   if (internal) return { dummy: sharedLinkName("dm-", name) };
   const named = master === "" ? defaultRouteLink(socket) : findLink(socket, master);
-  if (named && vlan === 0) return { link: refuseLoopback(named) };
-  if (named) return { parent: refuseLoopback(named), vlanId: vlan };
-  const [, parentName = "", id = ""] = SUB_INTERFACE.exec(master) ?? [];
-  const parent =
-    parentName && !config.linkInContainer && vlan === 0 ? findLink(socket, parentName) : undefined;
-  if (parent && Number(id) <= VLAN_ID_MAX) return { parent: refuseLoopback(parent), vlanId: Number(id) };
-  const where = config.linkInContainer ? "the container" : "this host";
+  if (named?.name === "lo") throw invalid('invalid "master": "lo" has no wire', "name an Ethernet interface");
+  if (named && vlan !== 0) return { parent: named, vlanId: vlan };
+  const onDemand = linkInContainer || vlan !== 0 ? undefined : namedSubInterface(master, socket);
+  if (onDemand && (!named || isSharedLink(named))) return onDemand; // one that is there already is claimed, too
+  if (named) return { link: named };
+  const where = linkInContainer ? "the container" : "this host";
   throw invalid(
     `failed to lookup master "${master}": Link not found`,
     `${where} has no interface of that name`,
   );
+}
+
+/** What "eth0.10" means where there is an eth0. */
+function namedSubInterface(
+  master: string,
+  socket: RouteSocket,
+): Extract<Origin, { parent: Link }> | undefined {
+  const [, parentName = "", id = ""] = SUB_INTERFACE.exec(master) ?? [];
+  const parent = parentName && Number(id) <= VLAN_ID_MAX ? findLink(socket, parentName) : undefined;
+  return parent && parent.name !== "lo" ? { parent, vlanId: Number(id) } : undefined;
 }
 
 /** The link that `origin` stands for, where it is there. */
@@ -186,11 +195,6 @@ function defaultRouteLink(socket: RouteSocket): Link {
     if (first?.oif !== undefined) return linkByIndex(socket, first.oif);
   }
   throw invalid("no default route interface found", 'set "master" to the interface to use');
-}
-
-function refuseLoopback(link: Link): Link {
-  if (link.name === "lo") throw invalid('invalid "master": "lo" has no wire', "name an Ethernet interface");
-  return link;
 }
 
 /** What `find` returns; its complaint of the configuration is, to CHECK and STATUS, one of the host. */

@@ -72,7 +72,7 @@ export function shareLink(
       details: "the network needs that name: rename it",
     });
   }
-  if (existing && !isMadeHere(existing)) return existing;
+  if (existing && !isSharedLink(existing)) return existing;
   call.undo.defer(() => releaseSharedLinks(call));
   claim(CLAIM + name, attachmentName(call));
   if (!existing) {
@@ -127,7 +127,7 @@ function releaseWhere(isUnwanted: (claimant: string) => boolean): void {
 
 function deleteIfMadeHere(host: RouteSocket, name: string): void {
   const link = findLink(host, name);
-  if (link && isMadeHere(link)) deleteLinkIfThere(host, name);
+  if (link && isSharedLink(link)) deleteLinkIfThere(host, name);
 }
 
 function isLinkClaim(what: string): boolean {
@@ -135,6 +135,6 @@ function isLinkClaim(what: string): boolean {
 }
 
 /** Whether a network of ours made it. */
-function isMadeHere({ kind, alias }: Link): boolean {
+export function isSharedLink({ kind, alias }: Link): boolean {
   return KINDS.includes(kind) && alias.startsWith(networkAlias(""));
 }
