@@ -17,6 +17,9 @@ import type { RouteSocket } from "./rtnetlink/route-socket.ts";
 import type { Sandbox } from "./sandbox.ts";
 import { writeSysctlIfPresent } from "./sysctl.ts";
 
+/** Bytes: RFC 8200 §5. */
+const IPV6_MTU_MIN = 1_280;
+
 /** How an interface's addresses start, and what leads to its own subnets. */
 export interface AddressOptions {
   /** How IPv6 addresses do. */
@@ -41,6 +44,7 @@ export function configureInterface(
   const prefixes = ips.map(({ address }) => address);
   const isOptimistic = duplicateDetection === "optimistic";
   const hasIpv6 = prefixes.some(({ address }) => address.family === 6);
+  if (hasIpv6) refuseSmallMtu(link);
   const isLate = ({ address }: Prefix) => isOptimistic && address.family === 6;
   prepareInterface(sandbox, link, { ...options, hasIpv6 });
   const flags = { nodad: duplicateDetection === "none", noprefixroute: viaGateway, optimistic: isOptimistic };
@@ -60,6 +64,15 @@ export function configureInterface(
   for (const route of [...(viaGateway ? gatewayRoutes(ips, link) : []), ...wanted]) {
     appendRoute(container, afterOthers(container, route));
   }
+}
+
+function refuseSmallMtu({ name, mtu }: Link): void {
+  if (mtu >= IPV6_MTU_MIN) return;
+  throw new CniError(
+    CniError.INVALID_NETWORK_CONFIG,
+    `"${name}" cannot have IPv6 addresses at an MTU of ${mtu}`,
+    { details: `IPv6 needs an "mtu" of at least ${IPV6_MTU_MIN}` },
+  );
 }
 
 /** What the kernel is told of an interface before it has addresses. */

@@ -126,7 +126,7 @@ function originOf(config: Config, socket: RouteSocket): Origin {
   if (named?.name === "lo") throw invalid('invalid "master": "lo" has no wire', "name an Ethernet interface");
   if (named && vlan !== 0) return { parent: named, vlanId: vlan };
   const onDemand = linkInContainer || vlan !== 0 ? undefined : namedSubInterface(master, socket);
-  if (onDemand && (!named || isSharedLink(named))) return onDemand; // one that is there already is claimed, too
+  if (onDemand && (!named || isSharedLink(named))) return onDemand; // to be claimed, if it is there already
   if (named) return { link: named };
   const where = linkInContainer ? "the container" : "this host";
   throw invalid(

@@ -36,3 +36,8 @@ export function ipvlanData(mode: IpvlanMode, flag: IpvlanFlag): Uint8Array {
 export function vlanData(id: number): Uint8Array {
   return encode(vlan, { id });
 }
+
+/** What a number of such a table is called; the number where it has no name. */
+export function nameOf(names: Readonly<Record<string, number>>, value: number | undefined): string {
+  return Object.keys(names).find((name) => names[name] === value) ?? String(value);
+}

@@ -30,7 +30,7 @@ import {
 import { failed } from "../../lib/interface.ts";
 import { claimIpvlanMode, releaseIpvlanMode, releaseStaleIpvlanModes } from "../../lib/ipvlan-mode.ts";
 import { checkMaster, checkMasterAvailable, useMaster, verifyMaster } from "../../lib/master.ts";
-import { IPVLAN_FLAGS, IPVLAN_MODES, ipvlan, ipvlanData } from "../../lib/rtnetlink/link-kinds.ts";
+import { IPVLAN_FLAGS, IPVLAN_MODES, ipvlan, ipvlanData, nameOf } from "../../lib/rtnetlink/link-kinds.ts";
 import { openSandbox } from "../../lib/sandbox.ts";
 import { releaseSharedLinks, releaseStaleSharedLinks } from "../../lib/shared-link.ts";
 import { type Config, schema } from "./schema.ts";
@@ -63,10 +63,10 @@ function check(call: Call<Config>): void {
   const sandbox = openSandbox(call);
   const link = checkAddressedInterface(call, sandbox, MAKER);
   const found = ipvlan.read(link.data);
-  if (found.mode !== IPVLAN_MODES[mode])
-    throw failed(`ipvlan mode of ${link.name} is ${found.mode}, not ${mode}`);
-  if (found.flags !== IPVLAN_FLAGS[flag])
-    throw failed(`ipvlan flag of ${link.name} is ${found.flags}, not ${flag}`);
+  const foundMode = nameOf(IPVLAN_MODES, found.mode);
+  const foundFlag = nameOf(IPVLAN_FLAGS, found.flags);
+  if (foundMode !== mode) throw failed(`ipvlan mode of ${link.name} is ${foundMode}, not ${mode}`);
+  if (foundFlag !== flag) throw failed(`ipvlan flag of ${link.name} is ${foundFlag}, not ${flag}`);
   if (isMasterKnown(call.config)) checkMaster(call, sandbox, link);
 }
 

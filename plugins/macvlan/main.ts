@@ -42,7 +42,7 @@ import {
   useMaster,
   verifyMaster,
 } from "../../lib/master.ts";
-import { MACVLAN_MODES, macvlan, macvlanData } from "../../lib/rtnetlink/link-kinds.ts";
+import { MACVLAN_MODES, macvlan, macvlanData, nameOf } from "../../lib/rtnetlink/link-kinds.ts";
 import { openSandbox } from "../../lib/sandbox.ts";
 import { releaseSharedLinks, releaseStaleSharedLinks } from "../../lib/shared-link.ts";
 import { type Config, schema } from "./schema.ts";
@@ -80,10 +80,14 @@ function check(call: Call<Config>): void {
   const { config } = call;
   const sandbox = openSandbox(call);
   const link = checkAddressedInterface(call, sandbox, MAKER);
-  const { mode } = macvlan.read(link.data);
+  const { mode, bcQueueLen } = macvlan.read(link.data);
   const expected = config.mode || "bridge";
-  if (mode !== MACVLAN_MODES[expected])
-    throw failed(`macvlan mode of ${link.name} is ${mode}, not ${expected}`);
+  if (mode !== MACVLAN_MODES[expected]) {
+    throw failed(`macvlan mode of ${link.name} is ${nameOf(MACVLAN_MODES, mode)}, not ${expected}`);
+  }
+  if (config.bcqueuelen !== 0 && bcQueueLen !== config.bcqueuelen) {
+    throw failed(`bcqueuelen of ${link.name} is ${bcQueueLen}, not ${config.bcqueuelen}`);
+  }
   checkMaster(call, sandbox, link);
   checkHostAccess(call, sandbox, link);
 }
