@@ -43,10 +43,6 @@ const ROWS: readonly Row[] = [
     keys: { master: undefined },
   },
   { what: "the link is gone", script: "ip -n c1 link delete eth0" },
-  {
-    what: "the link has another name",
-    script: "ip -n c1 link set eth0 down; ip -n c1 link set eth0 name x1",
-  },
   { what: "there is no prevResult", keys: { prevResult: undefined } },
   {
     what: "the configuration is broken",
