@@ -1,0 +1,47 @@
+/**
+ * ADD and DEL of macvlan + host-local with hostAccess, killed before each of their system calls, and with each
+ * of them failing: afterwards DEL, or GC where the runtime never calls DEL, leaves the host as it was, with
+ * neither the container's link nor the one that the host had for it.
+ */
+import t from "tap";
+import {
+  FAULTS_TIMEOUT_MS,
+  type FaultMode,
+  type FaultTarget,
+  showFaults,
+  tracePoints,
+  withFault,
+} from "./fixtures/faults.ts";
+import { missing, skip } from "./fixtures/kernel.ts";
+import { makeUnderlay } from "./fixtures/underlay.ts";
+
+const lacks = await missing("macvlan");
+const PLUGIN = {
+  type: "macvlan",
+  master: "eth0",
+  hostAccess: true,
+  hostAccessAddresses: ["10.9.0.250", "fd00:9::250"],
+  ipam: { type: "host-local", ranges: [[{ subnet: "10.9.0.0/24" }], [{ subnet: "fd00:9::/64" }]] },
+};
+const LIST = { cniVersion: "1.1.0", name: "net", plugins: [PLUGIN] };
+
+type Case = [description: string, command: FaultTarget["command"], mode: FaultMode, fault: string];
+const CASES: readonly Case[] = [
+  ["ADD killed, then DEL and GC", "ADD", "add-del", "signal=KILL"],
+  ["ADD killed, then GC alone", "ADD", "add-gc", "signal=KILL"],
+  ["DEL killed, then DEL", "DEL", "del", "signal=KILL"],
+  ["ADD with EIO", "ADD", "add", "error=EIO"],
+  ["DEL with EIO, then DEL", "DEL", "del", "error=EIO"],
+];
+t.setTimeout(CASES.length * FAULTS_TIMEOUT_MS);
+for (const [description, command, mode, fault] of CASES) {
+  await t.test(`${description}, at every system call`, { timeout: FAULTS_TIMEOUT_MS }, async (t) => {
+    if (lacks) return skip(t, lacks);
+    const { host } = await makeUnderlay(t);
+    await host.container("c1");
+    const target: FaultTarget = { list: LIST, plugin: "macvlan", command };
+    const points = await tracePoints(host, target);
+    t.ok(points.length >= 30, `${points.length} system calls`);
+    await showFaults(t, host, { ...target, mode, faults: withFault(points, fault) });
+  });
+}
