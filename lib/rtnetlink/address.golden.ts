@@ -18,6 +18,41 @@ export const ADD_V6_NODAD = hex(`
     1400 0100  fd00 0000 0000 0000 0000 0000 0000 0005   //   IFA_ADDRESS fd00::5
 `);
 
+// $ ip addr add fd00::7/64 dev v0 optimistic noprefixroute
+export const ADD_V6_OPTIMISTIC = hex(`
+  48000000 1400 0506 aa6b016b 00000000                   // 72 bytes, RTM_NEWADDR, REQUEST ACK EXCL CREATE
+  0a 40 00 00 03000000                                   // ifaddrmsg: AF_INET6, prefixlen 64, index 3
+    1400 0200  fd00 0000 0000 0000 0000 0000 0000 0007   //   IFA_LOCAL fd00::7
+    0800 0800  0402 0000                                 //   IFA_FLAGS 0x204
+    1400 0100  fd00 0000 0000 0000 0000 0000 0000 0007   //   IFA_ADDRESS fd00::7
+`);
+
+// $ ip addr add 10.22.0.7/24 brd + dev v0 noprefixroute
+export const ADD_V4_NOPREFIXROUTE = hex(`
+  38000000 1400 0506 aa6b016b 00000000                   // 56 bytes, RTM_NEWADDR, REQUEST ACK EXCL CREATE
+  02 18 00 00 03000000                                   // ifaddrmsg: AF_INET, prefixlen 24, index 3
+    0800 0200  0a16 0007                                 //   IFA_LOCAL 10.22.0.7
+    0800 0800  0002 0000                                 //   IFA_FLAGS 0x200
+    0800 0100  0a16 0007                                 //   IFA_ADDRESS 10.22.0.7
+    0800 0400  0a16 00ff                                 //   IFA_BROADCAST 10.22.0.255
+`);
+
+// $ ip -j addr show dev v1
+// After ip addr add fd00::8/64 dev v1 optimistic, where net.ipv6.conf.v1.optimistic_dad is 1.
+export const OPTIMISTIC_ANSWER = hex(`
+  48000000 1400 2200 ab6b016b 1a030000                   // 72 bytes, RTM_NEWADDR, MULTI DUMP_FILTERED
+  0a 40 c4 00 02000000                 // ifaddrmsg: AF_INET6, prefixlen 64, flags 0xc4, index 2
+    1400 0100  fd00 0000 0000 0000 0000 0000 0000 0008   //   IFA_ADDRESS fd00::8
+    1400 0600  ffff ffff ffff ffff fbbe 2700 fbbe 2700   //   IFA_CACHEINFO 16 bytes
+    0800 0800  c400 0000                                 //   IFA_FLAGS 0xc4
+  50000000 1400 2200 ab6b016b 1a030000                   // 80 bytes, RTM_NEWADDR, MULTI DUMP_FILTERED
+  0a 40 c0 fd 02000000                 // ifaddrmsg: AF_INET6, prefixlen 64, flags 0xc0, link, index 2
+    1400 0100  fe80 0000 0000 0000 6494 33ff fecd af77   //   IFA_ADDRESS fe80::6494:33ff:fecd:af77
+    1400 0600  ffff ffff ffff ffff f0be 2700 f0be 2700   //   IFA_CACHEINFO 16 bytes
+    0800 0800  c000 0000                                 //   IFA_FLAGS 0xc0
+    0500 0b00  03 000000                                 //   IFA_PROTO 3, padding
+`);
+
 // $ ip addr add 10.22.9.1/32 dev veth0a
 export const ADD_HOST = hex(`
   28000000 1400 0506 a413016b 00000000                   // 40 bytes, RTM_NEWADDR, REQUEST ACK EXCL CREATE

@@ -39,6 +39,15 @@ describe("addAddress()", () => {
     },
   );
 
+  test("addAddress() says what ip says of an address that is optimistic, without a route to its subnet", () => {
+    const flags = { optimistic: true, noprefixroute: true };
+    const v6 = messageOf((socket) => addAddress(socket, veth0a, parsePrefix("fd00::7/64"), flags));
+    expectSameMessage(v6, golden.ADD_V6_OPTIMISTIC, ADDRESS);
+    // IPv4 knows the second alone: it asks nobody.
+    const v4 = messageOf((socket) => addAddress(socket, veth0a, parsePrefix("10.22.0.7/24"), flags));
+    expectSameMessage(v4, golden.ADD_V4_NOPREFIXROUTE, ADDRESS);
+  });
+
   test("addAddress() asks for no duplicate detection of IPv6 alone: IPv4 has none", () => {
     const message = messageOf((socket) =>
       addAddress(socket, veth0a, parsePrefix("10.22.0.5/24"), { nodad: true }),
@@ -71,5 +80,16 @@ test("listAddresses() reads what ip -j addr showed", () => {
     { ...common, prefix: parsePrefix("10.22.9.1/32") },
     { ...common, prefix: parsePrefix("fd00::6/64"), tentative: true },
     { ...common, prefix: parsePrefix("fd00::5/64") },
+  ]);
+});
+
+test("listAddresses() reads which of the tentative ones are optimistic, as ip -j addr showed it", () => {
+  // [{"family":"inet6","local":"fd00::8","prefixlen":64,"scope":"global","optimistic":true,"tentative":true},
+  // {"family":"inet6","local":"fe80::6494:33ff:fecd:af77","prefixlen":64,"scope":"link","tentative":true}]
+  const read = answeredWith(golden.OPTIMISTIC_ANSWER, (socket) => listAddresses(socket));
+  const common = { ifindex: 2, tentative: true, dadFailed: false, permanent: true };
+  expect(read).toEqual([
+    { ...common, prefix: parsePrefix("fd00::8/64"), scope: 0, optimistic: true },
+    { ...common, prefix: parsePrefix("fe80::6494:33ff:fecd:af77/64"), scope: 253, optimistic: false },
   ]);
 });

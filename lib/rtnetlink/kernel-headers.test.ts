@@ -11,6 +11,7 @@ import { O_CLOEXEC } from "../sys/libc.ts";
 import { constantsIn, cValues } from "../testing/c-values.ts";
 import { ifaddrmsg } from "./address.ts";
 import { bridgeVlanInfo, ifinfomsg } from "./link-attributes.ts";
+import { IPVLAN_FLAGS, IPVLAN_MODES, MACVLAN_MODES } from "./link-kinds.ts";
 import { ndmsg } from "./neighbour.ts";
 import { rtmsg } from "./route.ts";
 import { fibRuleHdr } from "./rule.ts";
@@ -55,6 +56,9 @@ const OURS = new Set([
     "HOST_BYTE_ORDER",
     "HOOKS",
     "FAMILIES",
+    "MACVLAN_MODES",
+    "IPVLAN_MODES",
+    "IPVLAN_FLAGS",
   ],
 ]);
 
@@ -121,6 +125,20 @@ checks.set(
     })),
   ),
 );
+
+/** Modes by name: what the kernel's names begin with, and ours; the flag "bridge" is that there is none. */
+const { bridge: noFlag, ...ipvlanFlags } = IPVLAN_FLAGS;
+const NUMBERS_BY_NAME: readonly (readonly [prefix: string, Readonly<Record<string, number>>])[] = [
+  ["MACVLAN_MODE_", MACVLAN_MODES],
+  ["IPVLAN_MODE_", IPVLAN_MODES],
+  ["IPVLAN_F_", ipvlanFlags],
+];
+checks.set("the modes and flags of macvlan and ipvlan have the numbers of the headers", [
+  ...NUMBERS_BY_NAME.flatMap(([prefix, numbers]) =>
+    Object.entries(numbers).map(([name, ours]) => ({ expression: prefix + name.toUpperCase(), ours })),
+  ),
+  { expression: "0", ours: noFlag },
+]);
 
 const sets: AttributeSet<Table>[] = [];
 for (const path of modulePaths) {
