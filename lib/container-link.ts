@@ -3,12 +3,12 @@
  * under its name where it belongs, found by name and alias afterwards. It goes with the namespace.
  */
 import { attachmentAlias, attachmentName, attachmentOf, isSameAttachment } from "./alias.ts";
-import { staleAttachments } from "./cni/call.ts";
 import { CniError } from "./cni/error.ts";
 import type { Call, GcCall } from "./cni/plugin.ts";
 import { explained } from "./link-refusal.ts";
 import type { Master } from "./master.ts";
 import { findNetns, type Netns, netnsIdentity } from "./netns/netns.ts";
+import { type OwnRecords, ownRecords } from "./own-records.ts";
 import {
   createLink,
   deleteLinkIfThere,
@@ -20,15 +20,7 @@ import {
 } from "./rtnetlink/link.ts";
 import { openRouteSocket, type RouteSocket } from "./rtnetlink/route-socket.ts";
 import { findSandbox, refuseExistingInterface, type Sandbox } from "./sandbox.ts";
-import {
-  type AttachmentName,
-  type AttachmentRecord,
-  findRecord,
-  listRecords,
-  type RecordKey,
-  removeRecord,
-  writeRecord,
-} from "./state/record.ts";
+import { type AttachmentName, type AttachmentRecord, removeRecord } from "./state/record.ts";
 
 /** Who makes such interfaces. */
 export interface Maker {
@@ -51,8 +43,9 @@ type LinkRecord = AttachmentRecord<Details>;
  */
 export function recordContainerLink(call: Call, maker: Maker, { container, netns }: Sandbox): void {
   refuseExistingInterface(call, container);
-  const key = recordKey(call, maker);
-  const record = findRecord<Details>(key);
+  const records = recordsOf(maker);
+  const key = records.key(call);
+  const record = records.find(call);
   if (record && inRecordedNetns(record, (other) => findOwnLink(other, maker, key))) {
     throw new CniError(
       CniError.INVALID_ENVIRONMENT,
@@ -60,8 +53,7 @@ export function recordContainerLink(call: Call, maker: Maker, { container, netns
       { details: `it is in "${record.netns}"; run DEL first` },
     );
   }
-  call.undo.defer(() => removeRecord(key));
-  writeRecord<Details>({ ...key, netns: call.netnsPath, details: { netnsInode: inodeOf(netns) } });
+  records.write(call, { netnsInode: inodeOf(netns) }, removeRecord);
 }
 
 /** What an interface is made with. */
@@ -116,9 +108,10 @@ export function makeContainerLink(
  * DEL: the interface, then what `release` gives back (the addresses were in use until now), then the record.
  */
 export function deleteContainerLink(call: Call, maker: Maker, release: () => void): void {
-  const key = recordKey(call, maker);
+  const records = recordsOf(maker);
+  const key = records.key(call);
   const { container } = findSandbox(call);
-  const record = findRecord<Details>(key);
+  const record = records.find(call);
   if (container) deleteOwnLink(container, maker, key);
   else if (record) deleteRecorded(record, maker);
   release();
@@ -127,8 +120,7 @@ export function deleteContainerLink(call: Call, maker: Maker, release: () => voi
 
 /** GC: a step for each interface that the network no longer owns and whose namespace is still there. */
 export function staleContainerLinkSteps(call: GcCall, maker: Maker): (() => void)[] {
-  const records = staleAttachments(call, listRecords<Details>(maker.plugin, call.config.name));
-  return records.map((record) => () => {
+  return recordsOf(maker).staleSteps(call, (record) => {
     deleteRecorded(record, maker);
     removeRecord(record);
   });
@@ -169,6 +161,6 @@ function inodeOf(netns: Netns): string {
   return String(netnsIdentity(netns).ino);
 }
 
-function recordKey(call: Call, { plugin }: Maker): RecordKey {
-  return { plugin, ...attachmentName(call) };
+function recordsOf({ plugin }: Maker): OwnRecords<Details> {
+  return ownRecords(plugin);
 }

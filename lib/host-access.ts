@@ -9,8 +9,6 @@
  *     host       ip route add ADDRESS/32 dev mvh-eth0 src HOST; ip neigh add ADDRESS lladdr … nud permanent
  *     container  ip neigh add HOST lladdr … dev eth0 nud permanent
  */
-import { attachmentName } from "./alias.ts";
-import { staleAttachments } from "./cni/call.ts";
 import type { NetConf } from "./cni/config.ts";
 import { CniError } from "./cni/error.ts";
 import type { Call, GcCall } from "./cni/plugin.ts";
@@ -21,6 +19,7 @@ import { type Address, formatAddress, parseAddress, sameAddress } from "./netadd
 import { formatMac } from "./netaddr/mac.ts";
 import { containsAddress, formatPrefix, hostPrefix, networkOf, samePrefix } from "./netaddr/prefix.ts";
 import { unlessMissing } from "./netlink/error.ts";
+import { ownRecords } from "./own-records.ts";
 import { addAddress, listAddresses } from "./rtnetlink/address.ts";
 import { findLink, type Link } from "./rtnetlink/link.ts";
 import { macvlanData } from "./rtnetlink/link-kinds.ts";
@@ -29,17 +28,9 @@ import { deleteRoute, listRoutes, RT_SCOPE_LINK, replaceRoute } from "./rtnetlin
 import { openRouteSocket, type RouteSocket } from "./rtnetlink/route-socket.ts";
 import type { Sandbox } from "./sandbox.ts";
 import { sharedLinkName, shareLink } from "./shared-link.ts";
-import {
-  type AttachmentRecord,
-  findRecord,
-  listRecords,
-  type RecordKey,
-  removeRecord,
-  writeRecord,
-} from "./state/record.ts";
+import { type AttachmentRecord, removeRecord } from "./state/record.ts";
 import { writeSysctl } from "./sysctl.ts";
 
-const RECORD = "host-access";
 /** Of /proc/sys/net/ipv4/conf/NAME/arp_ignore (ip-sysctl.rst): answer for no address of this host. */
 const ANSWER_FOR_NONE = "8";
 
@@ -58,6 +49,8 @@ interface Details {
   /** Of the host: what the container reaches. */
   readonly hostAddresses: readonly string[];
 }
+
+const RECORDS = ownRecords<Details>("host-access");
 
 /** @throws CniError 7 for what no host can do */
 export function verifyHostAccess({
@@ -92,12 +85,7 @@ export function addHostAccess(
     return from ? { to: prefix.address, from } : [];
   });
   const name = sharedLinkName("mvh-", master.name);
-  call.undo.defer(() => deleteHostAccess(call));
-  writeRecord<Details>({
-    ...recordKey(call),
-    netns: call.netnsPath,
-    details: detailsOf(name, ways, hostAddresses),
-  });
+  RECORDS.write(call, detailsOf(name, ways, hostAddresses), deleteRecorded);
   const settings = { name, kind: "macvlan", link: master.index, data: macvlanData("bridge", undefined) };
   const shim = shareLink(call, host, settings, (link) => keepToItself(host, link, hostAddresses));
   for (const { to, from } of ways) {
@@ -111,19 +99,18 @@ export function addHostAccess(
 
 /** DEL. The shim itself goes with the last that shares it: releaseSharedLinks(). */
 export function deleteHostAccess(call: Call): void {
-  const record = findRecord<Details>(recordKey(call));
+  const record = RECORDS.find(call);
   if (record) deleteRecorded(record);
 }
 
 /** GC: a step for each attachment that the network no longer owns. */
 export function staleHostAccessSteps(call: GcCall): (() => void)[] {
-  const records = staleAttachments(call, listRecords<Details>(RECORD, call.config.name));
-  return records.map((record) => () => deleteRecorded(record));
+  return RECORDS.staleSteps(call, deleteRecorded);
 }
 
 /** @throws CniError 100 that says what is missing */
 export function checkHostAccess(call: HostAccessCall, { host, container }: Sandbox, inside: Link): void {
-  const record = call.config.hostAccess ? findRecord<Details>(recordKey(call)) : undefined;
+  const record = call.config.hostAccess ? RECORDS.find(call) : undefined;
   if (!record) return;
   const { shim: name, ways, hostAddresses } = record.details;
   const shim = findLink(host, name);
@@ -214,10 +201,6 @@ function parseHostAddress(text: string): Address {
       { details, cause },
     );
   }
-}
-
-function recordKey(call: Call): RecordKey {
-  return { plugin: RECORD, ...attachmentName(call) };
 }
 
 function invalid(message: string, details = ""): CniError {

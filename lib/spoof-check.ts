@@ -3,23 +3,14 @@
  * weft`; the reference makes two chains and a rule a container, in `table bridge nat`.
  */
 import { attachmentName } from "./alias.ts";
-import { staleAttachments } from "./cni/call.ts";
 import type { NetConf } from "./cni/config.ts";
 import type { Call, GcCall } from "./cni/plugin.ts";
 import { hasNftables } from "./iptables/kernel-tables.ts";
 import { formatMac } from "./netaddr/mac.ts";
 import { type NetfilterSocket, netfilterSocket } from "./netfilter/socket.ts";
 import { deleteRules } from "./nftables/delete-rules.ts";
-import type { AttachmentName } from "./state/record.ts";
-import {
-  type AttachmentRecord,
-  findRecord,
-  hasRecords,
-  listRecords,
-  type RecordKey,
-  removeRecord,
-  writeRecord,
-} from "./state/record.ts";
+import { ownRecords } from "./own-records.ts";
+import { type AttachmentName, type AttachmentRecord, hasRecords, removeRecord } from "./state/record.ts";
 import type { Element, Entries } from "./weft-table/element.ts";
 import {
   addElements,
@@ -31,7 +22,7 @@ import {
 import { BRIDGE_TABLE } from "./weft-table/ruleset.ts";
 import { lockTables, prepareTable } from "./weft-table/table-lock.ts";
 
-const RECORD = "macspoofchk";
+const RECORDS = ownRecords<Entries>("macspoofchk");
 const SETS = ["checked", "macs"];
 const REFERENCE_TABLE = { family: "bridge", name: "nat" } as const;
 
@@ -47,15 +38,14 @@ export function addSpoofCheck(call: SpoofCheckCall, port: string, mac: Uint8Arra
   if (!call.config.macspoofchk) return;
   const elements = spoofCheckElements(port, mac);
   prepareTable(call, netfilterSocket(), BRIDGE_TABLE);
-  call.undo.defer(() => deleteSpoofCheck(call));
-  writeRecord<Entries>({ ...recordKey(call), netns: call.netnsPath, details: { elements } });
+  RECORDS.write(call, { elements }, deleteRecorded);
   addElements(netfilterSocket(), elements, attachmentName(call));
 }
 
 /** As the record says; without one, what there is under the attachment's name, ours and the reference's. */
 export function deleteSpoofCheck(call: SpoofCheckCall): void {
   const name = attachmentName(call);
-  const record = findRecord<Entries>(recordKey(call));
+  const record = RECORDS.find(call);
   if (record) deleteRecorded(record);
   else if (call.config.macspoofchk && !hasRecords(name)) {
     deleteOwned(netfilterSocket(), name, { sets: SETS });
@@ -70,9 +60,8 @@ export function checkSpoofCheck(call: SpoofCheckCall, port: string, mac: Uint8Ar
 
 /** GC: a step for each attachment that the network no longer owns, and for what no record tells of. */
 export function staleSpoofCheckSteps(call: GcCall): (() => void)[] {
-  const records = staleAttachments(call, listRecords<Entries>(RECORD, call.config.name));
   return [
-    ...records.map((record) => () => deleteRecorded(record)),
+    ...RECORDS.staleSteps(call, deleteRecorded),
     () => hasNftables() && deleteStale(call, netfilterSocket(), { sets: SETS }),
   ];
 }
@@ -94,8 +83,4 @@ function deleteReferenceRules(socket: NetfilterSocket, { containerId, ifname }: 
   const chain = `cni-br-iface-${containerId}-${ifname}`;
   const isOurs = (comment: string) => comment === `macspoofchk-${containerId}-${ifname}`;
   deleteRules(socket, REFERENCE_TABLE, isOurs, [chain, `${chain}-mac`]);
-}
-
-function recordKey(call: Call): RecordKey {
-  return { plugin: RECORD, ...attachmentName(call) };
 }

@@ -7,10 +7,11 @@ import { attachmentAlias, attachmentName } from "./alias.ts";
 import { staleAttachments } from "./cni/call.ts";
 import { CniError } from "./cni/error.ts";
 import type { Call, GcCall } from "./cni/plugin.ts";
+import { ownRecords } from "./own-records.ts";
 import { findLink } from "./rtnetlink/link.ts";
 import type { RouteSocket } from "./rtnetlink/route-socket.ts";
 import { findSandbox, type Sandbox } from "./sandbox.ts";
-import { findRecord, listRecords, type RecordKey, removeRecord, writeRecord } from "./state/record.ts";
+import { removeRecord } from "./state/record.ts";
 import { createVethPair, deleteVethPair, listHostEnds, randomVethName, type VethPair } from "./veth.ts";
 
 /** What the record keeps: the name of the end on the host. */
@@ -25,11 +26,9 @@ interface Details {
  * in another namespace, since here its name is free
  */
 export function recordVeth(call: Call, plugin: string, { host }: Sandbox): string {
-  const key = vethKey(call, plugin);
   refuseSecondPair(call, host, plugin);
   const hostName = randomVethName();
-  call.undo.defer(() => removeRecord(key));
-  writeRecord<Details>({ ...key, netns: call.netnsPath, details: { hostName } });
+  ownRecords<Details>(plugin).write(call, { hostName }, removeRecord);
   return hostName;
 }
 
@@ -45,7 +44,7 @@ export function createRecordedVeth(
 }
 
 function refuseSecondPair(call: Call, host: RouteSocket, plugin: string): void {
-  const record = findRecord<Details>(vethKey(call, plugin));
+  const record = ownRecords<Details>(plugin).find(call);
   if (!record || !findLink(host, record.details.hostName)) return;
   const { containerId, ifname, config } = call;
   throw new CniError(
@@ -57,10 +56,10 @@ function refuseSecondPair(call: Call, host: RouteSocket, plugin: string): void {
 
 /** DEL: the pair, then what `release` gives back (the addresses were in use until now), then the record. */
 export function deleteVeth(call: Call, plugin: string, release: () => void): void {
-  const key = vethKey(call, plugin);
-  deleteVethPair(findSandbox(call), key, findRecord<Details>(key)?.details.hostName);
+  const records = ownRecords<Details>(plugin);
+  deleteVethPair(findSandbox(call), attachmentName(call), records.find(call)?.details.hostName);
   release();
-  removeRecord(key);
+  removeRecord(records.key(call));
 }
 
 /** GC: a step for each pair that the network no longer owns, known by its record or by its alias alone. */
@@ -68,16 +67,11 @@ export function staleVethSteps(call: GcCall, plugin: string, host: RouteSocket):
   const { name } = call.config;
   const sandbox = { host, container: undefined };
   const ends = staleAttachments(call, listHostEnds(host, name));
-  const records = staleAttachments(call, listRecords<Details>(plugin, name));
   return [
     ...ends.map((end) => () => deleteVethPair(sandbox, end, end.hostName)),
-    ...records.map((record) => () => {
+    ...ownRecords<Details>(plugin).staleSteps(call, (record) => {
       deleteVethPair(sandbox, record, record.details.hostName);
       removeRecord(record);
     }),
   ];
-}
-
-function vethKey(call: Call, plugin: string): RecordKey {
-  return { plugin, ...attachmentName(call) };
 }

@@ -1,23 +1,15 @@
 /** What the firewall plugin does for an attachment, whichever backend keeps the rules. */
 import { attachmentName } from "../alias.ts";
 import { checkBackendAvailable } from "../backend.ts";
-import { staleAttachments } from "../cni/call.ts";
 import { type Call, everyStep, type GcCall } from "../cni/plugin.ts";
 import type { Result } from "../cni/result.ts";
 import { requirePrograms } from "../iptables/change.ts";
 import { hasNftables } from "../iptables/kernel-tables.ts";
 import { type Address, formatAddress, parseAddress } from "../netaddr/address.ts";
 import { netfilterSocket } from "../netfilter/socket.ts";
+import { ownRecords } from "../own-records.ts";
 import { openRouteSocket } from "../rtnetlink/route-socket.ts";
-import {
-  type AttachmentName,
-  type AttachmentRecord,
-  findRecord,
-  listRecords,
-  type RecordKey,
-  removeRecord,
-  writeRecord,
-} from "../state/record.ts";
+import { type AttachmentName, type AttachmentRecord, removeRecord } from "../state/record.ts";
 import type { Entries } from "../weft-table/element.ts";
 import { WEFT_TABLE } from "../weft-table/ruleset.ts";
 import {
@@ -51,8 +43,6 @@ import {
   zoneOf,
 } from "./request.ts";
 
-const RECORD = "firewall";
-
 /** What its record tells. */
 export interface Details extends Keepers, Entries {
   readonly addresses: readonly string[];
@@ -61,6 +51,8 @@ export interface Details extends Keepers, Entries {
   /** The port of the bridge that was isolated for the container. */
   readonly port?: string | undefined;
 }
+
+const RECORDS = ownRecords<Details>("firewall");
 
 /** Isolates the container that prevResult describes. Undone when ADD fails. */
 export function addIsolation(call: IsolateCall, prevResult: Result): void {
@@ -72,7 +64,7 @@ export function addIsolation(call: IsolateCall, prevResult: Result): void {
   const port = portToIsolate(host, isolation, { prevResult, via });
   const shared = keepers.backend === "nftables" ? isolationElements(isolation) : [];
 
-  const before = findRecord<Details>(recordKey(call));
+  const before = RECORDS.find(call);
   if (before) deleteRecorded(call, before); // a killed ADD's, of another configuration perhaps
   const details: Details = {
     ...keepers,
@@ -82,10 +74,8 @@ export function addIsolation(call: IsolateCall, prevResult: Result): void {
     // isolated already: by whom it is to be put back, or by somebody else
     port: port?.port?.isolated === 1 && port.name !== before?.details.port ? undefined : port?.name,
   };
-  const record = { ...recordKey(call), netns: call.netnsPath, details };
   if (keepers.backend === "nftables") prepareTable(call, netfilterSocket(), WEFT_TABLE);
-  call.undo.defer(() => deleteRecorded(call, record));
-  writeRecord<Details>(record);
+  RECORDS.write(call, details, (record) => deleteRecorded(call, record));
   if (bus && keepers.zone) addSources(bus, keepers.zone, addresses);
   if (shared.length > 0) claimElements(netfilterSocket(), shared, attachmentName(call));
   if (keepers.backend === "iptables") addIsolateRules(isolation);
@@ -94,7 +84,7 @@ export function addIsolation(call: IsolateCall, prevResult: Result): void {
 
 /** As the record says; without one, what there is of the attachment and of its addresses. */
 export function deleteIsolation(call: IsolateCall): void {
-  const record = findRecord<Details>(recordKey(call));
+  const record = RECORDS.find(call);
   if (record) deleteRecorded(call, record);
   else deleteUnrecorded(call);
 }
@@ -102,7 +92,7 @@ export function deleteIsolation(call: IsolateCall): void {
 /** @throws CniError 100 that says what is missing */
 export function checkIsolation(call: IsolateCall, prevResult: Result): void {
   const host = call.resources.use(openRouteSocket());
-  const recorded = findRecord<Details>(recordKey(call))?.details;
+  const recorded = RECORDS.find(call)?.details;
   const keepers = recorded ?? chooseKeepers(call, chooseFirewalld(call));
   const { isolation, via } = isolationOf(call, keepers, { host, prevResult });
   if (keepers.zone) {
@@ -121,9 +111,8 @@ export function checkIsolation(call: IsolateCall, prevResult: Result): void {
 
 /** GC: a step for each attachment that the network no longer owns, and for what no record tells of. */
 export function staleIsolationSteps(call: GcCall & IsolateCall): (() => void)[] {
-  const records = staleAttachments(call, listRecords<Details>(RECORD, call.config.name));
   return [
-    ...records.map((record) => () => deleteRecorded(call, record)),
+    ...RECORDS.staleSteps(call, (record) => deleteRecorded(call, record)),
     () => hasNftables() && releaseStale(call, netfilterSocket()),
     () => deleteStaleIsolateRules(call),
   ];
@@ -174,8 +163,4 @@ function deleteUnrecorded(call: IsolateCall): void {
 function removeFromZone(call: Call, zone: string, addresses: readonly Address[]): void {
   using bus = findFirewalld(call.environment);
   if (bus) removeSources(bus, zone, addresses);
-}
-
-function recordKey(call: Call): RecordKey {
-  return { plugin: RECORD, ...attachmentName(call) };
 }

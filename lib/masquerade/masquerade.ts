@@ -2,7 +2,6 @@
 
 import { attachmentName } from "../alias.ts";
 import { type AskedBackend, type Backend, checkBackendAvailable, chooseBackend } from "../backend.ts";
-import { staleAttachments } from "../cni/call.ts";
 import type { NetConf } from "../cni/config.ts";
 import { type Call, everyStep, type GcCall } from "../cni/plugin.ts";
 import type { IpConfig } from "../cni/result.ts";
@@ -10,15 +9,8 @@ import { requirePrograms } from "../iptables/change.ts";
 import { hasNftables } from "../iptables/kernel-tables.ts";
 import { formatPrefix, parsePrefix } from "../netaddr/prefix.ts";
 import { netfilterSocket } from "../netfilter/socket.ts";
-import {
-  type AttachmentRecord,
-  findRecord,
-  hasRecords,
-  listRecords,
-  type RecordKey,
-  removeRecord,
-  writeRecord,
-} from "../state/record.ts";
+import { ownRecords } from "../own-records.ts";
+import { type AttachmentRecord, hasRecords, removeRecord } from "../state/record.ts";
 import type { Entries } from "../weft-table/element.ts";
 import {
   addElements,
@@ -38,8 +30,6 @@ import {
 import { deleteReferenceRules, masqueradeElements } from "./nftables.ts";
 import type { MasqueradeTarget } from "./target.ts";
 
-/** A record of its own, beside the plugin's: the addresses are known only after the interface was made. */
-const RECORD = "masquerade";
 const SETS = ["masq4", "masq6"];
 
 /** What such a record tells. */
@@ -48,6 +38,9 @@ export interface Details extends Entries {
   readonly via: string;
   readonly addresses: readonly string[];
 }
+
+/** Beside the plugin's own: the addresses are known only after the interface was made. */
+const RECORDS = ownRecords<Details>("masquerade");
 
 /** What a configuration asks for. */
 export interface MasqueradeConfig {
@@ -65,24 +58,22 @@ export function addMasquerade(call: MasqueradeCall, via: string, ips: readonly I
   const elements = backend === "nftables" ? masqueradeElements(target) : [];
   const details: Details = { backend, via, addresses: target.addresses.map(formatPrefix), elements };
   if (backend === "nftables") prepareTable(call, netfilterSocket(), WEFT_TABLE);
-  call.undo.defer(() => deleteMasquerade(call));
-  writeRecord<Details>({ ...recordKey(call), netns: call.netnsPath, details });
+  RECORDS.write(call, details, deleteRecorded);
   if (backend === "nftables") addElements(netfilterSocket(), elements, target);
   else addMasqueradeRules(target);
 }
 
 /** As the record says; without one, what there is under the attachment's name, ours and the reference's. */
 export function deleteMasquerade(call: MasqueradeCall): void {
-  const key = recordKey(call);
-  const record = findRecord<Details>(key);
+  const record = RECORDS.find(call);
   if (record) deleteRecorded(record);
-  else if (call.config.ipMasq && !hasRecords(key)) deleteUnrecorded(call);
+  else if (call.config.ipMasq && !hasRecords(attachmentName(call))) deleteUnrecorded(call);
 }
 
 /** @throws CniError 100 that says what is missing */
 export function checkMasquerade(call: MasqueradeCall, via: string, ips: readonly IpConfig[] = []): void {
   if (!call.config.ipMasq || ips.length === 0) return;
-  const backend = findRecord<Details>(recordKey(call))?.details.backend ?? backendOf(call);
+  const backend = RECORDS.find(call)?.details.backend ?? backendOf(call);
   const target = targetOf(call, via, ips);
   if (backend === "nftables") checkElements(netfilterSocket(), masqueradeElements(target));
   else checkMasqueradeRules(target);
@@ -95,9 +86,8 @@ export function checkMasqueradeAvailable(call: MasqueradeCall): void {
 
 /** GC: a step for each attachment that the network no longer owns, and for what no record tells of. */
 export function staleMasqueradeSteps(call: GcCall & MasqueradeCall): (() => void)[] {
-  const records = staleAttachments(call, listRecords<Details>(RECORD, call.config.name));
   return [
-    ...records.map((record) => () => deleteRecorded(record)),
+    ...RECORDS.staleSteps(call, deleteRecorded),
     () => hasNftables() && deleteStale(call, netfilterSocket(), { sets: SETS }),
     () => call.config.ipMasq && deleteStaleMasqueradeRules(call),
   ];
@@ -135,8 +125,4 @@ function backendOf({ config }: MasqueradeCall): Backend {
 
 function targetOf(call: Call, via: string, ips: readonly IpConfig[]): MasqueradeTarget {
   return { ...attachmentName(call), via, addresses: ips.map(({ address }) => address) };
-}
-
-function recordKey(call: Call): RecordKey {
-  return { plugin: RECORD, ...attachmentName(call) };
 }

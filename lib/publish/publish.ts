@@ -17,6 +17,7 @@ import { hasNftables } from "../iptables/kernel-tables.ts";
 import { formatPrefix, parsePrefix } from "../netaddr/prefix.ts";
 import { netfilterSocket } from "../netfilter/socket.ts";
 import { findNetns } from "../netns/netns.ts";
+import { ownRecords } from "../own-records.ts";
 import { openRouteSocket } from "../rtnetlink/route-socket.ts";
 import { claimantName, isStaleIn } from "../state/claim.ts";
 import {
@@ -24,12 +25,10 @@ import {
   type AttachmentRecord,
   findRecord,
   hasRecords,
-  listRecords,
   type RecordKey,
   recordedInterfaces,
   removeRecord,
   updateRecord,
-  writeRecord,
 } from "../state/record.ts";
 import type { Entries } from "../weft-table/element.ts";
 import {
@@ -83,7 +82,7 @@ import {
 } from "./port-mappings.ts";
 import type { Publication } from "./publication.ts";
 
-const RECORD = "portmap";
+const PLUGIN = "portmap";
 
 /** Which packets are masqueraded on their way to the container. */
 type Marking = Pick<Publication, "snat" | "masqAll" | "markMasqBit" | "externalSetMarkChain">;
@@ -103,12 +102,14 @@ export interface Details extends Entries {
   readonly hairpinPort?: string | undefined;
 }
 
+const RECORDS = ownRecords<Details>(PLUGIN);
+
 type PublishCall = Call<NetConf & PublishConfig>;
 
 /** Publishes what is asked for, in place of what was published before. Undone when ADD fails. */
 export function publish(call: PublishCall, prevResult: Result): void {
   const { portMappings } = call.config.runtimeConfig;
-  const key = recordKey(call);
+  const key = RECORDS.key(call);
   if (portMappings.length === 0) {
     unpublish(call, key);
     return;
@@ -135,8 +136,7 @@ export function publish(call: PublishCall, prevResult: Result): void {
   };
   const record = { ...key, netns: call.netnsPath, details: { ...details, hairpinPort } };
   if (isNftables) prepareTable(call, netfilterSocket(), WEFT_TABLE);
-  call.undo.defer(() => unpublish(call, key));
-  writeRecord<Details>(record);
+  RECORDS.write(call, record.details, () => unpublish(call, key));
   claimPorts(claimsOf(publication), publication, holders(call));
   if (isNftables) {
     updateRecord<Details>({ ...record, details: { ...record.details, elements, chains } });
@@ -149,7 +149,7 @@ export function publish(call: PublishCall, prevResult: Result): void {
 
 /** As the record says; without one, what there is under the attachment's name, ours and the reference's. */
 export function deletePublication(call: PublishCall): void {
-  const key = recordKey(call);
+  const key = RECORDS.key(call);
   const { portMappings } = call.config.runtimeConfig;
   if (findRecord<Details>(key)) unpublish(call, key);
   else if (portMappings.length > 0 || !hasRecords(key)) deleteUnrecorded(call);
@@ -160,7 +160,7 @@ export function checkPublication(call: PublishCall, prevResult: Result): void {
   if (call.config.runtimeConfig.portMappings.length === 0) return;
   const host = call.resources.use(openRouteSocket());
   const publication = describePublication(call, prevResult, host);
-  const details = findRecord<Details>(recordKey(call))?.details;
+  const details = RECORDS.find(call)?.details;
   checkPortClaims(claimsOf(publication), publication);
   if ((details?.backend ?? backendOf(call)) === "iptables") checkPublishRules(publication);
   else {
@@ -179,11 +179,10 @@ export function checkPublication(call: PublishCall, prevResult: Result): void {
 /** GC: a step for each attachment that the network no longer owns, and for what no record tells of. */
 export function stalePublicationSteps(call: GcCall & PublishCall): (() => void)[] {
   const { name } = call.config;
-  const stale = staleAttachments(call, listRecords<Details>(RECORD, name));
   const isStale = (owner: AttachmentName) =>
     owner.network === name && staleAttachments(call, [owner]).length > 0;
   return [
-    ...stale.map((record) => () => unpublish(call, record)),
+    ...RECORDS.staleSteps(call, (record) => unpublish(call, record)),
     () => hasNftables() && deleteStale(call, netfilterSocket(), { sets: PUBLISH_SETS }),
     () => deleteStalePublishRules(call),
     () => releaseAllPorts(isStale),
@@ -278,13 +277,13 @@ function deleteUnrecorded(call: PublishCall): void {
 function holders(call: Call): Holders {
   return {
     isGone(holder) {
-      const record = findRecord<Details>({ plugin: RECORD, ...holder });
+      const record = findRecord<Details>({ plugin: PLUGIN, ...holder });
       if (!record) return true;
       using netns = findNetns(record.netns);
       return netns === undefined;
     },
     evict(holder) {
-      unpublish(call, { plugin: RECORD, ...holder });
+      unpublish(call, { plugin: PLUGIN, ...holder });
       releaseAllPorts((owner) => isSameAttachment(owner, holder));
     },
   };
@@ -293,8 +292,4 @@ function holders(call: Call): Holders {
 function publishedBy({ addresses, portMappings, conditionsV4, conditionsV6 }: Details) {
   const ports = parsePortMappings({ runtimeConfig: { portMappings } });
   return { addresses: addresses.map(parsePrefix), ports, conditionsV4, conditionsV6 };
-}
-
-function recordKey(call: Call): RecordKey {
-  return { plugin: RECORD, ...attachmentName(call) };
 }
