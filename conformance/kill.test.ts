@@ -1,5 +1,5 @@
 /**
- * ADD and DEL of bridge + host-local, killed before each of their system calls, and with each of
+ * ADD and DEL of bridge and of tap with host-local, killed before each of their system calls, and with each of
  * them failing: afterwards DEL, or GC where the runtime never calls DEL, leaves the host as it was.
  * With masquerade, published ports and a firewall: kill-chain.test.ts.
  */
@@ -14,9 +14,14 @@ import {
   withFault,
 } from "./fixtures/faults.ts";
 import { makeHost } from "./fixtures/host.ts";
+import { missing, skip } from "./fixtures/kernel.ts";
 
 const { cniVersion, name, ...bridge } = bridgeNetwork("net", ["10.9.0.0/24", "fd00:9::/64"]);
-const LIST = { cniVersion, name, plugins: [bridge] };
+const tap = { type: "tap", owner: 5, group: 6, mtu: 1400, ipam: bridge["ipam"] };
+const PLUGINS = [
+  { plugin: bridge, feature: "bridge" },
+  { plugin: tap, feature: "tun" },
+] as const;
 
 type Case = [description: string, command: FaultTarget["command"], mode: FaultMode, fault: string];
 const CASES: readonly Case[] = [
@@ -28,14 +33,20 @@ const CASES: readonly Case[] = [
     [`DEL with ${errno}, then DEL`, "DEL", "del", `error=${errno}`],
   ]),
 ];
-t.setTimeout(CASES.length * FAULTS_TIMEOUT_MS);
-for (const [description, command, mode, fault] of CASES) {
-  await t.test(`${description}, at every system call`, { timeout: FAULTS_TIMEOUT_MS }, async (t) => {
-    const host = await makeHost(t);
-    await host.container("c1");
-    const target: FaultTarget = { list: LIST, plugin: "bridge", command };
-    const points = await tracePoints(host, target);
-    t.ok(points.length >= 30, `${points.length} system calls`);
-    await showFaults(t, host, { ...target, mode, faults: withFault(points, fault) });
-  });
+t.setTimeout(PLUGINS.length * CASES.length * FAULTS_TIMEOUT_MS);
+for (const { plugin, feature } of PLUGINS) {
+  for (const [description, command, mode, fault] of CASES) {
+    const title = `${plugin.type}: ${description}, at every system call`;
+    await t.test(title, { timeout: FAULTS_TIMEOUT_MS }, async (t) => {
+      const lacks = await missing(feature);
+      if (lacks) return skip(t, lacks);
+      const host = await makeHost(t);
+      await host.container("c1");
+      const list = { cniVersion, name, plugins: [plugin] };
+      const target: FaultTarget = { list, plugin: plugin.type, command };
+      const points = await tracePoints(host, target);
+      t.ok(points.length >= 30, `${points.length} system calls`);
+      await showFaults(t, host, { ...target, mode, faults: withFault(points, fault) });
+    });
+  }
 }
