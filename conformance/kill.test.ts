@@ -1,7 +1,7 @@
 /**
- * ADD and DEL of bridge and of tap with host-local, killed before each of their system calls, and with each of
- * them failing: afterwards DEL, or GC where the runtime never calls DEL, leaves the host as it was.
- * With masquerade, published ports and a firewall: kill-chain.test.ts.
+ * ADD and DEL of bridge and of tap with host-local, killed before each of their system calls, and
+ * with each of them failing: afterwards DEL, or GC where the runtime never calls DEL, leaves the
+ * host as it was. With masquerade, published ports and a firewall: kill-chain.test.ts.
  */
 import t from "tap";
 import { bridgeNetwork } from "./fixtures/attachment.ts";

@@ -1,6 +1,6 @@
 /**
- * DEL and CHECK of taps that are no longer as ADD left them, with what the reference plugin makes of it beside
- * it: a case fails when that is no longer so. GC, STATUS, a second ADD. CNI.md's matrices for DEL and CHECK.
+ * DEL and CHECK of taps that are no longer as ADD left them, with what the reference plugin makes
+ * of it beside it: a case fails when that is no longer so. GC, STATUS, a second ADD.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
