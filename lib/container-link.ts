@@ -46,7 +46,11 @@ export function recordContainerLink(call: Call, maker: Maker, { container, netns
   const records = recordsOf(maker);
   const key = records.key(call);
   const record = records.find(call);
-  if (record && inRecordedNetns(record, (other) => findOwnLink(other, maker, key))) {
+  const findEarlier = (other: RouteSocket) => {
+    deleteLinkIfThere(other, temporaryName(key)); // of an ADD that was killed before it had a name
+    return findOwnLink(other, maker, key);
+  };
+  if (record && inRecordedNetns(record, findEarlier)) {
     throw new CniError(
       CniError.INVALID_ENVIRONMENT,
       `container "${key.containerId}" already has "${key.ifname}" on network "${key.network}"`,
@@ -82,11 +86,11 @@ export function createContainerLink(
   const settings = { ...makings, kind: maker.kind, ...(link && { link: link.index }) };
   return makeContainerLink(call, sandbox, maker, (alias) => {
     if (socket === container) {
-      explained(settings, link, () => createLink(socket, { ...settings, name: call.ifname, alias }));
+      explained(settings, master, () => createLink(socket, { ...settings, name: call.ifname, alias }));
       return;
     }
     const name = temporaryName(attachment);
-    explained(settings, link, () => createLink(socket, { ...settings, name, netns }));
+    explained(settings, master, () => createLink(socket, { ...settings, name, netns }));
     setLink(container, linkByName(container, name), { name: call.ifname, alias });
   });
 }

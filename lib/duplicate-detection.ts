@@ -48,8 +48,9 @@ export function awaitDuplicateDetection(
     const taken = addresses.find(({ dadFailed }) => dadFailed);
     if (taken) {
       throw new CniError(
-        CniError.INTERNAL,
+        CniError.TRY_AGAIN_LATER,
         `address ${formatPrefix(taken.prefix)} is in use by another host`,
+        { details: `one on the wire of "${link.name}" answers for it: keep it out of this network's range` },
       );
     }
     const waiting = addresses.filter(({ tentative }) => tentative);

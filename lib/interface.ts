@@ -12,7 +12,14 @@ import { unlessExisting, unlessMissing } from "./netlink/error.ts";
 import { inNetns } from "./netns/netns.ts";
 import { addAddress, listAddresses } from "./rtnetlink/address.ts";
 import { type Link, linkByName, setLink } from "./rtnetlink/link.ts";
-import { appendRoute, formatRoute, listRoutes, type Route, RT_SCOPE_LINK } from "./rtnetlink/route.ts";
+import {
+  appendRoute,
+  formatRoute,
+  listRoutes,
+  type Route,
+  RT_SCOPE_HOST,
+  RT_SCOPE_LINK,
+} from "./rtnetlink/route.ts";
 import type { RouteSocket } from "./rtnetlink/route-socket.ts";
 import type { Sandbox } from "./sandbox.ts";
 import { writeSysctlIfPresent } from "./sysctl.ts";
@@ -143,14 +150,15 @@ export function announceAddresses({ container }: Sandbox, link: Link): void {
 
 /**
  * The kernel's form of a result's route: out of `link`, and
- * by the family's first gateway unless it names one.
+ * by the family's first gateway, unless it names one or has a scope that needs none.
  */
 function toKernelRoute({ gw, ...route }: ResultRoute, link: Link, ips: readonly IpConfig[]): Route {
   const { family } = route.dst.address;
+  const isDirect = route.scope === RT_SCOPE_LINK || route.scope === RT_SCOPE_HOST;
   return {
     ...route,
     oif: link.index,
-    gateway: gw ?? ips.find((ip) => ip.gateway?.family === family)?.gateway,
+    gateway: gw ?? (isDirect ? undefined : ips.find((ip) => ip.gateway?.family === family)?.gateway),
   };
 }
 

@@ -1,7 +1,8 @@
 /** What the kernel means when it refuses to make an interface, in terms of the configuration. */
 import { CniError } from "./cni/error.ts";
+import type { Master } from "./master.ts";
 import { NetlinkError } from "./netlink/error.ts";
-import type { Link } from "./rtnetlink/link.ts";
+import { linkByIndex } from "./rtnetlink/link.ts";
 import { MACVLAN_MODES, macvlan, vlan } from "./rtnetlink/link-kinds.ts";
 
 /** What was asked for. */
@@ -14,7 +15,7 @@ interface Asked {
 const MODULES: Readonly<Record<string, string>> = { vlan: "8021q", tun: "tun" };
 
 /** What `make` returns. @throws CniError that says what stands in the way, where that is known */
-export function explained<T>(asked: Asked, master: Link | undefined, make: () => T): T {
+export function explained<T>(asked: Asked, master: Master | undefined, make: () => T): T {
   try {
     return make();
   } catch (error) {
@@ -30,7 +31,7 @@ type Explanation = readonly [code: number, msg: string, details: string];
 function explanation(
   { code }: NetlinkError,
   asked: Asked,
-  master: Link | undefined,
+  master: Master | undefined,
 ): Explanation | undefined {
   const { kind } = asked;
   if (code === "EOPNOTSUPP") {
@@ -43,10 +44,11 @@ function explanation(
     msg,
     details,
   ];
-  const { name } = master;
-  if (code === "EBUSY" && master.master !== undefined) {
+  const { socket, link } = master;
+  const { name } = link;
+  if (code === "EBUSY" && link.master !== undefined) {
     return invalid(
-      `"${name}" cannot be a master: it is a port of another interface`,
+      `"${name}" cannot be a master: it is a port of "${linkByIndex(socket, link.master).name}"`,
       "use that as the master",
     );
   }
