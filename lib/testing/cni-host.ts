@@ -1,0 +1,81 @@
+/** A host and calls of CNI on it, for tests of what plugins are made of; each call has its undo and its end. */
+import { rmSync } from "node:fs";
+import { type Call, callPlugin, type GcCall } from "../cni/plugin.ts";
+import { inNetns } from "../netns/netns.ts";
+import { listAllRecords } from "../state/record.ts";
+import { TestNetns } from "./netns.ts";
+import { input, probe } from "./probe.ts";
+
+/** What a test's call says; of the rest, nothing that matters. */
+export interface CallParts {
+  readonly network?: string;
+  readonly containerId?: string;
+  readonly ifname?: string;
+  /** CNI_NETNS. */
+  readonly netns?: string;
+  /** Further keys of the configuration. */
+  readonly config?: object;
+  /** Ids of the containers that GC is told of, each with its eth0. */
+  readonly valid?: readonly string[];
+}
+
+/** A namespace that is the host. Needs a /run of its own: noOwnRunReason. */
+export class CniHost implements Disposable {
+  readonly netns: TestNetns;
+
+  private constructor(netns: TestNetns) {
+    this.netns = netns;
+  }
+
+  static async make(setUp = ":"): Promise<CniHost> {
+    const netns = await TestNetns.make();
+    netns.run(setUp);
+    return new CniHost(netns);
+  }
+
+  /** What `act` returns, with a call such as plugins get it: undone when it throws. */
+  // biome-ignore lint/suspicious/noExplicitAny: a configuration of whatever plugin
+  call<T>(parts: CallParts, act: (call: GcCall<any>) => T): T {
+    const { network = "net", containerId = "c1", ifname = "eth0", netns = "", valid = [] } = parts;
+    const answers: T[] = [];
+    const perform = (call: Call) => {
+      const validAttachments = valid.map((containerID) => ({ containerID, ifname: "eth0" }));
+      answers.push(act({ ...call, config: { ...call.config, ...parts.config }, validAttachments }));
+      return {};
+    };
+    const { plugin } = probe({ add: perform, del: perform });
+    const variables = { CNI_CONTAINERID: containerId, CNI_IFNAME: ifname, CNI_NETNS: netns };
+    const request = input(netns === "" ? "DEL" : "ADD", { name: network }, variables); // ADD must have one
+    inNetns(this.netns.netns, () => void callPlugin(plugin, request));
+    return answers[0] as T;
+  }
+
+  /** Names and kinds of the host's interfaces but the loopback device, as `ip` shows them. */
+  links(): string[] {
+    return linksOf(this.netns);
+  }
+
+  [Symbol.dispose](): void {
+    this.netns[Symbol.dispose]();
+    rmSync("/run/weft", { recursive: true, force: true });
+  }
+}
+
+/** "eth0 macvlan", of each interface but the loopback device; a pair of veths has no kind here but "veth". */
+export function linksOf(netns: TestNetns): string[] {
+  return netns
+    .json("ip -j -d link show")
+    .filter(({ ifname }: { ifname: string }) => ifname !== "lo")
+    .map(
+      ({ ifname, linkinfo }: { ifname: string; linkinfo?: { info_kind: string } }) =>
+        `${ifname} ${linkinfo?.info_kind}`,
+    )
+    .sort();
+}
+
+/** Whose records there are, as "c1:eth0:macvlan". */
+export function recordsThere(): string[] {
+  return listAllRecords()
+    .map(({ containerId, ifname, plugin }) => `${containerId}:${ifname}:${plugin}`)
+    .sort();
+}
