@@ -62,9 +62,8 @@ for (const type of TYPES) {
     t.strictSame(await vlans(host), ["eth0.10 10", "eth0.20 20"], "two VLANs, one of them shared");
     await showSeparate(t, [c1, c2, c3]);
     t.match(await capture.frame(/who-has 10\.10\.0\.1 tell 10\.10\.0\.13/), /\bvlan 20\b/, "tag 20");
-    const wrong = capture.frames.filter(
-      (frame) => /\b10\.10\.0\.13\b/.test(frame) && !/vlan 20\b/.test(frame),
-    );
+    const sent = /\btell 10\.10\.0\.13\b|\b10\.10\.0\.13 > /;
+    const wrong = capture.frames.filter((frame) => sent.test(frame) && !/vlan 20\b/.test(frame));
     t.strictSame(wrong, [], "and nothing of it with another tag");
     await capture.stop();
 
@@ -82,11 +81,16 @@ for (const type of TYPES) {
 
 /** The first two are in one VLAN, the third in another, on the same subnet. */
 async function showSeparate(t: Test, [c1, c2, c3]: readonly [Attachment, Attachment, Attachment]) {
-  const all = ["10.10.0.1", "fd00:10::1", ...[c1, c2, c3].flatMap(({ addresses }) => addresses)];
-  const ten = all.slice(0, 6);
-  t.strictSame(await c1.container.answering(all), ten, "VLAN 10 sees all of VLAN 10, and none of 20");
-  t.strictSame(await c2.container.answering(all), ten, "its second, too");
-  t.strictSame(await c3.container.answering(all), c3.addresses, "VLAN 20 sees none of VLAN 10");
+  const wire = ["10.10.0.1", "fd00:10::1"];
+  const all = [...wire, ...[c1, c2, c3].flatMap(({ addresses }) => addresses)];
+  /** Without its own, for which its lo would have to be up. */
+  const others = ({ addresses }: Attachment, list: readonly string[]) =>
+    list.filter((address) => !addresses.includes(address));
+  for (const each of [c1, c2]) {
+    const found = await each.container.answering(others(each, all));
+    t.strictSame(found, others(each, all.slice(0, 6)), "VLAN 10 sees all of VLAN 10, and none of 20");
+  }
+  t.strictSame(await c3.container.answering(others(c3, all)), [], "VLAN 20 sees none of VLAN 10");
 }
 
 await t.test("two networks share a sub-interface", { timeout: TIMEOUT_MS }, async (t) => {
