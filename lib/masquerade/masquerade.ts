@@ -58,6 +58,7 @@ export function addMasquerade(call: MasqueradeCall, via: string, ips: readonly I
   const elements = backend === "nftables" ? masqueradeElements(target) : [];
   const details: Details = { backend, via, addresses: target.addresses.map(formatPrefix), elements };
   if (backend === "nftables") prepareTable(call, netfilterSocket(), WEFT_TABLE);
+  else requirePrograms("nat"); // nor could its undoing do without
   RECORDS.write(call, details, deleteRecorded);
   if (backend === "nftables") addElements(netfilterSocket(), elements, target);
   else addMasqueradeRules(target);
