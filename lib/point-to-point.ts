@@ -29,6 +29,9 @@ import { writeSysctlIfPresent } from "./sysctl.ts";
 /** A veth has carrier as soon as both ends are up; the kernel's worker takes note within a second. */
 const CARRIER_TIMEOUT_MS = 2_000;
 
+/** Least MTU of a link that carries IPv6, in bytes (linux/ipv6.h IPV6_MIN_MTU). */
+const IPV6_MTU_MIN = 1280;
+
 /** Of an address that has no subnet to take a gateway from. They mean the same on each link, as in Calico. */
 const LINK_LOCAL_GATEWAYS = { 4: "169.254.1.1", 6: "fe80::1" } as const;
 
@@ -72,6 +75,7 @@ export function setUpHostEnd(host: RouteSocket, name: string, ips: readonly IpCo
   const link = linkByName(host, name);
   settleIpv6(name);
   if (familiesOf(ips).includes(6)) {
+    refuseSmallMtu(link);
     writeSysctlIfPresent(`net/ipv6/conf/${name}/disable_ipv6`, "0");
     addAddress(host, link, ownLinkLocal(link), { nodad: true }); // the kernel's own is late: settleIpv6()
   }
@@ -79,6 +83,12 @@ export function setUpHostEnd(host: RouteSocket, name: string, ips: readonly IpCo
   setLink(host, link, { up: true });
   for (const { address } of ips) routeHere(host, link, hostPrefix(address.address));
   for (const family of familiesOf(ips)) enableForwarding(host, family);
+}
+
+function refuseSmallMtu({ mtu }: Link): void {
+  if (mtu >= IPV6_MTU_MIN) return;
+  const details = `IPv6 needs at least ${IPV6_MTU_MIN}, and IPAM gave an address of it`;
+  throw new CniError(CniError.INVALID_NETWORK_CONFIG, `invalid "mtu": ${mtu}`, { details });
 }
 
 function routeHere(host: RouteSocket, link: Link, dst: Prefix): void {
