@@ -210,8 +210,13 @@ export const DIFFERENCES: readonly Difference[] = [
 ];
 
 /** Returns what a case has to complain of: lines that nobody chose, and choices that have become none. */
-export function unexplained(name: string, reference: string, lines: readonly string[]): string[] {
-  const expected = DIFFERENCES.filter(
+export function unexplained(
+  name: string,
+  reference: string,
+  lines: readonly string[],
+  differences: readonly Difference[] = DIFFERENCES,
+): string[] {
+  const expected = differences.filter(
     ({ cases, references }) => matches(cases, name) && (references?.includes(reference) ?? true),
   );
   const missing = expected.filter(({ lines: patterns }) => !lines.some((line) => matches(patterns, line)));

@@ -15,6 +15,16 @@ const MEMORY_MIB = 2048;
 // What it takes to reach the host's files and to be heard; modules.dep adds what these need.
 const BOOT_MODULES = ["virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console"];
 
+/**
+ * Network cards, for host-device-pci.test.ts: those on one hub hear each other, and nothing else. Their
+ * drivers are modules, which that test loads.
+ */
+const NETWORK_CARDS = [
+  { device: "virtio-net-pci", address: "10", mac: "52:54:00:00:00:10", hub: 0 },
+  { device: "virtio-net-pci", address: "11", mac: "52:54:00:00:00:11", hub: 0 },
+  { device: "e1000", address: "12", mac: "52:54:00:00:00:12", hub: 1 },
+];
+
 export interface Kernel {
   image: string;
   release: string;
@@ -70,6 +80,10 @@ export function machineCommand(kernel: Kernel, initramfs: string, tapSocket: str
     ["-virtfs", "local,path=/,mount_tag=host,security_model=none,multidevs=remap,readonly=on"],
     ["-device", "virtio-serial-pci", "-chardev", `socket,id=tap,path=${tapSocket}`],
     ["-device", "virtserialport,chardev=tap,name=tap"],
+    ...NETWORK_CARDS.flatMap(({ device, address, mac, hub }, index) => [
+      ["-netdev", `hubport,id=n${index},hubid=${hub}`],
+      ["-device", `${device},netdev=n${index},addr=${address},mac=${mac},romfile=`],
+    ]),
   ];
   return [QEMU, ...args.flat()];
 }

@@ -24,7 +24,7 @@ import {
   selectLink,
 } from "./device.ts";
 import { foreignDevice } from "./foreign.ts";
-import { moveBack, moveIn, settleSteps } from "./move.ts";
+import { awaitReturn, moveBack, moveIn, settleSteps } from "./move.ts";
 import { type DeviceRecord, listDeviceRecords, PLUGIN } from "./record.ts";
 import type { Selector } from "./selector.ts";
 
@@ -111,15 +111,20 @@ function giveBack(
   );
 }
 
-/** Moves the device to the host from whichever of the namespaces it is in, if from any. */
+/**
+ * Moves the device to the host from whichever of the namespaces it is in, if from any; where none lives the
+ * kernel is about to do it.
+ */
 function bringHome(
   device: HostDevice,
   places: { host: RouteSocket; ifname: string; containers: readonly RouteSocket[] },
 ): void {
+  const { host, ifname, containers } = places;
+  if (containers.length === 0) awaitReturn(host, device);
   using _lock = lockDevices();
-  for (const container of places.containers) {
-    const inside = findInside(container, device, places.ifname);
-    if (inside) moveBack({ host: places.host, container }, inside, device);
+  for (const container of containers) {
+    const inside = findInside(container, device, ifname);
+    if (inside) moveBack({ host, container }, inside, device);
   }
 }
 

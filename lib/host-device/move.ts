@@ -6,12 +6,15 @@ import { NetlinkError } from "../netlink/error.ts";
 import { openOwnNetns } from "../netns/netns.ts";
 import { addAddress, listAddresses } from "../rtnetlink/address.ts";
 import { findLink, type Link, setLink } from "../rtnetlink/link.ts";
-import type { RouteSocket } from "../rtnetlink/route-socket.ts";
+import { openRouteSocket, type RouteSocket, RTNLGRP_LINK } from "../rtnetlink/route-socket.ts";
 import type { Sandbox } from "../sandbox.ts";
-import type { HostDevice } from "./device.ts";
+import { findReturned, type HostDevice } from "./device.ts";
+import { isPluggedIn } from "./sysfs.ts";
 
 /** Of a device whose name somebody else has by now: the kernel puts the first free number in. */
 const OTHER_NAME = "dev%d";
+/** The kernel clears namespaces away one after the other, some ten a second. */
+const RETURN_TIMEOUT_MS = 5_000;
 
 /**
  * Equivalent to `ip link set NAME netns CONTAINER name IFNAME alias NAME`, in one message. The kernel closes
@@ -40,6 +43,23 @@ export function moveBack(
   using netns = openOwnNetns();
   const name = findLink(host, device.name) ? OTHER_NAME : device.name;
   setLink(container, link, { netns, name, alias: device.name });
+}
+
+/**
+ * Waits for a device that is hardware to appear on the host, by event: a namespace that nobody holds any more
+ * takes the kernel a moment to clear away, and what it gives back it gives to the initial namespace. What was
+ * unplugged, or is in a namespace that nobody knows, does not come.
+ */
+export function awaitReturn(host: RouteSocket, device: HostDevice): void {
+  if (findReturned(host, device)) return;
+  using events = openRouteSocket();
+  events.subscribe(RTNLGRP_LINK);
+  const deadline = performance.now() + RETURN_TIMEOUT_MS;
+  while (isPluggedIn(device) && !findReturned(host, device)) {
+    const remainingMs = deadline - performance.now();
+    if (remainingMs <= 0) return;
+    events.awaitEvent(remainingMs);
+  }
 }
 
 /** What is still to be done for the device on the host to be what it was; where it is, that is nothing. */

@@ -46,6 +46,11 @@ export function sysfsPath({ name, index }: Link): string | undefined {
   return path && findTextFile(`${path}/ifindex`)?.trim() === String(index) ? path : undefined;
 }
 
+/** Whether a device is hardware that is there, by its parent as Link has it. */
+export function isPluggedIn({ parent }: { parent?: string | undefined }): boolean {
+  return parent !== undefined && existing(`/sys/bus/${parent.replace("/", "/devices/")}`) !== undefined;
+}
+
 /** The PCI address in such a path, the one farthest down: of a virtual function its own. */
 export function pciAddressIn(path: string): string | undefined {
   return path.match(/[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7](?=\/)/gi)?.at(-1);
