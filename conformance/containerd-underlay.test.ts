@@ -106,6 +106,6 @@ async function showContainers(t: Test, { underlay, daemon, each }: Stage): Promi
   /** Forwarding stays, with the anycast addresses of an IPv6 router, and the table of ours. */
   async function left(): Promise<string[]> {
     const lines = remains(untouched, await host.snapshot());
-    return lines.filter((line) => !/forwarding|networks\.host\.ruleset|"type":"anycast"/.test(line));
+    return lines.filter((line) => !/forward|networks\.host\.ruleset|"type":"anycast"/.test(line));
   }
 }
