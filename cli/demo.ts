@@ -6,11 +6,15 @@ import { Stage } from "./demo/stage.ts";
 import { connect } from "./demo/topologies/connect.ts";
 import { defaultBridge } from "./demo/topologies/default-bridge.ts";
 import { dualStack } from "./demo/topologies/dual-stack.ts";
+import { flat } from "./demo/topologies/flat.ts";
 import { internalNetwork } from "./demo/topologies/internal-network.ts";
 import { isolatedNetworks } from "./demo/topologies/isolated-networks.ts";
 import { joined } from "./demo/topologies/joined.ts";
 import { none } from "./demo/topologies/none.ts";
+import { oneMac } from "./demo/topologies/one-mac.ts";
 import { publishedPort } from "./demo/topologies/published-port.ts";
+import { routed } from "./demo/topologies/routed.ts";
+import { tagged } from "./demo/topologies/tagged.ts";
 import type { Topology } from "./demo/topology.ts";
 import { EXIT_FAILED, Failure } from "./failure.ts";
 
@@ -21,8 +25,12 @@ const TOPOLOGIES: readonly Topology[] = [
   joined,
   none,
   publishedPort,
+  flat,
+  tagged,
+  oneMac,
   dualStack,
   internalNetwork,
+  routed,
 ];
 
 /** Programs that are run, and Debian's packages of them. */

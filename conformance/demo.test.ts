@@ -4,13 +4,14 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { type Host, makeHost } from "./fixtures/host.ts";
-import { skip } from "./fixtures/kernel.ts";
+import { has, skip } from "./fixtures/kernel.ts";
 import { firstLine } from "./fixtures/lines.ts";
 import { BUILT_PLUGINS } from "./fixtures/project.ts";
 
 const WEFT = join(BUILT_PLUGINS, "weft");
 const LINE_TIMEOUT_MS = 60_000;
 const END_TIMEOUT_MS = 10_000;
+const TOPOLOGIES = ["T1", "T2", "T3", "T4", "T6", "T7", "T9", "T10", "T11", "T13", "T14", "T17"];
 /** How a colour begins. */
 const ESCAPE = "\u001b[";
 
@@ -52,7 +53,15 @@ await t.test("weft demo proves all topologies and leaves the host as it was", as
   t.equal(exitCode, 0);
   t.equal(stderr, "");
   expectProven(t, stdout);
-  t.same(stdout.match(/^T\d+/gm), ["T1", "T2", "T3", "T4", "T6", "T7", "T13", "T14"]);
+  t.same(stdout.match(/^T\d+/gm), TOPOLOGIES);
+  for (const [topology, feature] of [
+    ["T10", "8021q"],
+    ["T11", "ipvlan"],
+  ] as const) {
+    const shown = stdout.slice(stdout.indexOf(`\n${topology} `)).split(/\nT\d+ /)[1] ?? "";
+    const isSaid = shown.includes(`Not shown: this kernel has no ${feature}.`);
+    t.equal(isSaid, !(await has(feature)), `${topology} is shown, or says that there is no ${feature}`);
+  }
   t.notOk(stdout.includes(ESCAPE), "no colours where nobody sees them");
   t.same(await stateOf(host), before);
 });
@@ -80,6 +89,7 @@ for (const [topology, line, signal, status] of [
   ["T3", /^docker network disconnect/, "SIGINT", 130],
   ["T4", /^Two containers/, "SIGHUP", 129],
   ["T7", /^hostIP/, "SIGTERM", 143],
+  ["T9", /^The same with "hostAccess"/, "SIGINT", 130],
 ] as const) {
   await t.test(`weft demo ${topology} leaves nothing when ${signal} comes at "${line.source}"`, async (t) => {
     const host = await makeHost(t);
@@ -116,7 +126,9 @@ await t.test("weft demo says what it lacks", async (t) => {
     t.equal(exitCode, 1);
     t.match(stderr, message);
   };
-  await lacks(/^weft: no topology "T99": there are T1, T2, T3, T4, T6, T7, T13, T14\n$/, ["T99"]);
+  await lacks(/^weft: no topology "T99": there are T1, T2, T3, T4, T6, T7, T9, T10, T11, T13, T14, T17\n$/, [
+    "T99",
+  ]);
   await lacks(/^weft: not in namespaces of its own: run weft demo\n$/, ["--role", "host", "T1"]);
   await lacks(/^weft: .*ping.* missing: apt-get install .*iputils-ping/, [], ["PATH=/nowhere"]);
   const path = `PATH=${fakeProgram(t, "unshare")}:${process.env["PATH"]}`;

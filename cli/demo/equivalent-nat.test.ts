@@ -1,13 +1,15 @@
 import { expect, test } from "bun:test";
-import type { Endpoint } from "./endpoint.ts";
+import type { BridgeEndpoint } from "./endpoint.ts";
 import { masqueradeCommands, publishCommands } from "./equivalent-nat.ts";
 
-const endpoint: Endpoint = {
+const endpoint: BridgeEndpoint = {
   sandbox: "web",
   network: "net",
   ifname: "eth0",
   mac: "02:00:00:00:00:01",
   addresses: ["10.0.0.2/24", "fd00::2/64"],
+  label: "veth1",
+  base: { name: "br0", addresses: ["10.0.0.1/24", "fd00::1/64"] },
   hostEnd: "veth1",
   bridge: "br0",
   bridgeAddresses: ["10.0.0.1/24", "fd00::1/64"],

@@ -1,7 +1,7 @@
 /** What Docker tells `iptables` so that a container reaches the world, and the world a container. */
 import { type Family, formatAddress } from "../../lib/netaddr/address.ts";
 import { formatPrefix, networkOf, parsePrefix } from "../../lib/netaddr/prefix.ts";
-import type { Endpoint } from "./endpoint.ts";
+import type { BridgeEndpoint } from "./endpoint.ts";
 
 /** An entry of CAP_ARGS portMappings. */
 export interface PortMapping {
@@ -12,7 +12,7 @@ export interface PortMapping {
 }
 
 /** Masquerading, once for a network. */
-export function masqueradeCommands({ bridge, bridgeAddresses }: Endpoint): string[] {
+export function masqueradeCommands({ bridge, bridgeAddresses }: BridgeEndpoint): string[] {
   return bridgeAddresses.map((address) => {
     const subnet = networkOf(parsePrefix(address));
     const iptables = programFor(subnet.address.family);
@@ -21,7 +21,7 @@ export function masqueradeCommands({ bridge, bridgeAddresses }: Endpoint): strin
 }
 
 /** A published port, for each address of the container. */
-export function publishCommands({ bridge, addresses }: Endpoint, mapping: PortMapping): string[] {
+export function publishCommands({ bridge, addresses }: BridgeEndpoint, mapping: PortMapping): string[] {
   const { hostPort, containerPort, protocol, hostIP } = mapping;
   return addresses.map(parsePrefix).flatMap((prefix) => {
     const { address } = prefix;

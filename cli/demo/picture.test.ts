@@ -1,11 +1,11 @@
 import { expect, test } from "bun:test";
 import { drawPicture, type PictureEndpoint } from "./picture.ts";
 
-const endpoint = (bridge: string, address: string, ifname = "eth0"): PictureEndpoint => ({
+const endpoint = (base: string, address: string, ifname = "eth0"): PictureEndpoint => ({
   ifname,
   addresses: [address],
-  hostEnd: "veth1a2b3c4d",
-  bridge,
+  label: "veth1a2b3c4d",
+  base,
 });
 
 test("drawPicture() draws sandboxes on a bridge", () => {
@@ -14,7 +14,7 @@ test("drawPicture() draws sandboxes on a bridge", () => {
       { name: "web", endpoints: [endpoint("docker0", "172.17.0.2/16")] },
       { name: "client", endpoints: [endpoint("docker0", "172.17.0.3/16")] },
     ],
-    bridges: [{ name: "docker0", addresses: ["172.17.0.1/16"] }],
+    bases: [{ name: "docker0", addresses: ["172.17.0.1/16"] }],
   });
   expect(picture).toEqual([
     "┌─ host ────────────────────────────────┐",
@@ -41,7 +41,7 @@ test("drawPicture() draws a sandbox on two bridges, in 80 columns", () => {
       },
       { name: "db", endpoints: [endpoint("back", "10.20.0.2/24")] },
     ],
-    bridges: [
+    bases: [
       { name: "front", addresses: ["10.10.0.1/24"] },
       { name: "back", addresses: [] },
     ],
@@ -64,7 +64,7 @@ test("drawPicture() draws a sandbox on two bridges, in 80 columns", () => {
 test("drawPicture() draws a sandbox that is connected to nothing, with what is in it", () => {
   const picture = drawPicture({
     sandboxes: [{ name: "alone", inside: ["lo", "127.0.0.1/8"], endpoints: [] }],
-    bridges: [],
+    bases: [],
   });
   expect(picture).toEqual([
     "┌─ host ──────────────┐",
@@ -79,7 +79,7 @@ test("drawPicture() draws a sandbox that is connected to nothing, with what is i
 test("drawPicture() draws a host outside, and the cable to it", () => {
   const picture = drawPicture({
     sandboxes: [{ name: "web", endpoints: [endpoint("br0", "10.0.0.2/24")] }],
-    bridges: [{ name: "br0", addresses: [] }],
+    bases: [{ name: "br0", addresses: [] }],
     outside: {
       name: "outside",
       addresses: ["192.0.2.9/24"],
@@ -98,19 +98,32 @@ test("drawPicture() draws a host outside, and the cable to it", () => {
   ]);
 });
 
+test("drawPicture() draws the uplink once, where endpoints are on it", () => {
+  const outside = { name: "outside", addresses: [], uplink: "eth0", hostAddresses: ["192.0.2.1/24"] };
+  const sandboxes = [{ name: "web", endpoints: [endpoint("eth0", "192.0.2.50/24")] }];
+  const picture = drawPicture({ sandboxes, bases: [{ name: "eth0", addresses: [] }], outside });
+  expect(picture.slice(-5)).toEqual([
+    "│  └───────────────┘  │",
+    "└──────────┬──────────┘",
+    "┌─ outside ┴──────────┐",
+    "│        eth0         │",
+    "└─────────────────────┘",
+  ]);
+});
+
 test("drawPicture() makes columns as wide as the longest text", () => {
   const address = "fd00:1111:2222:3333::2/64";
   const sandboxes = [{ name: "web", endpoints: [endpoint("br0", address)] }];
-  const picture = drawPicture({ sandboxes, bridges: [{ name: "br0", addresses: [] }] });
+  const picture = drawPicture({ sandboxes, bases: [{ name: "br0", addresses: [] }] });
   expect(new Set(picture.map((line) => line.length)).size).toBe(1);
   expect(picture[3]).toContain(`│ ${address} │`);
 });
 
-test("drawPicture() refuses a bridge whose endpoints are not side by side", () => {
-  const sandboxes = ["a", "b", "a"].map((bridge, i) => ({
+test("drawPicture() refuses an interface whose endpoints are not side by side", () => {
+  const sandboxes = ["a", "b", "a"].map((base, i) => ({
     name: `s${i}`,
-    endpoints: [endpoint(bridge, "10.0.0.2/24")],
+    endpoints: [endpoint(base, "10.0.0.2/24")],
   }));
-  const bridges = ["a", "b"].map((name) => ({ name, addresses: [] }));
-  expect(() => drawPicture({ sandboxes, bridges })).toThrow('Cannot draw "a"');
+  const bases = ["a", "b"].map((name) => ({ name, addresses: [] }));
+  expect(() => drawPicture({ sandboxes, bases })).toThrow('Cannot draw "a"');
 });

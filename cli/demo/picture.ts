@@ -1,5 +1,5 @@
 /**
- * Draws a host with its sandboxes, their endpoints and the bridges, as Docker's documents do:
+ * Draws a host with its sandboxes, their endpoints and what they lead to, as Docker's documents do:
  *
  *     ┌─ host ──────────────────────┐
  *     │  ┌─ web ────┐ ┌─ client ─┐  │      sandboxes: network namespaces
@@ -7,7 +7,7 @@
  *     │  └────┬─────┘ └────┬─────┘  │
  *     │   veth1a2b     veth3c4d     │
  *     │  ┌────┴────────────┴─────┐  │
- *     │  │        docker0        │  │      networks: a bridge each
+ *     │  │        docker0        │  │      bases: a bridge for each network
  *     │  └───────────────────────┘  │
  *     └──────────────┬──────────────┘
  *                  eth0                the uplink
@@ -17,9 +17,9 @@
  */
 
 export interface Picture {
-  /** Left to right, in an order in which the endpoints of a bridge are side by side. */
+  /** Left to right, in an order in which the endpoints of a base are side by side. */
   readonly sandboxes: readonly PictureSandbox[];
-  readonly bridges: readonly PictureBridge[];
+  readonly bases: readonly PictureBase[];
   readonly outside?: PictureOutside | undefined;
 }
 
@@ -41,12 +41,14 @@ export interface PictureSandbox {
 export interface PictureEndpoint {
   readonly ifname: string;
   readonly addresses: readonly string[];
-  /** Name of the other end of the veth pair. */
-  readonly hostEnd: string;
-  readonly bridge: string;
+  /** What is written at the line from it to its base: the other end of the veth pair, or the link's kind. */
+  readonly label: string;
+  /** Its name. */
+  readonly base: string;
 }
 
-export interface PictureBridge {
+/** The interface of the host that endpoints lead to: a bridge, a master, the host's end of a routed pair. */
+export interface PictureBase {
   readonly name: string;
   readonly addresses: readonly string[];
 }
@@ -63,10 +65,10 @@ const COLUMN_MIN = 18;
 /** The host's border and the blank inside it. */
 const MARGIN = 3;
 
-export function drawPicture({ sandboxes, bridges, outside }: Picture): string[] {
+export function drawPicture({ sandboxes, bases, outside }: Picture): string[] {
   const endpoints = sandboxes.flatMap((sandbox) => sandbox.endpoints);
   const texts = [
-    ...endpoints.flatMap(({ ifname, addresses, hostEnd }) => [ifname, hostEnd, ...addresses]),
+    ...endpoints.flatMap(({ ifname, addresses, label }) => [ifname, label, ...addresses]),
     ...sandboxes.flatMap(({ name, inside = [] }) => [`─ ${name} ─`, ...inside]),
   ];
   const width = Math.max(COLUMN_MIN, ...texts.map((text) => text.length + PADDING));
@@ -81,32 +83,37 @@ export function drawPicture({ sandboxes, bridges, outside }: Picture): string[] 
     const span = spans[i] as Span; // one for each sandbox
     canvas.box(span, { top: 1, height: sandboxHeight, title: sandbox.name });
     canvas.lines(span, 2, sandbox.inside ?? []);
-    sandbox.endpoints.forEach(({ ifname, addresses, hostEnd }, j) => {
+    sandbox.endpoints.forEach(({ ifname, addresses, label }, j) => {
       const column = { first: span.first + j, last: span.first + j };
       canvas.lines(column, 2 + (sandbox.inside?.length ?? 0), [ifname, ...addresses]);
       canvas.joint(column, sandboxHeight, "┬");
-      canvas.lines(column, sandboxHeight + 1, [hostEnd]);
+      canvas.lines(column, sandboxHeight + 1, [label]);
     });
   });
-  const bridgeTop = sandboxHeight + 2;
-  const bridgeHeight = Math.max(0, ...bridges.map(({ addresses }) => 3 + addresses.length));
-  for (const { name, addresses } of bridges) {
-    const columns = endpoints.flatMap(({ bridge }, i) => (bridge === name ? [i] : []));
+  const baseTop = sandboxHeight + 2;
+  const baseHeight = Math.max(0, ...bases.map(({ addresses }) => 3 + addresses.length));
+  for (const { name, addresses } of bases) {
+    const columns = endpoints.flatMap(({ base }, i) => (base === name ? [i] : []));
     const span = { first: columns[0] ?? 0, last: columns.at(-1) ?? 0 };
     if (columns.length !== span.last - span.first + 1) {
       throw new RangeError(`Cannot draw "${name}": its endpoints are not side by side`);
     }
-    canvas.box(span, { top: bridgeTop, height: bridgeHeight });
-    canvas.lines(span, bridgeTop + 1, [name, ...addresses]);
-    for (const column of columns) canvas.joint({ first: column, last: column }, bridgeTop, "┴");
+    canvas.box(span, { top: baseTop, height: baseHeight });
+    canvas.lines(span, baseTop + 1, [name, ...addresses]);
+    for (const column of columns) canvas.joint({ first: column, last: column }, baseTop, "┴");
   }
-  const lines = canvas.framed("host", bridges.length > 0 ? bridgeTop + bridgeHeight : sandboxHeight + 1);
-  return outside ? withOutside(lines, outside) : lines;
+  const lines = canvas.framed("host", bases.length > 0 ? baseTop + baseHeight : sandboxHeight + 1);
+  if (!outside) return lines;
+  const isDrawn = bases.some(({ name }) => name === outside.uplink);
+  return withOutside(lines, outside, isDrawn ? [] : [outside.uplink, ...outside.hostAddresses]);
 }
 
-/** The picture of a host, with another as wide below it. */
-function withOutside(host: readonly string[], outside: PictureOutside): string[] {
-  const { name, addresses, uplink, hostAddresses } = outside;
+/** The picture of a host, with another as wide below it, and at the cable between them these texts. */
+function withOutside(
+  host: readonly string[],
+  { name, addresses, uplink }: PictureOutside,
+  texts: readonly string[],
+): string[] {
   const width = host[0]?.length ?? 0;
   const middle = width >> 1;
   const centred = (text: string) => text.padStart((width + text.length) >> 1);
@@ -114,7 +121,7 @@ function withOutside(host: readonly string[], outside: PictureOutside): string[]
   return [
     ...host.slice(0, -1),
     joined(host.at(-1) ?? "", "┬"),
-    ...[uplink, ...hostAddresses].map(centred),
+    ...texts.map(centred),
     joined(`┌${`─ ${name} `.padEnd(width - 2, "─")}┐`, "┴"),
     ...[uplink, ...addresses].map(
       (text) =>

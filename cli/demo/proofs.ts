@@ -1,15 +1,25 @@
 /** What holds of every endpoint on a bridge that is a gateway. */
 import type { Outcome, Protocol } from "./echo.ts";
-import type { Endpoint } from "./endpoint.ts";
+import type { BridgeEndpoint, Endpoint, RoutedEndpoint } from "./endpoint.ts";
 import { look, lookJson } from "./look.ts";
-import type { Stage } from "./stage.ts";
+import type { Interface, Stage } from "./stage.ts";
 
 /** The cable: the container's end, the host's end, the bridge it is plugged into, and the name on it. */
-export function proveCable(stage: Stage, { sandbox, ifname, hostEnd, bridge, network }: Endpoint): void {
+export function proveCable(stage: Stage, endpoint: BridgeEndpoint): void {
+  const { hostEnd, bridge } = endpoint;
+  const port = provePair(stage, endpoint);
+  stage.narrator.proof(`${hostEnd} is a port of ${port?.master}`, { holds: port?.master === bridge });
+  proveAlias(stage, endpoint);
+}
+
+/** The two ends know each other. @returns the host's */
+export function provePair(
+  stage: Stage,
+  { sandbox, ifname, hostEnd }: BridgeEndpoint | RoutedEndpoint,
+): Interface | undefined {
   const inside = stage.interface(ifname, sandbox);
   const outside = stage.interface(hostEnd);
-  const { narrator } = stage;
-  narrator.proof(
+  stage.narrator.proof(
     `${ifname}@if${inside?.link_index} of ${sandbox} is a cable to ${hostEnd}, the host's interface ${outside?.ifindex}`,
     {
       holds:
@@ -18,7 +28,10 @@ export function proveCable(stage: Stage, { sandbox, ifname, hostEnd, bridge, net
         outside?.link_index === inside.ifindex,
     },
   );
-  narrator.proof(`${hostEnd} is a port of ${outside?.master}`, { holds: outside?.master === bridge });
+  return outside;
+}
+
+function proveAlias({ narrator }: Stage, { ifname, hostEnd, network }: BridgeEndpoint): void {
   const alias = /alias (\S+)/.exec(look(`ip link show ${hostEnd}`).stdout)?.[1] ?? "";
   narrator.proof(`its alias tells whose it is: ${alias}`, {
     holds: alias.startsWith(`weft:${network}/`) && alias.endsWith(`/${ifname}`),
@@ -35,7 +48,7 @@ export function proveAddresses(stage: Stage, { sandbox, ifname, addresses }: End
 
 export function proveDefaultRoute(
   stage: Stage,
-  { sandbox, bridge, bridgeAddresses }: Endpoint,
+  { sandbox, bridge, bridgeAddresses }: BridgeEndpoint,
   family: 4 | 6,
 ): void {
   const routes = lookJson<{ dst: string; gateway?: string }>(`ip -j -${family} -n ${sandbox} route`);

@@ -2,8 +2,21 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { type NetworkList, parseNetworkList } from "../runtime/network-list.ts";
-import { type Endpoint, readEndpoint } from "./endpoint.ts";
-import { bridgeCommands, endpointCommands } from "./equivalent.ts";
+import {
+  type BridgeEndpoint,
+  type Endpoint,
+  type RoutedEndpoint,
+  readBridgeEndpoint,
+  readRoutedEndpoint,
+  readUnderlayEndpoint,
+  type Where,
+} from "./endpoint.ts";
+import {
+  bridgeCommands,
+  bridgeEndpointCommands,
+  routedEndpointCommands,
+  underlayEndpointCommands,
+} from "./equivalent.ts";
 import { masqueradeCommands, type PortMapping, publishCommands } from "./equivalent-nat.ts";
 import { look, lookJson, NETWORKS_DIR, type Run } from "./look.ts";
 import type { Narrator } from "./narrator.ts";
@@ -12,13 +25,21 @@ import { drawPicture, type PictureSandbox } from "./picture.ts";
 import { differences, listElements, type Remains, remainsOf } from "./remains.ts";
 import { type Service, startService } from "./service.ts";
 
-/** What names an endpoint. */
-type Where = Pick<Endpoint, "sandbox" | "network" | "ifname">;
-
 interface ConnectOptions {
   readonly ifname?: string;
   /** Published. */
   readonly ports?: readonly PortMapping[];
+}
+
+/** An interface of the container on one of the host's. */
+interface UnderlayOptions {
+  /** The host's. */
+  readonly master: string;
+  /** As `ip link add … type` takes it: "macvlan mode bridge". */
+  readonly type: string;
+  /** What one would do by hand before that, and after all. */
+  readonly before?: readonly string[];
+  readonly after?: (endpoint: Endpoint) => readonly string[];
 }
 
 interface RunOptions {
@@ -106,21 +127,46 @@ export class Stage implements AsyncDisposable {
     this.#services.push(await startService(command));
   }
 
-  /** Runs `weft add`, and says how to do it by hand. */
-  connect(sandbox: string, network: string, { ifname = "eth0", ports = [] }: ConnectOptions = {}): Endpoint {
+  /** Runs `weft add` for a network of the plugin bridge, and says how to do it by hand. */
+  connect(
+    sandbox: string,
+    network: string,
+    { ifname = "eth0", ports = [] }: ConnectOptions = {},
+  ): BridgeEndpoint {
     const where = { sandbox, network, ifname };
     const printed = this.#add(where, ports);
-    const endpoint = readEndpoint(where, printed, (bridge) => this.addresses(bridge));
-    const isFirst = !this.#endpoints.some(({ bridge }) => bridge === endpoint.bridge);
+    const endpoint = readBridgeEndpoint(where, printed, (bridge) => this.addresses(bridge));
+    const isFirst = !this.#endpoints.some(({ base }) => base.name === endpoint.bridge);
     const { plugins = [] } = this.#networks.get(network) ?? {};
     const isMasqueraded = plugins.some(({ ipMasq }) => ipMasq === true);
     const commands = [
       ...(isFirst ? bridgeCommands(endpoint) : []),
       ...(isFirst && isMasqueraded ? masqueradeCommands(endpoint) : []),
-      ...endpointCommands(endpoint),
+      ...bridgeEndpointCommands(endpoint),
       ...ports.flatMap((mapping) => publishCommands(endpoint, mapping)),
     ];
     this.narrator.byHand([...new Set(commands)]);
+    this.#endpoints.push(endpoint);
+    return endpoint;
+  }
+
+  /** The same for a network of the plugin ptp. */
+  connectRouted(sandbox: string, network: string): RoutedEndpoint {
+    const where = { sandbox, network, ifname: "eth0" };
+    const endpoint = readRoutedEndpoint(where, this.#add(where), (ifname) => this.addresses(ifname));
+    this.narrator.byHand(routedEndpointCommands(endpoint));
+    this.#endpoints.push(endpoint);
+    return endpoint;
+  }
+
+  /** The same for a network of macvlan or ipvlan. */
+  connectUnderlay(sandbox: string, network: string, options: UnderlayOptions): Endpoint {
+    const { master, type, before = [], after = () => [] } = options;
+    const where = { sandbox, network, ifname: "eth0" };
+    const printed = this.#add(where);
+    const base = { name: master, addresses: this.addresses(master) };
+    const endpoint = readUnderlayEndpoint(where, printed, { label: type.split(" mode ").join(" "), base });
+    this.narrator.byHand([...before, ...underlayEndpointCommands(endpoint, type), ...after(endpoint)]);
     this.#endpoints.push(endpoint);
     return endpoint;
   }
@@ -143,14 +189,14 @@ export class Stage implements AsyncDisposable {
       (name): PictureSandbox => ({
         name,
         inside: inside[name] ?? [],
-        endpoints: this.#endpoints.filter(({ sandbox }) => sandbox === name),
+        endpoints: this.#endpoints
+          .filter(({ sandbox }) => sandbox === name)
+          .map(({ ifname, addresses, label, base }) => ({ ifname, addresses, label, base: base.name })),
       }),
     );
-    const bridges = new Map(
-      this.#endpoints.map((it) => [it.bridge, { name: it.bridge, addresses: it.bridgeAddresses }]),
-    );
+    const bases = new Map(this.#endpoints.map(({ base }) => [base.name, base]));
     console.log();
-    const picture = { sandboxes, bridges: [...bridges.values()], outside: this.#outside };
+    const picture = { sandboxes, bases: [...bases.values()], outside: this.#outside };
     for (const line of drawPicture(picture)) console.log(line);
   }
 
@@ -161,13 +207,15 @@ export class Stage implements AsyncDisposable {
     return stdout;
   }
 
-  /** Proves that each of the addresses, with a prefix length or without, answers, or that none does. */
+  /**
+   * Proves that each of the addresses, with a prefix length or without, answers, or that none does.
+   * @param sandbox who asks: "host" is the host
+   */
   ping(sandbox: string, addresses: readonly string[], { answers = true, because = "" } = {}): void {
+    const inside = sandbox === "host" ? "" : `ip netns exec ${sandbox} `;
     for (const given of addresses) {
       const [address] = given.split("/");
-      const { stdout, stderr } = look(
-        `ip netns exec ${sandbox} ping -n -c 1 -W ${PING_TIMEOUT_S} ${address}`,
-      );
+      const { stdout, stderr } = look(`${inside}ping -n -c 1 -W ${PING_TIMEOUT_S} ${address}`);
       const time = /time=(\S+ ms)/.exec(stdout)?.[1];
       const silence = /unreachable/i.test(stdout + stderr) ? "unreachable" : "no answer";
       const outcome = time ? `answers in ${time}` : silence;
