@@ -8,7 +8,13 @@ import { PROJECT } from "./fixtures/project.ts";
 import { relay } from "./second-kernel.ts";
 
 /** In conformance/. */
-const FILES = ["vlan-device.test.ts", "bridge-vlan.test.ts", "port-sctp.test.ts", "host-device-pci.test.ts"];
+const FILES = [
+  "vlan-device.test.ts",
+  "bridge-vlan.test.ts",
+  "port-sctp.test.ts",
+  "host-device-pci.test.ts",
+  "demo-underlay.test.ts",
+];
 
 const CONSOLE_TAIL = 4_000; // characters: enough for a kernel's last words
 
