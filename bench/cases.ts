@@ -35,6 +35,8 @@ export interface Case<S extends Suite = Suite> {
   prepare(suite: S): Step[];
   /** The most that the ratio to the newest reference may be, by step. */
   readonly bars?: Readonly<Record<string, number>>;
+  /** The most that a step may take whatever a reference does. Milliseconds, the median. */
+  readonly limitsMs?: Readonly<Record<string, number>>;
 }
 
 const CNI_VERSION = "1.0.0"; // what every suite speaks
@@ -152,7 +154,7 @@ interface Attachment {
 }
 
 /** ADD, then DEL, which gets the result of the ADD as a runtime gives it. */
-function addAndDel(
+export function addAndDel(
   { dir }: Suite,
   config: { readonly type: string },
   { netns, ifname = "eth0" }: Attachment,

@@ -13,6 +13,8 @@ export interface Row {
   readonly floor?: readonly number[] | undefined;
   /** The most that the ratio to the last of the others may be, or to each of them. */
   readonly bar?: number | undefined;
+  /** The most milliseconds that ours may take. */
+  readonly limitMs?: number | undefined;
 }
 
 /** Rows of the same contestants. */
@@ -88,7 +90,7 @@ function groupSection(group: Group): string[] {
 }
 
 function cells(
-  { name, contest, floor, bar }: Row,
+  { name, contest, floor, bar, limitMs }: Row,
   { contestants, bars }: Group,
   { hasFloor }: { hasFloor: boolean },
 ): string[] {
@@ -100,7 +102,10 @@ function cells(
     name,
     ...contestants.map((contestant) => distribution(of(contestant))),
     ...ratios.map(({ value, low, high }) => `${round(value)} (${round(low)} – ${round(high)})`),
-    bar === undefined ? "" : verdict(Math.max(...counted), bar),
+    [
+      ...(bar === undefined ? [] : [verdict(Math.max(...counted), bar)]),
+      ...(limitMs === undefined ? [] : [verdict(median(of(ours)), limitMs, " ms")]),
+    ].join(", "),
     ...(hasFloor ? [floor ? distribution(floor) : ""] : []),
   ];
 }
@@ -190,8 +195,9 @@ function distribution(times: readonly number[]): string {
   return `**${round(median(times))}** (${round(Math.min(...times))}, ${round(percentile(times, 0.95))})`;
 }
 
-function verdict(value: number, bar: number): string {
-  return value <= bar ? `≤ ${bar}: held` : `≤ ${bar}: missed by ${Math.round(100 * (value / bar - 1))} %`;
+function verdict(value: number, bar: number, unit = ""): string {
+  const missed = `missed by ${Math.round(100 * (value / bar - 1))} %`;
+  return `≤ ${bar}${unit}: ${value <= bar ? "held" : missed}`;
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

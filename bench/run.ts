@@ -12,14 +12,17 @@ import { installExecutable } from "../cli/install.ts";
 import { referencePlugins } from "../conformance/reference.ts";
 import { plugins } from "../plugins.ts";
 import { compileExecutable } from "../scripts/executable.ts";
-import { runInNamespaces } from "./host.ts";
+import { measureEmulated } from "./emulated.ts";
+import { load, runInNamespaces } from "./host.ts";
 import type { Order } from "./measure.ts";
+import { emulatedCases } from "./underlay-cases.ts";
 
 const ROOT = dirname(import.meta.dir);
 
 const { values } = parseArgs({
   options: { only: { type: "string" }, rounds: { type: "string" }, ours: { type: "string" } },
 });
+const loadBefore = load();
 const references = await referencePlugins();
 for (const { missing } of references) if (missing !== undefined) console.error(`without ${missing}`);
 
@@ -32,14 +35,20 @@ try {
   installExecutable(join(folder, "weft"), join(folder, "phased"), [...plugins.keys()]);
 
   const suites = references.filter(({ missing }) => missing === undefined);
-  const order: Order = {
+  const selection = {
     suites: [
       { name: "weft", dir: values.ours ?? join(ROOT, "dist/bin"), index: 0 },
       ...suites.map(({ version, dir }, index) => ({ name: version, dir, index: index + 1 })),
     ],
-    folder,
     only: values.only ?? "",
     rounds: values.rounds === undefined ? undefined : Number(values.rounds),
+  };
+  const isEmulatedWanted = emulatedCases().some(({ name }) => name.includes(selection.only));
+  const order: Order = {
+    ...selection,
+    folder,
+    load: loadBefore,
+    emulated: isEmulatedWanted ? await measureEmulated(folder, selection) : [],
     report: values.only || values.rounds || values.ours ? undefined : join(ROOT, "bench/RESULTS.md"),
   };
   process.exitCode = runInNamespaces(join(import.meta.dir, "measure.ts"), [JSON.stringify(order)]);
