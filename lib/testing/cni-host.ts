@@ -1,4 +1,4 @@
-/** A host and calls of CNI on it, for tests of what plugins are made of; each call has its undo and its end. */
+/** A host, and calls of CNI on it with their undo and their end: for tests of what plugins are made of. */
 import { rmSync } from "node:fs";
 import { type Call, callPlugin, type GcCall } from "../cni/plugin.ts";
 import { inNetns } from "../netns/netns.ts";
