@@ -15,8 +15,8 @@ export const UNDERLAY_DIFFERENCES: readonly Difference[] = [
     cases: [/^\w+: (?!0\.)/],
   },
   {
-    what: "Attachment records and an index of leases are kept under /run/weft, the boot's id beside the leases.",
-    why: "DEL and GC know what to undo after a kill at any point; leases of an earlier boot are known as such.",
+    what: "Records and an index of leases are kept under /run/weft, the boot's id beside the leases.",
+    why: "DEL and GC know what to undo after a kill; leases of an earlier boot are known as such.",
     lines: [
       /^(added|after): files\.\/run\/weft\/(attachments|locks|leases)\/[^:]+.*: nothing \| /,
       /^(added|after): files\.\/var\/lib\/cni\/networks\/net\/boot_id: nothing \| /,

@@ -4,7 +4,7 @@
  */
 import t, { type Test } from "tap";
 import { type Attachment, attach } from "./fixtures/attachment.ts";
-import { missing, skip } from "./fixtures/kernel.ts";
+import { IN_SECOND_KERNEL, missing, skip } from "./fixtures/kernel.ts";
 import type { Netns } from "./fixtures/netns.ts";
 import { normalise } from "./fixtures/normalise.ts";
 import { refused, silent, unchanged } from "./fixtures/refusal.ts";
@@ -22,7 +22,8 @@ async function neighbour(netns: Netns, address: string): Promise<unknown> {
   return entry?.["lladdr"];
 }
 
-for (const families of [[4], [6], [4, 6]] as const) {
+const FAMILIES = [[4, 6], [4], [6]] as const;
+for (const families of IN_SECOND_KERNEL ? FAMILIES.slice(0, 1) : FAMILIES) {
   const name = `T9 over ${families.map((family) => `IPv${family}`).join(" and ")}`;
   await t.test(`${name}: a flat network`, { timeout: TIMEOUT_MS }, async (t) => {
     if (lacks) return skip(t, lacks);
@@ -72,16 +73,15 @@ interface Flat {
 async function showFlat(t: Test, { host, outside }: Underlay, { c1, c2, index }: Flat): Promise<void> {
   const [first = "", second = ""] = [c1.addresses[index], c2.addresses[index]];
   const isIpv6 = first.includes(":");
+  const hostAddress = isIpv6 ? outside.hostAddress6 : outside.hostAddress4;
   t.equal(first, isIpv6 ? "2001:db8:1::50" : "192.0.2.50", "the address is of the physical subnet");
-  t.ok(await outside.ping(second), `a machine on the wire reaches ${second}`);
+  const all = [first, second, hostAddress];
+  t.strictSame(await outside.answering(all), all, "a machine on the wire reaches containers and the host");
   const { address: mac } = await c2.container.link("eth0");
   t.equal(await neighbour(outside, second), mac, "and has the container's MAC for it");
-  t.ok(await c1.container.ping(second), `${first} reaches ${second}`);
-  t.ok(await c2.container.ping(first), "and the other way around");
-  t.notOk(await host.ping(first), "the host does not reach its own containers");
-  const hostAddress = isIpv6 ? outside.hostAddress6 : outside.hostAddress4;
-  t.ok(await outside.ping(hostAddress), "the machine on the wire reaches the host");
-  t.notOk(await c1.container.ping(hostAddress), "the container does not");
+  t.strictSame(await c1.container.answering([second, hostAddress]), [second], "a container, the other alone");
+  t.strictSame(await c2.container.answering([first, hostAddress]), [first], "and the other way around");
+  t.strictSame(await host.answering([first, second]), [], "the host does not reach its own containers");
 }
 
 async function showLink(t: Test, { host }: Underlay, { container, result }: Attachment): Promise<void> {
@@ -114,12 +114,12 @@ await t.test("the modes, and who reaches whom", { timeout: 2 * TIMEOUT_MS }, asy
     const [c1, c2] = [await attach(one, config), await attach(two, config)];
     const { linkinfo } = await one.link("eth0");
     t.equal(linkinfo?.info_data?.["mode"], mode, "ip shows the mode");
-    for (const address of [outside.address4, outside.address6])
-      t.ok(await one.ping(address), `a container reaches ${address} on the wire`);
-    for (const address of c2.addresses) {
-      t.equal(await one.ping(address), reached, `container to container: ${reached}, ${address}`);
-      t.ok(await outside.ping(address), "which the machine on the wire reaches");
-    }
+    const wire = [outside.address4, outside.address6];
+    t.strictSame(await one.answering(wire), wire, "a container reaches the wire");
+    const { addresses } = c2;
+    const found = await one.answering(addresses);
+    t.strictSame(found, reached ? addresses : [], `container to container: ${reached}`);
+    t.strictSame(await outside.answering(addresses), addresses, "whom the wire reaches");
     silent(t, await c1.check(), "CHECK");
     for (const attachment of [c1, c2]) silent(t, await attachment.del(), "DEL");
   }
@@ -142,7 +142,7 @@ async function showPassthru(t: Test, { host, outside }: Underlay): Promise<void>
   const { address: mac } = await host.link("eth0");
   t.equal((await one.link("eth0")).address, mac, "the container has the master's MAC");
   t.equal(c1.result.interfaces?.[0]?.mac, mac, "and ADD prints it");
-  for (const address of c1.addresses) t.ok(await outside.ping(address), `the wire reaches ${address}`);
+  t.strictSame(await outside.answering(c1.addresses), c1.addresses, "the wire reaches it");
   silent(t, await c1.check(), "CHECK");
   const before = normalise(await host.snapshot());
   for (const mode of ["passthru", "bridge", "private", "vepa"]) {

@@ -21,6 +21,7 @@ t.setTimeout(4 * TIMEOUT_MS);
 const routes = [{ dst: "0.0.0.0/0" }, { dst: "::/0" }, { dst: "10.7.0.0/16", gw: "192.0.2.9" }];
 const LEASES = "/var/lib/cni/networks/net";
 const ADDRESSES = "ip address add 192.0.2.50/24 dev eth0; ip address add 2001:db8:1::50/64 dev eth0 nodad";
+const ROUTE = "ip route add 10.7.0.0/16 via 192.0.2.9";
 const ROUTES = "ip route replace default via 192.0.2.2; ip route replace default via 2001:db8:1::2";
 
 interface Tampering {
@@ -46,8 +47,7 @@ const TAMPERINGS: readonly Tampering[] = [
   },
   {
     what: "another prefix length",
-    script: `ip address flush dev eth0; ${ADDRESSES.replace("/24", "/25")}; ${ROUTES}
-      ip route add 10.7.0.0/16 via 192.0.2.9`,
+    script: `ip address flush dev eth0; ${ADDRESSES.replace("/24", "/25")}; ${ROUTES}; ${ROUTE}`,
     says: /192\.0\.2\.50/,
   },
   { what: "the default route removed", script: "ip route delete default", says: /0\.0\.0\.0|default/ },
@@ -91,7 +91,7 @@ const TAMPERINGS: readonly Tampering[] = [
     what: "a link of another kind in its place",
     script: `mac=$(ip -br link show dev eth0 | tr -s ' ' | cut -d' ' -f3); ip link delete eth0
       ip link add eth0 address $mac type veth peer name eth9; ip link set eth9 up; ip link set eth0 up
-      ${ADDRESSES}; ${ROUTES}; ip route add 10.7.0.0/16 via 192.0.2.9`,
+      ${ADDRESSES}; ${ROUTES}; ${ROUTE}`,
     says: /veth|kind|type/i,
   },
   {
@@ -105,9 +105,10 @@ const TAMPERINGS: readonly Tampering[] = [
   {
     what: "the same on another master",
     script: `mac=$(ip netns exec c1 ip -br link show dev eth0 | tr -s ' ' | cut -d' ' -f3)
-      ip netns exec c1 ip link delete eth0; ip link add link other0 name x1 address $mac type macvlan mode bridge
+      ip -n c1 link delete eth0
+      ip link add link other0 name x1 address $mac type macvlan mode bridge
       ip link set x1 netns c1 name eth0
-      ip netns exec c1 sh -e -c 'ip link set eth0 up; ${ADDRESSES}; ${ROUTES}; ip route add 10.7.0.0/16 via 192.0.2.9'`,
+      ip netns exec c1 sh -e -c 'ip link set eth0 up; ${ADDRESSES}; ${ROUTES}; ${ROUTE}'`,
     says: /other0|eth0/,
     onHost: true,
     types: ["macvlan"],

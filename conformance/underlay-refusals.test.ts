@@ -127,7 +127,9 @@ await t.test("a wireless master", { timeout: TIMEOUT_MS }, async (t) => {
 /** The machine's own network namespace, where modules make their devices: only where that is a test's own. */
 function machineOf(host: Host): Netns {
   const path = "/proc/1/ns/net";
-  const enter = ["nsenter", "--target", `${host.pid}`, "--mount", `--net=${path}`, "--root", "--wd", "--"];
+  const processes = `--pid=/proc/${host.pid}/ns/pid_for_children`; // /proc is of these
+  const where = ["--target", `${host.pid}`, "--mount", `--net=${path}`, processes, "--root", "--wd"];
+  const enter = ["nsenter", ...where, "--"];
   return new Netns("machine", path, enter);
 }
 

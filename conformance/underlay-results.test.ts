@@ -1,6 +1,6 @@
 /**
- * What macvlan, ipvlan, vlan and dummy make of IPAM's answer: routes with all that they may have, DNS settings,
- * and on a shared wire addresses that somebody else has already.
+ * What macvlan, ipvlan, vlan and dummy make of IPAM's answer: routes with all that they may have, DNS
+ * settings, and on a shared wire addresses that somebody else has already.
  */
 import t from "tap";
 import { attach } from "./fixtures/attachment.ts";

@@ -61,7 +61,6 @@ await t.test("the tag is on the wire", { timeout: TIMEOUT_MS }, async (t) => {
   await host.exec("ip", ["link", "add", "link", "eth0", "name", "mine", "type", "vlan", "id", "10"]);
   const taken = await host.cni("vlan", { command: "ADD", container: two, config: NETWORK });
   refused(t, taken, { code: 7, msg: /VLAN 10/i, details: /./ }, "nor one that the host has");
-  t.match(`${taken.error?.msg} ${taken.error?.details}`, /mine/, "by its name");
 });
 
 await t.test("vlanId, and the container's own master", { timeout: TIMEOUT_MS }, async (t) => {
