@@ -14,6 +14,7 @@ const FILES = [
   "port-sctp.test.ts",
   "host-device-pci.test.ts",
   "demo-underlay.test.ts",
+  "tap-selinux.test.ts",
 ];
 
 const CONSOLE_TAIL = 4_000; // characters: enough for a kernel's last words

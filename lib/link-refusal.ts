@@ -2,7 +2,7 @@
 import { CniError } from "./cni/error.ts";
 import type { Master } from "./master.ts";
 import { NetlinkError } from "./netlink/error.ts";
-import { linkByIndex } from "./rtnetlink/link.ts";
+import { type Link, linkByIndex, listLinks } from "./rtnetlink/link.ts";
 import { MACVLAN_MODES, macvlan, vlan } from "./rtnetlink/link-kinds.ts";
 
 /** What was asked for. */
@@ -58,7 +58,10 @@ function explanation(
   }
   if (code === "EEXIST" && kind === "vlan") {
     const { id } = vlan.read(asked.data ?? new Uint8Array(0));
-    return invalid(`VLAN ${id} of "${name}" is in use already`, 'choose another "vlanId"');
+    const holds = (it: Link) => it.link === link.index && vlan.read(it.data).id === id;
+    const holder = listLinks(socket, { kind: "vlan" }).find(holds);
+    const details = `it is ${holder ? `"${holder.name}"` : "a container's"}: choose another "vlanId"`;
+    return invalid(`VLAN ${id} of "${name}" is in use already`, details);
   }
   if (code === "EINVAL" && kind === "macvlan") {
     const isPassthru = macvlan.read(asked.data ?? new Uint8Array(0)).mode === MACVLAN_MODES.passthru;

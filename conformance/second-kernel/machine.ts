@@ -76,7 +76,14 @@ export function machineCommand(kernel: Kernel, initramfs: string, tapSocket: str
   const args = [
     ["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"],
     ["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max", "-smp", "2", "-m", `${MEMORY_MIB}`],
-    ["-kernel", kernel.image, "-initrd", initramfs, "-append", "console=ttyS0 quiet panic=-1"],
+    [
+      "-kernel",
+      kernel.image,
+      "-initrd",
+      initramfs,
+      "-append",
+      "console=ttyS0 quiet panic=-1 security=selinux selinux=1",
+    ],
     ["-virtfs", "local,path=/,mount_tag=host,security_model=none,multidevs=remap,readonly=on"],
     ["-device", "virtio-serial-pci", "-chardev", `socket,id=tap,path=${tapSocket}`],
     ["-device", "virtserialport,chardev=tap,name=tap"],
