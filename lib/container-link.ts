@@ -7,10 +7,12 @@ import { CniError } from "./cni/error.ts";
 import type { Call, GcCall } from "./cni/plugin.ts";
 import { explained } from "./link-refusal.ts";
 import type { Master } from "./master.ts";
+import { isExisting, unlessMissing } from "./netlink/error.ts";
 import { findNetns, type Netns, netnsIdentity } from "./netns/netns.ts";
 import { type OwnRecords, ownRecords } from "./own-records.ts";
 import {
   createLink,
+  deleteLink,
   deleteLinkIfThere,
   findLink,
   IFNAME_MAX,
@@ -71,8 +73,9 @@ export interface LinkMakings {
 
 /**
  * Makes the recorded interface. It goes when ADD fails. Equivalent to `ip link add link MASTER name NAME
- * netns NETNS type KIND …`; with a master on the host under another name at first, since before Linux 6.15 a
- * name that is taken there is refused (net/core/rtnetlink.c, __rtnl_newlink).
+ * netns NETNS type KIND …`. Before Linux 6.15 a name that the master's namespace has is refused
+ * (net/core/rtnetlink.c, __rtnl_newlink): then under another name, and renamed where it belongs. Not so from
+ * the start, because a rename waits for a grace period.
  */
 export function createContainerLink(
   call: Call,
@@ -89,9 +92,20 @@ export function createContainerLink(
       explained(settings, master, () => createLink(socket, { ...settings, name: call.ifname, alias }));
       return;
     }
-    const name = temporaryName(attachment);
-    explained(settings, master, () => createLink(socket, { ...settings, name, netns }));
-    setLink(container, linkByName(container, name), { name: call.ifname, alias });
+    const create = (name: string) => {
+      createLink(socket, { ...settings, name, netns });
+      return name;
+    };
+    const name = explained(settings, master, () => {
+      try {
+        return create(call.ifname);
+      } catch (error) {
+        if (!isExisting(error)) throw error;
+        return create(temporaryName(attachment));
+      }
+    });
+    if (name === call.ifname) setLink(container, { name }, { alias });
+    else setLink(container, linkByName(container, name), { name: call.ifname, alias });
   });
 }
 
@@ -130,10 +144,11 @@ export function staleContainerLinkSteps(call: GcCall, maker: Maker): (() => void
   });
 }
 
-/** Also one that a killed ADD left under its first name. */
+/** Or the one that a killed ADD left under its first name. */
 function deleteOwnLink(container: RouteSocket, maker: Maker, attachment: AttachmentName): void {
-  deleteLinkIfThere(container, temporaryName(attachment));
-  if (findOwnLink(container, maker, attachment)) deleteLinkIfThere(container, attachment.ifname);
+  const link = findOwnLink(container, maker, attachment);
+  if (link) unlessMissing(() => deleteLink(container, link));
+  else deleteLinkIfThere(container, temporaryName(attachment));
 }
 
 /** By name. One of another kind, or that says it is another attachment's, is not. */
