@@ -23,6 +23,8 @@ for (const { topology, features, tells } of STORIES) {
     t.notMatch(demo.stdout, /✗/, "no proof failed");
     t.match(demo.stdout, tells, "the last proof holds");
     t.match(demo.stdout, /✓ nothing is left/, "it is taken down");
+    const wide = demo.stdout.split("\n").filter((line) => line.length > 80);
+    t.strictSame(wide, [], "it fits 80 columns");
     if (demo.exitCode !== 0) t.comment(demo.stdout);
   });
 }

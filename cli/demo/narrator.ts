@@ -34,7 +34,10 @@ export class Narrator {
 
   /** Lines after the first are the rest of the same command. */
   command(text: string): void {
-    for (const line of `$ ${text}`.split("\n")) console.log(cyan(`  ${line}`));
+    const lines = text.split("\n").flatMap((line) => {
+      return line.length > COLUMNS - 4 ? continued(line, COLUMNS - 4) : line;
+    });
+    for (const line of `$ ${lines.join("\n")}`.split("\n")) console.log(cyan(`  ${line}`));
   }
 
   /** What a command printed, with its columns drawn together. */

@@ -22,8 +22,8 @@ export function proveKind(
   const { info_kind, info_data } = link?.linkinfo ?? {};
   const master = stage.interface(base.name);
   stage.narrator.proof(
-    `${ifname}@if${link?.link_index} of ${sandbox} is a ${info_kind} in mode ${info_data?.mode} on ${base.name}, ` +
-      `the host's interface ${master?.ifindex}`,
+    `${ifname}@if${link?.link_index} of ${sandbox} is of kind ${info_kind}, mode ${info_data?.mode}, ` +
+      `on ${base.name}, the host's interface ${master?.ifindex}`,
     { holds: info_kind === kind && info_data?.mode === mode && link?.link_index === master?.ifindex },
   );
 }

@@ -42,7 +42,7 @@ async function show(stage: Stage): Promise<void> {
     narrator.say(`Not shown: this kernel has no ${missing.join(" and no ")}.`);
     return;
   }
-  narrator.step("Another host on the wire, which is in VLAN 10, and counts the frames of both VLANs");
+  narrator.step("Another host on the wire, in VLAN 10, which counts the frames of both");
   const outside = await stage.outside();
   joinVlan(stage, outside);
   narrator.step("Two networks, VLAN 10 and VLAN 20, in one subnet");
