@@ -50,6 +50,10 @@ const MODEL = `Docker's three words for a network, and what they are:
   network    a list of plugins in /etc/cni/net.d that make and remove endpoints
 What follows happens in namespaces of its own: the real host is not touched.`;
 
+const AFTER_HELP = `
+What the kernel has no module for is not shown, and said.
+Exit status: 0 all proven, 1 not begun or not ended, 2 a proof failed.`;
+
 export function command(): Command {
   const summary = "show networks being made, proven by packets, and removed";
   return new Command("demo")
@@ -66,7 +70,7 @@ ${TOPOLOGIES.map(({ name, title }) => `  ${name.padEnd(4)} ${title}`).join("\n")
     )
     .argument("[topology...]", "T1, T3, …")
     .addOption(new Option("--role <role>", "a process of the demonstration").hideHelp())
-    .addHelpText("after", "\nExit status: 0 all proven, 1 not begun or not ended, 2 a proof failed.")
+    .addHelpText("after", AFTER_HELP)
     .action((names: string[], { role = "audience" }: { role?: string }) => play(role, names));
 }
 
