@@ -15,6 +15,18 @@ const FILES = [
   "host-device-pci.test.ts",
   "demo-underlay.test.ts",
   "tap-selinux.test.ts",
+  "macvlan.test.ts",
+  "host-access.test.ts",
+  "sub-interface.test.ts",
+  "ipvlan.test.ts",
+  "vlan.test.ts",
+  "dummy.test.ts",
+  "internal-network.test.ts",
+  "underlay-refusals.test.ts",
+  "underlay-results.test.ts",
+  "underlay-check.test.ts",
+  "underlay-del.test.ts",
+  "differential-underlay.test.ts",
 ];
 
 const CONSOLE_TAIL = 4_000; // characters: enough for a kernel's last words
