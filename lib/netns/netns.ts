@@ -4,7 +4,7 @@
  * A socket stays in the namespace it was made in, so nothing needs to run inside a container's namespace but
  * the call that makes the socket and writes to /proc/sys (namespaces(7), network_namespaces(7)).
  */
-import { ErrnoError } from "../sys/errno.ts";
+import { ErrnoError, isErrno } from "../sys/errno.ts";
 import { type FileStatus, fileStatus, findFile, isSameFile } from "../sys/file.ts";
 import * as libc from "../sys/libc.ts";
 
@@ -55,8 +55,12 @@ export function openNetns(path: string): Netns {
   const fd = openPath(path);
   try {
     if (libc.ioctl(fd, NS_GET_NSTYPE) === libc.CLONE_NEWNET) return new Netns(path, fd);
-  } catch {
-    // ENOTTY: not a namespace at all; the error below says so.
+  } catch (error) {
+    // Not a namespace at all: the error below says so. Any other failure does not say that it is gone.
+    if (!isErrno(error, "ENOTTY", "EINVAL")) {
+      libc.close(fd);
+      throw error;
+    }
   }
   libc.close(fd);
   // A file where a namespace used to be bound is what `ip netns del` leaves for a moment.
