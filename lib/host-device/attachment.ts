@@ -6,8 +6,10 @@
  */
 import { attachmentName, isSameAttachment } from "../alias.ts";
 import { staleAttachments } from "../cni/call.ts";
+import { failuresOf } from "../cni/cleanup.ts";
 import { CniError } from "../cni/error.ts";
 import { type Call, everyStep, type GcCall } from "../cni/plugin.ts";
+import { NetlinkError } from "../netlink/error.ts";
 import { findNetns } from "../netns/netns.ts";
 import { openRouteSocket, type RouteSocket } from "../rtnetlink/route-socket.ts";
 import { refuseExistingInterface, type Sandbox } from "../sandbox.ts";
@@ -53,7 +55,7 @@ export function takeDevice(call: Call, sandbox: Sandbox, selector: Selector): Ho
 }
 
 /**
- * DEL: the device, then what `release` gives back (the addresses were in use until now), then the record. A
+ * DEL: the device and its record, then what `release` gives back: the addresses were in use until now. A
  * device that is gone is no error: a virtual one dies with its namespace, hardware may be unplugged.
  */
 export function releaseDevice(call: Call, selectors: readonly Selector[], release: () => void): void {
@@ -65,11 +67,7 @@ export function releaseDevice(call: Call, selectors: readonly Selector[], releas
   const [container] = containers;
   const device = record?.details ?? foreignDevice(call, { host, container, selectors });
   if (device) bringHome(device, { host, ifname, containers });
-  everyStep(
-    () => device && settle(host, device),
-    release,
-    () => removeRecord(key),
-  );
+  everyStep(() => (device ? settle(host, device, key) : removeRecord(key)), release);
 }
 
 /** GC: a step for each device that the network no longer owns, known by its record. */
@@ -105,10 +103,7 @@ function giveBack(
 ): void {
   const { ifname, details: device } = record;
   bringHome(device, { host, ifname, containers: container ? [container] : [] });
-  everyStep(
-    () => settle(host, device),
-    () => removeRecord(record),
-  );
+  settle(host, device, record);
 }
 
 /**
@@ -128,11 +123,20 @@ function bringHome(
   }
 }
 
-/** Makes the device on the host what it was, where it is there. */
-function settle(host: RouteSocket, device: HostDevice): void {
+/**
+ * Makes the device on the host what it was, where it is there, and removes the record. That stays where there
+ * is reason to try again: what the kernel refuses now it refuses the next time, too.
+ */
+function settle(host: RouteSocket, device: HostDevice, key: RecordKey): void {
   using _lock = lockDevices();
   const link = findReturned(host, device);
-  if (link) everyStep(...settleSteps(host, link, device));
+  const failures = link ? failuresOf(settleSteps(host, link, device)) : [];
+  everyStep(
+    () => failures.every((failure) => failure instanceof NetlinkError) && removeRecord(key),
+    ...failures.map((failure) => () => {
+      throw failure;
+    }),
+  );
 }
 
 /** The namespaces at those paths that live, each once. */

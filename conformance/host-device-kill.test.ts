@@ -1,0 +1,52 @@
+/**
+ * ADD and DEL of host-device, killed before each of their system calls, and with each of them failing:
+ * afterwards DEL, or GC where the runtime never calls DEL, leaves the host as it was.
+ *
+ * The device is a tap that no program has open: it never has carrier, so nothing changes by itself.
+ */
+import t from "tap";
+import {
+  FAULTS_TIMEOUT_MS,
+  type FaultMode,
+  type FaultTarget,
+  showFaults,
+  tracePoints,
+  withFault,
+} from "./fixtures/faults.ts";
+import { makeHost } from "./fixtures/host.ts";
+import { missing, skip } from "./fixtures/kernel.ts";
+
+const DEVICE = "wan0";
+const ipam = { type: "host-local", ranges: [[{ subnet: "10.9.0.0/24" }]] };
+const plugin = { type: "host-device", device: DEVICE, ipam };
+const LIST = { cniVersion: "1.1.0", name: "net", plugins: [plugin] };
+
+type Case = [description: string, command: FaultTarget["command"], mode: FaultMode, fault: string];
+const CASES: readonly Case[] = [
+  ["ADD killed, then DEL and GC", "ADD", "add-del", "signal=KILL"],
+  ["ADD killed, then GC alone", "ADD", "add-gc", "signal=KILL"],
+  ["DEL killed, then DEL", "DEL", "del", "signal=KILL"],
+  ...["EIO", "ENOMEM", "EBUSY"].flatMap((errno): Case[] => [
+    [`ADD with ${errno}`, "ADD", "add", `error=${errno}`],
+    [`DEL with ${errno}, then DEL`, "DEL", "del", `error=${errno}`],
+  ]),
+];
+t.setTimeout(CASES.length * FAULTS_TIMEOUT_MS);
+const lacks = await missing("tun");
+for (const [description, command, mode, fault] of CASES) {
+  await t.test(`${description}, at every system call`, { timeout: FAULTS_TIMEOUT_MS }, async (t) => {
+    if (lacks) return skip(t, lacks);
+    const host = await makeHost(t);
+    await host.exec("ip", ["tuntap", "add", "dev", DEVICE, "mode", "tap"]);
+    const settings = ["address", "02:00:00:00:00:77", "mtu", "1400", "alias", "to the switch", "up"];
+    await host.exec("ip", ["link", "set", DEVICE, ...settings]);
+    await host.container("c1");
+    const target: FaultTarget = { list: LIST, plugin: "host-device", command };
+    const points = await tracePoints(host, target);
+    t.ok(points.length >= 30, `${points.length} system calls`);
+    await showFaults(t, host, { ...target, mode, faults: withFault(points, fault) });
+    const [device] = await host.ip("link", "show", "dev", DEVICE);
+    t.match(device, { address: "02:00:00:00:00:77", mtu: 1400, ifalias: "to the switch" });
+    t.ok(device?.flags.includes("UP"), "the device is what it was");
+  });
+}
