@@ -4,7 +4,7 @@
  * process.stdout is not used: it takes 9 ms to load, and process.exit() cuts off what it has not written yet.
  */
 import { readFd, writeFd } from "../sys/file.ts";
-import { POLLIN, poll } from "../sys/libc.ts";
+import { POLLIN, ppoll } from "../sys/libc.ts";
 import { CniError, formatError } from "./error.ts";
 
 /** How long VERSION waits for a configuration that it can do without. */
@@ -12,7 +12,7 @@ const OPTIONAL_STDIN_TIMEOUT_MS = 100;
 
 /** @param options.optional whether to do without when nothing comes @throws CniError 5 */
 export function readStdin(options: { optional: boolean }): string {
-  if (options.optional && !poll(0, POLLIN, OPTIONAL_STDIN_TIMEOUT_MS)) return "";
+  if (options.optional && !ppoll(0, POLLIN, OPTIONAL_STDIN_TIMEOUT_MS)) return "";
   try {
     // a byte-order mark is no JSON: one that we took, a delegate in Go would refuse
     return new TextDecoder("utf-8", { ignoreBOM: true }).decode(readFd(0));

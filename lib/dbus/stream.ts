@@ -124,7 +124,7 @@ export class BusStream implements Disposable {
   /** Makes a call of the socket when it is ready for it. */
   #whenReady(event: number, make: () => number): number {
     for (;;) {
-      if (!libc.poll(this.#fd, event, this.#restMs())) continue; // and out of time
+      if (!libc.ppoll(this.#fd, event, this.#restMs())) continue; // and out of time
       try {
         return make();
       } catch (error) {

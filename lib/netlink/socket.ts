@@ -231,7 +231,7 @@ export class NetlinkSocket implements Disposable {
 
   /** Waits until something happened in a subscribed group. @returns false when `timeoutMs` passed without */
   awaitEvent(timeoutMs: number): boolean {
-    if (!libc.poll(this.#fd, libc.POLLIN, timeoutMs)) return false;
+    if (!libc.ppoll(this.#fd, libc.POLLIN, timeoutMs)) return false;
     try {
       receiveBuffer ??= new Uint8Array(new ArrayBuffer(RECEIVE_BYTES));
       libc.recvfrom(this.#fd, receiveBuffer, netlinkAddress());

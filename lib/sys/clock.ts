@@ -1,5 +1,5 @@
 /** Clocks: when this machine booted, and a bounded pause. */
-import { CLOCK_BOOTTIME, CLOCK_REALTIME, clockGettime, poll } from "./libc.ts";
+import { CLOCK_BOOTTIME, CLOCK_REALTIME, clockGettime, ppoll } from "./libc.ts";
 
 /**
  * Wall-clock time of this boot, in nanoseconds since 1970. Moves with the wall clock when somebody sets that.
@@ -15,5 +15,5 @@ export function nowNs(): bigint {
 
 /** Pauses the thread. For waits that have no event to wait for; always inside a bounded loop. */
 export function sleepMs(durationMs: number): void {
-  poll(-1, 0, durationMs);
+  ppoll(-1, 0, durationMs);
 }

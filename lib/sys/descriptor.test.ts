@@ -86,8 +86,8 @@ describe.each([
   });
 });
 
-test("readFd() and writeFd() give up on a peer that does nothing, after poll() said so", () => {
-  const poll = spyOn(libc, "poll").mockImplementation(() => false); // a minute has passed
+test("readFd() and writeFd() give up on a peer that does nothing, after ppoll() said so", () => {
+  const poll = spyOn(libc, "ppoll").mockImplementation(() => false); // a minute has passed
   const fifo = join(root, "idle");
   Bun.spawnSync(["mkfifo", fifo]);
   const fd = libc.open(fifo, libc.O_RDWR | libc.O_NONBLOCK);

@@ -40,7 +40,7 @@ function whenReady(fd: number, events: number, transfer: () => number): number {
     try {
       return transfer();
     } catch (error) {
-      if (!isErrno(error, "EAGAIN") || !libc.poll(fd, events, PIPE_TIMEOUT_MS)) throw error;
+      if (!isErrno(error, "EAGAIN") || !libc.ppoll(fd, events, PIPE_TIMEOUT_MS)) throw error;
     }
   }
 }

@@ -85,7 +85,7 @@ describe("arguments are checked before the boundary, which would cut them", () =
     ["ioctl() with a request of 2^32", () => libc.ioctl(0, 2 ** 32)],
     ["ioctl() with an argument of 2^32", () => libc.ioctl(0, 0, 2 ** 32)],
     ["ioctl() with a negative argument", () => libc.ioctl(0, 0, -1)],
-    ["poll() for NaN", () => libc.poll(-1, 0, Number.NaN)],
+    ["ppoll() for NaN", () => libc.ppoll(-1, 0, Number.NaN)],
   ];
   test.each([...CASES])("%s throws RangeError", (_name, make) => {
     expect(make).toThrow(RangeError);
@@ -106,24 +106,34 @@ test("open() closes on exec: a child does not inherit the descriptor", () => {
   }
 });
 
-test("poll() sees that there is nothing to read, and that there is", () => {
+test("ppoll() sees that there is nothing to read, and that there is", () => {
   const path = join(directory, "fifo");
   Bun.spawnSync(["mkfifo", path]);
   const fd = libc.open(path, libc.O_RDWR); // both ends, so that nothing waits
   try {
-    expect(libc.poll(fd, libc.POLLIN, 10)).toBe(false);
+    expect(libc.ppoll(fd, libc.POLLIN, 10)).toBe(false);
     libc.write(fd, Uint8Array.of(1));
-    expect(libc.poll(fd, libc.POLLIN, 10_000)).toBe(true);
-    expect(libc.poll(fd, libc.POLLOUT, 10_000)).toBe(true);
+    expect(libc.ppoll(fd, libc.POLLIN, 10_000)).toBe(true);
+    expect(libc.ppoll(fd, libc.POLLOUT, 10_000)).toBe(true);
   } finally {
     libc.close(fd);
   }
 });
 
-test("poll() knows standard input, whose number is 0, from no descriptor", () => {
+test("ppoll() waits for the time that was asked for, not for whole milliseconds", () => {
+  const waits = Array.from({ length: 20 }, () => {
+    const start = performance.now();
+    libc.ppoll(-1, 0, 2.1);
+    return performance.now() - start;
+  });
+  expect(Math.min(...waits)).toBeGreaterThanOrEqual(2.1);
+  expect(Math.min(...waits)).toBeLessThan(3);
+});
+
+test("ppoll() knows standard input, whose number is 0, from no descriptor", () => {
   const script = `
-    import { poll, POLLIN } from "${import.meta.dir}/libc.ts";
-    process.exit(poll(0, POLLIN, 10_000) ? 3 : 4);
+    import { POLLIN, ppoll } from "${import.meta.dir}/libc.ts";
+    process.exit(ppoll(0, POLLIN, 10_000) ? 3 : 4);
   `;
   const start = performance.now();
   const { exitCode } = Bun.spawnSync([process.execPath, "-e", script], {

@@ -34,7 +34,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   getdents64: { args: ["i32", "ptr", "u64"], returns: FFIType.i64_fast },
   utimensat: { args: ["i32", "cstring", "ptr", "i32"], returns: "i32" },
   flock: { args: ["i32", "i32"], returns: "i32" },
-  poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
+  ppoll: { args: ["ptr", "u64", "ptr", "ptr"], returns: "i32" },
   clock_gettime: { args: ["i32", "ptr"], returns: "i32" },
   setns: { args: ["i32", "i32"], returns: "i32" },
   ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" }, // "ptr" takes a number as it is, too
@@ -207,15 +207,25 @@ export const POLLIN = 1;
 export const POLLOUT = 4;
 
 /**
- * Waits until a descriptor is ready. Without one (-1) it is a plain wait. A signal does not prolong it.
+ * Waits until a descriptor is ready. Without one (-1) it is a plain wait. A signal does not prolong it. Not
+ * poll(2), whose whole milliseconds are up to one too many.
  * @returns whether it became ready in time
  */
-export function poll(fd: number, events: number, timeoutMs: number): boolean {
+export function ppoll(fd: number, events: number, timeoutMs: number): boolean {
   if (!(timeoutMs <= 0x7fff_ffff)) throw new RangeError(`Cannot wait ${timeoutMs} ms`);
   const set = new Int32Array([fd, events]); // struct pollfd: int fd; short events, revents
   const deadline = performance.now() + timeoutMs;
-  const restMs = () => Math.max(0, Math.ceil(deadline - performance.now()));
-  return check("poll", undefined, () => libc.poll(set, fd < 0 ? 0 : 1, restMs())) > 0;
+  const wait = () => {
+    const rest = timespec(Math.max(0, deadline - performance.now()));
+    return libc.ppoll(set, fd < 0 ? 0 : 1, rest, null);
+  };
+  return check("ppoll", undefined, wait) > 0;
+}
+
+/** struct timespec: long seconds, nanoseconds. Rounded up. */
+function timespec(ms: number): BigInt64Array {
+  const ns = Math.ceil(1e6 * ms);
+  return new BigInt64Array([BigInt(Math.floor(ns / 1e9)), BigInt(ns % 1e9)]);
 }
 
 export const CLOCK_REALTIME = 0;
