@@ -4,7 +4,7 @@ import type { Call, GcCall } from "./cni/plugin.ts";
 import type { Result } from "./cni/result.ts";
 import { type AddressOptions, checkInterface, configureInterface, describeLink } from "./interface.ts";
 import { ipamAdd, ipamCheck, ipamDel, ipamGc, ipamStatus } from "./ipam/delegate.ts";
-import { type Link, linkByName, setLink } from "./rtnetlink/link.ts";
+import { type Link, setLink } from "./rtnetlink/link.ts";
 import type { Sandbox } from "./sandbox.ts";
 
 /**
@@ -17,12 +17,12 @@ export function addressInterface(
   link: Link,
   { leased: given, ...options }: AddressOptions & { readonly leased?: Result | undefined },
 ): Result {
-  const { config, netnsPath, ifname } = call;
+  const { config, netnsPath } = call;
   const leased = given ?? (config.ipam?.type ? ipamAdd(call) : undefined);
   if (leased) configureInterface(sandbox, link, leased, options);
   else setLink(sandbox.container, link, { up: true });
   return {
-    interfaces: [describeLink(linkByName(sandbox.container, ifname), netnsPath)],
+    interfaces: [describeLink(link, netnsPath)],
     ips: leased?.ips?.map((ip) => ({ ...ip, interface: 0 })),
     routes: leased?.routes,
     dns: chooseDns(config.dns, leased?.dns),

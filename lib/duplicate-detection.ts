@@ -33,16 +33,17 @@ export function ownLinkLocal({ kind, mac }: Link): Prefix {
 
 /**
  * Waits for the kernel's verdict on every address; of those that are optimistic for an objection, that is.
+ * `since` is when they were added, by performance.now().
  * @throws CniError when somebody else has one
  */
 export function awaitDuplicateDetection(
   { container, netns }: Sandbox,
   link: Link,
   duplicateDetection: DuplicateDetection,
+  { since = performance.now() }: { readonly since?: number } = {},
 ): void {
   using events = openRouteSocket(netns);
   events.subscribe(RTNLGRP_IPV6_IFADDR);
-  const start = performance.now();
   for (;;) {
     const addresses = listAddresses(container, link);
     const taken = addresses.find(({ dadFailed }) => dadFailed);
@@ -57,7 +58,7 @@ export function awaitDuplicateDetection(
     if (waiting.length === 0) return;
     const isOptimistic = duplicateDetection === "optimistic" && waiting.every(({ optimistic }) => optimistic);
     const timeoutMs = isOptimistic ? OBJECTION_TIMEOUT_MS : DAD_TIMEOUT_MS;
-    const remainingMs = start + timeoutMs - performance.now();
+    const remainingMs = since + timeoutMs - performance.now();
     if (remainingMs <= 0 && isOptimistic) return;
     if (remainingMs <= 0)
       throw new CniError(CniError.TRY_AGAIN_LATER, `duplicate detection on "${link.name}" took too long`);

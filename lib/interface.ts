@@ -64,12 +64,13 @@ export function configureInterface(
   }
   setLink(container, link, { up: true });
   addAll(prefixes.filter(isLate)); // while it is down, the kernel gives an optimistic address no local route
-  if (hasIpv6 && duplicateDetection !== "none") {
-    awaitDuplicateDetection(sandbox, link, duplicateDetection);
-  }
+  const since = performance.now();
   const wanted = routes.map((route) => toKernelRoute(route, link, ips));
   for (const route of [...(viaGateway ? gatewayRoutes(ips, link) : []), ...wanted]) {
     appendRoute(container, afterOthers(container, route));
+  }
+  if (hasIpv6 && duplicateDetection !== "none") {
+    awaitDuplicateDetection(sandbox, link, duplicateDetection, { since });
   }
 }
 
