@@ -10,7 +10,7 @@
  *     container  ip neigh add HOST lladdr … dev eth0 nud permanent
  */
 import type { NetConf } from "./cni/config.ts";
-import { CniError } from "./cni/error.ts";
+import { CniError, invalidConfig } from "./cni/error.ts";
 import type { Call, GcCall } from "./cni/plugin.ts";
 import type { IpConfig } from "./cni/result.ts";
 import { failed } from "./interface.ts";
@@ -61,13 +61,13 @@ export function verifyHostAccess({
   for (const text of hostAccessAddresses) parseHostAddress(text);
   if (!hostAccess) return;
   if (others.mode !== "bridge" && others.mode !== "") {
-    throw invalid(
+    throw invalidConfig(
       `"hostAccess" is not for mode ${others.mode}`,
       'in mode "bridge" macvlans reach each other',
     );
   }
   if (others.linkInContainer)
-    throw invalid('"hostAccess" needs a master on the host: not with "linkInContainer"');
+    throw invalidConfig('"hostAccess" needs a master on the host: not with "linkInContainer"');
 }
 
 /** Lets host and container reach each other at `ips`. Undone when ADD fails. */
@@ -149,7 +149,7 @@ function chooseHostAddresses(
   const isNear = (address: Address) => subnets.some((subnet) => containsAddress(subnet, address));
   const near = (given.length > 0 ? given : held()).filter(isNear);
   if (near.length > 0) return near;
-  throw invalid(
+  throw invalidConfig(
     `"hostAccess" needs an address of the host in ${subnets.map(formatPrefix).join(" or ")}`,
     `give "${master.name}" one, or say in "hostAccessAddresses" which the host is to have`,
   );
@@ -201,8 +201,4 @@ function parseHostAddress(text: string): Address {
       { details, cause },
     );
   }
-}
-
-function invalid(message: string, details = ""): CniError {
-  return new CniError(CniError.INVALID_NETWORK_CONFIG, message, { details });
 }

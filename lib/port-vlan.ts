@@ -1,5 +1,5 @@
 /** VLANs of a bridge port: one untagged (an access port), or several tagged (a trunk). */
-import { CniError } from "./cni/error.ts";
+import { type CniError, invalidConfig } from "./cni/error.ts";
 import {
   addBridgeVlans,
   type BridgeVlan,
@@ -37,7 +37,7 @@ export function parseVlanTrunk(elements: readonly VlanTrunk[]): number[] {
     if (minID !== undefined && maxID !== undefined) {
       checkVlanId(minID, "minID");
       checkVlanId(maxID, "maxID");
-      if (minID > maxID) throw invalid("minID is greater than maxID in trunk parameter");
+      if (minID > maxID) throw invalidConfig("minID is greater than maxID in trunk parameter");
       for (let vlanId = minID; vlanId <= maxID; vlanId++) vlanIds.add(vlanId);
     }
     if (id !== undefined) {
@@ -50,18 +50,14 @@ export function parseVlanTrunk(elements: readonly VlanTrunk[]): number[] {
 
 function checkVlanId(vlanId: number, key: string): void {
   if (vlanId >= 1 && vlanId <= VLAN_ID_MAX) return;
-  throw invalid(
+  throw invalidConfig(
     `incorrect trunk ${key} parameter`,
     `"vlanTrunk": ${key} is ${vlanId}, must be 1 to ${VLAN_ID_MAX}`,
   );
 }
 
 function half(missing: string): CniError {
-  return invalid(`minID and maxID should be configured simultaneously, ${missing} is missing`);
-}
-
-function invalid(message: string, details = ""): CniError {
-  return new CniError(CniError.INVALID_NETWORK_CONFIG, message, { details });
+  return invalidConfig(`minID and maxID should be configured simultaneously, ${missing} is missing`);
 }
 
 export function hasVlans({ access, trunk }: PortVlans): boolean {

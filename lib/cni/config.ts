@@ -8,7 +8,7 @@
  * Reference: CNI spec 1.1 §1 "Plugin configuration objects".
  */
 import { isIdentifier } from "./environment.ts";
-import { CniError } from "./error.ts";
+import { CniError, invalidConfig } from "./error.ts";
 import { isObject, type JsonObject, setKey } from "./json.ts";
 import type { Dns } from "./result.ts";
 import type { Schema } from "./schema.ts";
@@ -53,8 +53,8 @@ export function decodeConfig(text: string, schema: Schema): Decoded {
   const { name = "", cniVersion = "" } = config;
   if (typeof name !== "string") throw undecodable("name is not a string");
   if (typeof cniVersion !== "string") throw undecodable("cniVersion is not a string");
-  if (name === "") throw invalid("missing network name");
-  if (!isIdentifier(name)) throw invalid("invalid characters found in network name", name);
+  if (name === "") throw invalidConfig("missing network name");
+  if (!isIdentifier(name)) throw invalidConfig("invalid characters found in network name", name);
   return { ...config, name, cniVersion: cniVersion || "0.1.0" };
 }
 
@@ -76,7 +76,7 @@ export function validateConfig<C extends NetConf>(
     const violations = validate.errors ?? [];
     const fatal = violations.filter((it) => !options.lenient || it.instancePath.startsWith(ATTACHMENTS));
     const [msg, ...others] = describeViolations(fatal, config, schema);
-    if (msg !== undefined) throw invalid(msg, others.join("; "));
+    if (msg !== undefined) throw invalidConfig(msg, others.join("; "));
     for (const { instancePath } of violations) removeKey(config, steps(instancePath));
     validate(config); // for the defaults of what was removed
   }
@@ -130,8 +130,4 @@ function findKey(properties: Readonly<Record<string, Schema>>, given: string): s
 
 function undecodable(reason: string): CniError {
   return new CniError(CniError.DECODING_FAILURE, `error unmarshall network config: ${reason}`);
-}
-
-function invalid(msg: string, details = ""): CniError {
-  return new CniError(CniError.INVALID_NETWORK_CONFIG, msg, { details });
 }

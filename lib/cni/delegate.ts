@@ -10,7 +10,7 @@ import { sleepMs } from "../sys/clock.ts";
 import { isErrno } from "../sys/errno.ts";
 import { findFile, isSameFile } from "../sys/file.ts";
 import type { Command, Variables } from "./environment.ts";
-import { CniError, toCniError } from "./error.ts";
+import { CniError, invalidConfig, toCniError } from "./error.ts";
 import { isObject, shown } from "./json.ts";
 import { answerOf, type Call, type Plugin } from "./plugin.ts";
 import { parseResult, type Result } from "./result.ts";
@@ -24,11 +24,11 @@ const BUSY_PAUSE_MS = 100;
 
 /** The first regular file of that name in the directories of `path`. @throws CniError */
 export function findPlugin(type: string, path: readonly string[]): string {
-  if (type === "") throw invalid("no plugin name provided");
-  if (type.includes("/")) throw invalid(`invalid plugin name: ${type}`);
-  if (path.length === 0) throw invalid("no paths provided", "CNI_PATH is empty");
+  if (type === "") throw invalidConfig("no plugin name provided");
+  if (type.includes("/")) throw invalidConfig(`invalid plugin name: ${type}`);
+  if (path.length === 0) throw invalidConfig("no paths provided", "CNI_PATH is empty");
   const file = path.map((directory) => `${directory}/${type}`).find((candidate) => isRegularFile(candidate));
-  if (file === undefined) throw invalid(`failed to find plugin "${type}" in path [${path.join(" ")}]`);
+  if (file === undefined) throw invalidConfig(`failed to find plugin "${type}" in path [${path.join(" ")}]`);
   return file;
 }
 
@@ -131,8 +131,4 @@ function isRegularFile(path: string): boolean {
     if (isErrno(error)) return false;
     throw error;
   }
-}
-
-function invalid(msg: string, details = ""): CniError {
-  return new CniError(CniError.INVALID_NETWORK_CONFIG, msg, { details });
 }

@@ -40,6 +40,11 @@ export class CniError extends Error {
   }
 }
 
+/** A configuration that nobody can carry out: what is wrong, naming the key, and what to do about it. */
+export function invalidConfig(msg: string, details = ""): CniError {
+  return new CniError(CniError.INVALID_NETWORK_CONFIG, msg, { details });
+}
+
 /** The JSON document that answers for `error`, whatever was thrown. */
 export function formatError(error: unknown, cniVersion: string): string {
   const { code, msg, details } = toCniError(error);

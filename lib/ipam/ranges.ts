@@ -5,7 +5,7 @@
  *
  * Reference: containernetworking/plugins, plugins/ipam/host-local/backend/allocator, whose texts these are.
  */
-import { CniError } from "../cni/error.ts";
+import { type CniError, invalidConfig } from "../cni/error.ts";
 import { atLeast } from "../cni/version.ts";
 import {
   type Address,
@@ -62,25 +62,25 @@ interface KeyedRange {
 
 /** The sets in their order: the runtime's, the one in `ipam` itself, `ipam.ranges`. @throws CniError 7 */
 export function parseRangeSets({ cniVersion, ipam, runtimeConfig }: RangeConfig): readonly RangeSet[] {
-  if (!ipam) throw invalid("IPAM config missing 'ipam' key", 'set "ipam" with its "type" and "ranges"');
+  if (!ipam) throw invalidConfig("IPAM config missing 'ipam' key", 'set "ipam" with its "type" and "ranges"');
   const { subnet, ranges, ...others } = ipam;
   const given = [
     ...keyedSets("runtimeConfig.ipRanges", runtimeConfig.ipRanges),
     ...(subnet ? [[{ key: "ipam", keys: { ...others, subnet } }]] : []),
     ...keyedSets("ipam.ranges", ranges),
   ];
-  if (given.length === 0) throw invalid("no IP ranges specified", 'set "ipam.ranges" or "ipam.subnet"');
+  if (given.length === 0) throw invalidConfig("no IP ranges specified", 'set "ipam.ranges" or "ipam.subnet"');
   const sets = given.map(parseRangeSet);
 
   const families = new Set(sets.map(([range]) => range?.subnet.address.family));
   if (families.size < sets.length && !atLeast(cniVersion, "0.3.0")) {
     const text = `CNI version ${cniVersion} does not support more than 1 address per family`;
-    throw invalid(text, 'set "cniVersion" to 0.3.0 or later, or leave one set of ranges per family');
+    throw invalidConfig(text, 'set "cniVersion" to 0.3.0 or later, or leave one set of ranges per family');
   }
   for (const [index, set] of sets.entries()) {
     const other = sets.findIndex((each, at) => at > index && each.some((range) => overlapsAny(range, set)));
     if (other < 0) continue;
-    throw invalid(
+    throw invalidConfig(
       `range set ${index} overlaps with ${other}`,
       `${formatRangeSet(set)} has addresses of both`,
     );
@@ -122,7 +122,8 @@ function keyedSets(key: string, sets: readonly (readonly RangeKeys[])[]): KeyedR
 }
 
 function parseRangeSet(ranges: readonly KeyedRange[], index: number): RangeSet {
-  const refuse = (text: string, details: string) => invalid(`invalid range set ${index}: ${text}`, details);
+  const refuse = (text: string, details: string) =>
+    invalidConfig(`invalid range set ${index}: ${text}`, details);
   const set = ranges.map((range) => parseRange(range, refuse));
   const [first, ...others] = set;
   if (!first) throw refuse("empty range set", "give it a range, or remove it");
@@ -195,10 +196,6 @@ function parseKey<T>(
     return parse(text);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw invalid(`invalid ${what}: ${text}`, `${key}: ${reason}`);
+    throw invalidConfig(`invalid ${what}: ${text}`, `${key}: ${reason}`);
   }
-}
-
-function invalid(msg: string, details: string): CniError {
-  return new CniError(CniError.INVALID_NETWORK_CONFIG, msg, { details });
 }

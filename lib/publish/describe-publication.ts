@@ -1,7 +1,7 @@
 /** What an ADD or CHECK is to publish: its configuration, and where the plugins before put the container. */
 import { attachmentName } from "../alias.ts";
 import type { NetConf } from "../cni/config.ts";
-import { CniError } from "../cni/error.ts";
+import { invalidConfig } from "../cni/error.ts";
 import type { Call } from "../cni/plugin.ts";
 import type { Result } from "../cni/result.ts";
 import { hostInterface } from "../host-interface.ts";
@@ -23,7 +23,7 @@ export function describePublication(
   const { config } = call;
   const addresses = containerAddresses(call, prevResult);
   const ports = parsePortMappings(config).filter((port) => canLead(port, addresses));
-  if (ports.length === 0) throw invalid("the container has no address to publish its ports of");
+  if (ports.length === 0) throw invalidConfig("the container has no address to publish its ports of");
   const { v4, v6 } = conditionsOf(config);
   return {
     ...attachmentName(call),
@@ -58,12 +58,8 @@ function canLead({ hostIp, hostPort, protocol }: PublishedPort, addresses: reado
   if (!hostIp) return addresses.length > 0;
   if (addresses.some(({ address }) => address.family === hostIp.family)) return true;
   if (isUnspecified(hostIp)) return false;
-  throw invalid(
+  throw invalidConfig(
     `host port ${hostPort}/${protocol} cannot be published on ${formatAddress(hostIp)}`,
     `the container has no IPv${hostIp.family} address`,
   );
-}
-
-function invalid(message: string, details = ""): CniError {
-  return new CniError(CniError.INVALID_NETWORK_CONFIG, message, { details });
 }

@@ -1,6 +1,6 @@
 /** What a configuration asks to publish, read and checked: the reference's words where it has any. */
 import type { AskedBackend, Backend } from "../backend.ts";
-import { CniError } from "../cni/error.ts";
+import { CniError, invalidConfig } from "../cni/error.ts";
 import { type Address, isLoopback, parseAddress } from "../netaddr/address.ts";
 import { parseConditions } from "./conditions.ts";
 import type { PortProtocol, PublishedPort } from "./publication.ts";
@@ -32,7 +32,7 @@ export interface PublishConfig {
 /** @throws CniError 7 */
 export function verifyPublishConfig(config: PublishConfig): void {
   if (config.markMasqBit !== undefined && config.externalSetMarkChain !== undefined) {
-    throw invalid("Cannot specify externalSetMarkChain and markMasqBit");
+    throw invalidConfig("Cannot specify externalSetMarkChain and markMasqBit");
   }
   const backend = askedBackend(config);
   parsePortMappings(config);
@@ -56,7 +56,7 @@ export function askedBackend(config: PublishConfig): Backend | undefined {
   const other = asked === "iptables" ? "nftables" : "iptables";
   if (asked && specific[other].length > 0) {
     const options = specific[other].join(" ");
-    throw invalid(
+    throw invalidConfig(
       `${asked} backend was requested but configuration contains ${other}-specific options [${options}]`,
     );
   }
@@ -75,7 +75,7 @@ export function parsePortMappings({ runtimeConfig }: Pick<PublishConfig, "runtim
     const known = keys.map((key) => leadTo.get(key));
     const other = known.find((port) => port !== undefined && port !== containerPort);
     if (other !== undefined) {
-      throw invalid(
+      throw invalidConfig(
         `host port ${hostPort}/${protocol} is published twice`,
         `to the container's ports ${other} and ${containerPort}`,
       );
@@ -106,11 +106,11 @@ export function conditionsOf({ conditionsV4, conditionsV6 }: PublishConfig) {
 }
 
 function parsePortMapping({ hostPort, containerPort, protocol: given, hostIP }: PortMapping): PublishedPort {
-  if (!isPort(containerPort)) throw invalid(`Invalid container port number: ${containerPort}`);
-  if (!isPort(hostPort)) throw invalid(`Invalid host port number: ${hostPort}`);
+  if (!isPort(containerPort)) throw invalidConfig(`Invalid container port number: ${containerPort}`);
+  if (!isPort(hostPort)) throw invalidConfig(`Invalid host port number: ${hostPort}`);
   const protocol = given.toLowerCase();
   if (!isProtocol(protocol)) {
-    throw invalid(`Invalid protocol: ${JSON.stringify(given)}`, 'it must be "tcp", "udp" or "sctp"');
+    throw invalidConfig(`Invalid protocol: ${JSON.stringify(given)}`, 'it must be "tcp", "udp" or "sctp"');
   }
   return { hostPort, containerPort, protocol, hostIp: hostIP === "" ? undefined : parseHostIp(hostIP) };
 }
@@ -125,7 +125,7 @@ function parseHostIp(text: string): Address {
     });
   }
   if (!(address.family === 6 && isLoopback(address))) return address;
-  throw invalid(
+  throw invalidConfig(
     'Invalid host IP: "::1" cannot be published',
     "the kernel does not let an answer from elsewhere come back to ::1; use 127.0.0.1, or an address of the host",
   );
@@ -142,8 +142,4 @@ function isProtocol(text: string): text is PortProtocol {
 /** Words of iptables begin with an option, or with the "!" before one; none of nft does. */
 function languageOf([first = ""]: readonly string[]): Backend {
   return first.startsWith("-") || first.startsWith("!") ? "iptables" : "nftables";
-}
-
-function invalid(message: string, details = ""): CniError {
-  return new CniError(CniError.INVALID_NETWORK_CONFIG, message, { details });
 }

@@ -24,7 +24,7 @@ import { addBridgeGateways, checkBridgeGateways, gatewayLinkName } from "../../l
 import { type BridgePortSettings, checkPort, setUpPort } from "../../lib/bridge-port.ts";
 import { chooseDns, requestedMac, requiredPrevResult } from "../../lib/cni/call.ts";
 import { faultOfIfname } from "../../lib/cni/environment.ts";
-import { CniError } from "../../lib/cni/error.ts";
+import { CniError, invalidConfig } from "../../lib/cni/error.ts";
 import { type Call, everyStep, type GcCall, type Plugin } from "../../lib/cni/plugin.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { ALL_VERSIONS } from "../../lib/cni/version.ts";
@@ -77,29 +77,32 @@ const MTU_MIN = 68;
 function verify(config: Config): void {
   const { name, bridge, mtu, vlan, hairpinMode, promiscMode, disableContainerInterface, ipam } = config;
   const fault = faultOfIfname(bridge);
-  if (fault) throw invalid(`invalid "bridge": ${JSON.stringify(bridge)} ${fault.msg}`, fault.details);
+  if (fault) throw invalidConfig(`invalid "bridge": ${JSON.stringify(bridge)} ${fault.msg}`, fault.details);
   if (/[%\0]/.test(bridge)) {
     // the kernel would make another name of it: br0 of "br%d"
-    throw invalid(`invalid "bridge": ${JSON.stringify(bridge)} contains % or NUL`);
+    throw invalidConfig(`invalid "bridge": ${JSON.stringify(bridge)} contains % or NUL`);
   }
   if (networkAlias(name).length > IFALIAS_MAX) {
     const longest = IFALIAS_MAX - networkAlias("").length;
-    throw invalid("network name is too long", `"name" may have ${longest} characters`);
+    throw invalidConfig("network name is too long", `"name" may have ${longest} characters`);
   }
   if (mtu !== 0 && mtu < MTU_MIN) {
-    throw invalid(`invalid "mtu": ${mtu}`, `it must be at least ${MTU_MIN}, or 0 for the kernel's`);
+    throw invalidConfig(`invalid "mtu": ${mtu}`, `it must be at least ${MTU_MIN}, or 0 for the kernel's`);
   }
   if (hairpinMode && promiscMode) {
-    throw invalid("cannot set hairpin mode and promiscuous mode at the same time");
+    throw invalidConfig("cannot set hairpin mode and promiscuous mode at the same time");
   }
   if (vlan !== 0 && parseVlanTrunk(config.vlanTrunk).length > 0) {
-    throw invalid("cannot set vlan and vlanTrunk at the same time");
+    throw invalidConfig("cannot set vlan and vlanTrunk at the same time");
   }
   if (isGateway(config) && gatewayLinkName(bridge, vlan).length > IFNAME_MAX) {
-    throw invalid(`"${gatewayLinkName(bridge, vlan)}" is too long for an interface`, 'shorten "bridge"');
+    throw invalidConfig(
+      `"${gatewayLinkName(bridge, vlan)}" is too long for an interface`,
+      'shorten "bridge"',
+    );
   }
   if (disableContainerInterface && ipam.type) {
-    throw invalid("cannot use IPAM when DisableContainerInterface flag is set");
+    throw invalidConfig("cannot use IPAM when DisableContainerInterface flag is set");
   }
 }
 
@@ -225,10 +228,6 @@ function gatewaySettings({ name, vlan, forceAddress }: Config) {
 
 function isGateway({ isGateway, isDefaultGateway }: Config): boolean {
   return isGateway || isDefaultGateway;
-}
-
-function invalid(message: string, details = ""): CniError {
-  return new CniError(CniError.INVALID_NETWORK_CONFIG, message, { details });
 }
 
 export const bridgePlugin: Plugin<Config> = {

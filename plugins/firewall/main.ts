@@ -12,7 +12,7 @@
 import validate from "../../generated/validate/firewall.js";
 import { requiredPrevResult } from "../../lib/cni/call.ts";
 import { faultOfIfname } from "../../lib/cni/environment.ts";
-import { CniError } from "../../lib/cni/error.ts";
+import { invalidConfig } from "../../lib/cni/error.ts";
 import { type Call, everyStep, type GcCall, type Plugin } from "../../lib/cni/plugin.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { versionsFrom } from "../../lib/cni/version.ts";
@@ -29,21 +29,26 @@ import { type Config, schema } from "./schema.ts";
 function verify({ iptablesAdminChainName, permittedInterfaces }: Config): void {
   const fault = faultOfChainName(iptablesAdminChainName);
   if (fault) {
-    throw invalid(`invalid "iptablesAdminChainName": ${JSON.stringify(iptablesAdminChainName)} ${fault}`);
+    throw invalidConfig(
+      `invalid "iptablesAdminChainName": ${JSON.stringify(iptablesAdminChainName)} ${fault}`,
+    );
   }
   for (const name of permittedInterfaces) {
     const fault = faultOfIfname(name);
     if (name.endsWith("+")) {
       const details = "iptables would take every name that begins so; give them one by one";
-      throw invalid(`invalid "permittedInterfaces": ${JSON.stringify(name)} ends with +`, details);
+      throw invalidConfig(`invalid "permittedInterfaces": ${JSON.stringify(name)} ends with +`, details);
     }
     if (fault)
-      throw invalid(`invalid "permittedInterfaces": ${JSON.stringify(name)} ${fault.msg}`, fault.details);
+      throw invalidConfig(
+        `invalid "permittedInterfaces": ${JSON.stringify(name)} ${fault.msg}`,
+        fault.details,
+      );
   }
 }
 
 function add(call: Call<Config>): Result {
-  if (!call.prevResult) throw invalid("missing prevResult from earlier plugin");
+  if (!call.prevResult) throw invalidConfig("missing prevResult from earlier plugin");
   addIsolation(call, call.prevResult);
   return call.prevResult;
 }
@@ -62,10 +67,6 @@ function gc(call: GcCall<Config>): void {
 
 function status(call: Call<Config>): void {
   checkIsolationAvailable(call);
-}
-
-function invalid(message: string, details = ""): CniError {
-  return new CniError(CniError.INVALID_NETWORK_CONFIG, message, { details });
 }
 
 export const firewallPlugin: Plugin<Config> = {

@@ -11,7 +11,7 @@
  */
 import validate from "../../generated/validate/host-local.js";
 import { staleAttachments } from "../../lib/cni/call.ts";
-import { CniError } from "../../lib/cni/error.ts";
+import { CniError, invalidConfig } from "../../lib/cni/error.ts";
 import { type Call, everyStep, type GcCall, type Plugin } from "../../lib/cni/plugin.ts";
 import type { Dns, IpConfig, Result } from "../../lib/cni/result.ts";
 import { ALL_VERSIONS } from "../../lib/cni/version.ts";
@@ -164,7 +164,7 @@ function assignRequests(addresses: readonly Address[], sets: readonly RangeSet[]
   });
   if (rest.length === 0) return wanted;
   const text = `failed to allocate all requested IPs: ${rest.map(formatAddress).join(" ")}`;
-  throw invalid(text, `each set of ranges gives one address: ${sets.map(formatRangeSet).join("; ")}`);
+  throw invalidConfig(text, `each set of ranges gives one address: ${sets.map(formatRangeSet).join("; ")}`);
 }
 
 /** Each address once, of CNI_ARGS, the convention and the capability. @throws CniError that names the key */
@@ -178,7 +178,7 @@ function requestedAddresses({ args, config }: Call<Config>): Address[] {
     try {
       return text.includes("/") ? parsePrefix(text).address : parseAddress(text);
     } catch (cause) {
-      throw invalid(
+      throw invalidConfig(
         `invalid IP address ${text}`,
         `${key}: ${cause instanceof Error ? cause.message : cause}`,
       );
@@ -193,7 +193,7 @@ function readDns(path: string): Dns | undefined {
     return parseResolvConf(readTextFile(path));
   } catch (error) {
     if (!isErrno(error)) throw error;
-    throw invalid(error.message, 'set "ipam.resolvConf" to a file in the form of /etc/resolv.conf');
+    throw invalidConfig(error.message, 'set "ipam.resolvConf" to a file in the form of /etc/resolv.conf');
   }
 }
 
@@ -226,10 +226,6 @@ function cannotLease(
   { code = CniError.INVALID_NETWORK_CONFIG, details }: { code?: number; details: string },
 ): CniError {
   return new CniError(code, `failed to allocate for range ${setIndex}: ${text}`, { details });
-}
-
-function invalid(msg: string, details: string): CniError {
-  return new CniError(CniError.INVALID_NETWORK_CONFIG, msg, { details });
 }
 
 export const hostLocalPlugin: Plugin<Config> = {

@@ -17,7 +17,7 @@ import {
   releaseAddresses,
   releaseStaleAddresses,
 } from "../../lib/addressed-interface.ts";
-import { CniError } from "../../lib/cni/error.ts";
+import { invalidConfig } from "../../lib/cni/error.ts";
 import { type Call, everyStep, type GcCall, type Plugin } from "../../lib/cni/plugin.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { ALL_VERSIONS } from "../../lib/cni/version.ts";
@@ -90,7 +90,7 @@ function status(call: Call<Config>): void {
 function leasedBefore({ config, prevResult }: Call<Config>): Result | undefined {
   if (config.ipam.type) return undefined;
   if (prevResult?.ips?.length) return prevResult;
-  throw invalid("an ipvlan needs addresses", 'set "ipam", or put a plugin before it that gives some');
+  throw invalidConfig("an ipvlan needs addresses", 'set "ipam", or put a plugin before it that gives some');
 }
 
 /**
@@ -102,7 +102,7 @@ function withChainedMaster(call: Call<Config>): Call<Config> {
   const [only, ...others] = prevResult.interfaces ?? [];
   if (only?.name && others.length === 0) return { ...call, config: { ...config, master: only.name } };
   const details = 'set "master", or put a plugin before it whose result has one interface';
-  throw invalid("chained master failure. PrevResult lacks a single named interface", details);
+  throw invalidConfig("chained master failure. PrevResult lacks a single named interface", details);
 }
 
 /** Without a `master` the plugin before may have said it, which CHECK is not told. */
@@ -112,10 +112,6 @@ function isMasterKnown({ master, internal }: Config): boolean {
 
 function settingsOf({ mode, flag, mtu }: Config) {
   return { mode: mode || "l2", flag, mtu: mtu || undefined } as const;
-}
-
-function invalid(message: string, details: string): CniError {
-  return new CniError(CniError.INVALID_NETWORK_CONFIG, message, { details });
 }
 
 export const ipvlanPlugin: Plugin<Config> = {

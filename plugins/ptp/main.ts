@@ -11,7 +11,7 @@
  */
 import validate from "../../generated/validate/ptp.js";
 import { chooseDns, requestedMac, requiredPrevResult } from "../../lib/cni/call.ts";
-import { CniError } from "../../lib/cni/error.ts";
+import { invalidConfig } from "../../lib/cni/error.ts";
 import { type Call, everyStep, type GcCall, type Plugin } from "../../lib/cni/plugin.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { ALL_VERSIONS } from "../../lib/cni/version.ts";
@@ -37,10 +37,10 @@ const MTU_MIN = 68;
 
 function verify({ mtu, ipam }: Config): void {
   if (mtu !== 0 && mtu < MTU_MIN) {
-    throw invalid(`invalid "mtu": ${mtu}`, `it must be at least ${MTU_MIN}, or 0 for the kernel's`);
+    throw invalidConfig(`invalid "mtu": ${mtu}`, `it must be at least ${MTU_MIN}, or 0 for the kernel's`);
   }
   if (!ipam.type) {
-    throw invalid(
+    throw invalidConfig(
       '"ipam" is missing',
       'name the plugin that gives addresses in "ipam.type": ptp routes them',
     );
@@ -110,10 +110,6 @@ function gc(call: GcCall<Config>): void {
 function status(call: Call<Config>): void {
   checkMasqueradeAvailable(call);
   ipamStatus(call);
-}
-
-function invalid(message: string, details: string): CniError {
-  return new CniError(CniError.INVALID_NETWORK_CONFIG, message, { details });
 }
 
 export const ptpPlugin: Plugin<Config> = {

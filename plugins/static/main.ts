@@ -11,7 +11,7 @@
  */
 import validate from "../../generated/validate/static.js";
 import { requiredPrevResult } from "../../lib/cni/call.ts";
-import { CniError } from "../../lib/cni/error.ts";
+import { CniError, invalidConfig } from "../../lib/cni/error.ts";
 import type { Call, Plugin } from "../../lib/cni/plugin.ts";
 import type { IpConfig, Result } from "../../lib/cni/result.ts";
 import { ALL_VERSIONS, atLeast } from "../../lib/cni/version.ts";
@@ -46,7 +46,8 @@ function status(call: Call<Config>): void {
 /** Those of the capability; else the convention; else configuration and CNI_ARGS. @throws CniError */
 function configuredAddresses({ config, args }: Call<Config>): IpConfig[] {
   const { cniVersion, ipam, runtimeConfig } = config;
-  if (!ipam) throw invalid("IPAM config missing 'ipam' key", 'set "ipam" with its "type" and "addresses"');
+  if (!ipam)
+    throw invalidConfig("IPAM config missing 'ipam' key", 'set "ipam" with its "type" and "addresses"');
   const replacing = runtimeConfig.ips.length > 0 ? runtimeConfig.ips : config.args.cni.ips;
   const ips =
     replacing.length > 0
@@ -55,7 +56,7 @@ function configuredAddresses({ config, args }: Call<Config>): IpConfig[] {
   const families = new Set(ips.map(({ address }) => address.address.family));
   if (families.size < ips.length && !atLeast(cniVersion, "0.3.0")) {
     const text = `CNI version ${cniVersion} does not support more than 1 address per family`;
-    throw invalid(text, 'set "cniVersion" to 0.3.0 or later, or leave one address per family');
+    throw invalidConfig(text, 'set "cniVersion" to 0.3.0 or later, or leave one address per family');
   }
   return ips;
 }
@@ -92,15 +93,11 @@ function parseGateway(text: string, key: string): Address {
   try {
     return parseAddress(text);
   } catch (cause) {
-    throw invalid(
+    throw invalidConfig(
       `invalid gateway address: ${text}`,
       `${key}: ${cause instanceof Error ? cause.message : cause}`,
     );
   }
-}
-
-function invalid(msg: string, details: string): CniError {
-  return new CniError(CniError.INVALID_NETWORK_CONFIG, msg, { details });
 }
 
 export const staticPlugin: Plugin<Config> = {

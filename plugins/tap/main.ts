@@ -17,7 +17,7 @@ import {
 } from "../../lib/addressed-interface.ts";
 import { requestedMac } from "../../lib/cni/call.ts";
 import { faultOfIfname } from "../../lib/cni/environment.ts";
-import { CniError } from "../../lib/cni/error.ts";
+import { invalidConfig } from "../../lib/cni/error.ts";
 import { type Call, everyStep, type GcCall, type Plugin } from "../../lib/cni/plugin.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { ALL_VERSIONS } from "../../lib/cni/version.ts";
@@ -49,12 +49,12 @@ const ADDRESS_OPTIONS = { duplicateDetection: "none" } as const;
 
 function verify({ mtu, bridge, selinuxContext }: Config): void {
   if (mtu !== 0 && mtu < MTU_MIN) {
-    throw invalid(`invalid "mtu": ${mtu}`, `it must be at least ${MTU_MIN}, or 0 for the kernel's`);
+    throw invalidConfig(`invalid "mtu": ${mtu}`, `it must be at least ${MTU_MIN}, or 0 for the kernel's`);
   }
   const fault = bridge === "" ? undefined : faultOfIfname(bridge);
-  if (fault) throw invalid(`invalid "bridge": ${JSON.stringify(bridge)} ${fault.msg}`, fault.details);
+  if (fault) throw invalidConfig(`invalid "bridge": ${JSON.stringify(bridge)} ${fault.msg}`, fault.details);
   if (/[\0\n]/.test(selinuxContext)) {
-    throw invalid(`invalid "selinuxContext": ${JSON.stringify(selinuxContext)}`, "it must be one line");
+    throw invalidConfig(`invalid "selinuxContext": ${JSON.stringify(selinuxContext)}`, "it must be one line");
   }
 }
 
@@ -107,21 +107,17 @@ function bridgeInside({ container, netns }: Sandbox, name: string): Link {
   const bridge = findLink(container, name);
   const where = '"bridge" names one in the container\'s namespace, where its ports are';
   if (!bridge) {
-    throw invalid(
+    throw invalidConfig(
       `failed to get bridge ${name}: Link not found`,
       `make it in "${netns.path}" first: ${where}`,
     );
   }
   if (bridge.kind === "bridge") return bridge;
-  throw invalid(`failed to get bridge ${name}: it is not a bridge`, where);
+  throw invalidConfig(`failed to get bridge ${name}: it is not a bridge`, where);
 }
 
 function tapOptions({ multiQueue, owner, group, selinuxContext }: Config): TapOptions {
   return { multiQueue, owner, group, selinuxContext: selinuxContext || undefined };
-}
-
-function invalid(message: string, details = ""): CniError {
-  return new CniError(CniError.INVALID_NETWORK_CONFIG, message, { details });
 }
 
 export const tapPlugin: Plugin<Config> = {

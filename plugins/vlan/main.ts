@@ -17,7 +17,7 @@ import {
   releaseAddresses,
   releaseStaleAddresses,
 } from "../../lib/addressed-interface.ts";
-import { CniError } from "../../lib/cni/error.ts";
+import { invalidConfig } from "../../lib/cni/error.ts";
 import { type Call, everyStep, type GcCall, type Plugin } from "../../lib/cni/plugin.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { ALL_VERSIONS } from "../../lib/cni/version.ts";
@@ -37,9 +37,10 @@ import { type Config, schema } from "./schema.ts";
 const MAKER = { plugin: "vlan", kind: "vlan" };
 
 function verify(config: Config): void {
-  if (config.master === "") throw invalid('"master" field is required. It specifies the host interface name');
+  if (config.master === "")
+    throw invalidConfig('"master" field is required. It specifies the host interface name');
   verifyMaster(config);
-  if (!config.ipam.type) throw invalid('a VLAN interface needs "ipam"');
+  if (!config.ipam.type) throw invalidConfig('a VLAN interface needs "ipam"');
 }
 
 function add(call: Call<Config>): Result {
@@ -79,10 +80,6 @@ function gc(call: GcCall<Config>): void {
 function status(call: Call<Config>): void {
   checkMasterAvailable(call);
   checkAddressesAvailable(call);
-}
-
-function invalid(message: string): CniError {
-  return new CniError(CniError.INVALID_NETWORK_CONFIG, message);
 }
 
 export const vlanPlugin: Plugin<Config> = {
