@@ -147,7 +147,12 @@ function chooseHostAddresses(
   const given = config.hostAccessAddresses.map(parseHostAddress);
   const held = () => listAddresses(host, master).map(({ prefix }) => prefix.address);
   const isNear = (address: Address) => subnets.some((subnet) => containsAddress(subnet, address));
-  const near = (given.length > 0 ? given : held()).filter(isNear);
+  const far = given.find((address) => !isNear(address));
+  if (far) {
+    const details = `it is in none of the container's subnets, ${subnets.map(formatPrefix).join(", ")}`;
+    throw invalidConfig(`invalid "hostAccessAddresses": ${formatAddress(far)}`, details);
+  }
+  const near = given.length > 0 ? given : held().filter(isNear);
   if (near.length > 0) return near;
   throw invalidConfig(
     `"hostAccess" needs an address of the host in ${subnets.map(formatPrefix).join(" or ")}`,

@@ -8,6 +8,7 @@ import { faultOfIfname } from "./cni/environment.ts";
 import { CniError, invalidConfig } from "./cni/error.ts";
 import type { Call } from "./cni/plugin.ts";
 import { failed } from "./interface.ts";
+import { unlessMissing } from "./netlink/error.ts";
 import { findLink, IFNAME_MAX, type Link, linkByIndex, listLinks } from "./rtnetlink/link.ts";
 import { vlan as vlanAttributes, vlanData } from "./rtnetlink/link-kinds.ts";
 import { listRoutes } from "./rtnetlink/route.ts";
@@ -157,10 +158,14 @@ function madeOrThere(origin: Origin, socket: RouteSocket): Link | undefined {
 function settingsOf(origin: Exclude<Origin, { link: Link }>, socket: RouteSocket): SharedLinkSettings {
   if ("dummy" in origin) return { name: origin.dummy, kind: "dummy" };
   const { parent, vlanId } = origin;
-  if (!parent.up)
-    throw invalidConfig(`"${parent.name}" is down, and so would be its VLAN ${vlanId}`, "set it up first");
+  refuseDown(parent, vlanId);
   const name = findSubInterface(socket, origin)?.name ?? subInterfaceName(parent.name, vlanId);
   return { name, kind: "vlan", link: parent.index, data: vlanData(vlanId) };
+}
+
+/** The kernel sets up no VLAN of a link that is down. @throws CniError 7 */
+export function refuseDown({ name, up }: Link, vlanId: number): void {
+  if (!up) throw invalidConfig(`"${name}" is down, and so would be its VLAN ${vlanId}`, "set it up first");
 }
 
 /** The sub-interface of a VLAN, whatever its name; a link can have one. */
@@ -190,9 +195,8 @@ function subInterfaceName(parent: string, vlanId: number): string {
  */
 function defaultRouteLink(socket: RouteSocket): Link {
   for (const family of [4, 6] as const) {
-    const routes = listRoutes(socket, { family }).filter(
-      ({ dst, oif }) => dst.length === 0 && oif !== undefined,
-    );
+    const all = unlessMissing(() => listRoutes(socket, { family })) ?? []; // there may have been none ever
+    const routes = all.filter(({ dst, oif }) => dst.length === 0 && oif !== undefined);
     const [first] = routes.sort((a, b) => (a.priority ?? 0) - (b.priority ?? 0));
     if (first?.oif !== undefined) return linkByIndex(socket, first.oif);
   }

@@ -10,6 +10,11 @@
  * Reference: https://www.cni.dev/plugins/current/main/bridge/
  */
 import validate from "../../generated/validate/bridge.js";
+import {
+  checkAddressesAvailable,
+  releaseAddresses,
+  releaseStaleAddresses,
+} from "../../lib/addressed-interface.ts";
 import { networkAlias } from "../../lib/alias.ts";
 import {
   attachBridge,
@@ -37,7 +42,7 @@ import {
   describeLink,
   failed,
 } from "../../lib/interface.ts";
-import { ipamAdd, ipamCheck, ipamDel, ipamGc, ipamStatus } from "../../lib/ipam/delegate.ts";
+import { ipamAdd, ipamCheck } from "../../lib/ipam/delegate.ts";
 import {
   addMasquerade,
   checkMasquerade,
@@ -151,7 +156,7 @@ function del(call: Call<Config>): void {
     // first: what the kernel then waits for passes while the link is deleted
     () => deleteMasquerade(call),
     () => deleteSpoofCheck(call),
-    () => deleteVeth(call, "bridge", () => call.config.ipam.type && ipamDel(call)),
+    () => deleteVeth(call, "bridge", () => releaseAddresses(call)),
   );
 }
 
@@ -186,7 +191,7 @@ function gc(call: GcCall<Config>): void {
     ...staleMasqueradeSteps(call),
     ...staleSpoofCheckSteps(call),
     ...staleVethSteps(call, "bridge", host),
-    () => config.ipam.type && ipamGc(call),
+    () => releaseStaleAddresses(call),
     () => validAttachments.length === 0 && whenUnused(host, bridgeSettings(config), deleteBridge),
   );
 }
@@ -195,7 +200,7 @@ function status(call: Call<Config>): void {
   const { config, resources } = call;
   checkBridgeAvailable(resources.use(openRouteSocket()), bridgeSettings(config));
   checkMasqueradeAvailable(call);
-  if (config.ipam.type) ipamStatus(call);
+  checkAddressesAvailable(call);
 }
 
 function awaitCarrier(host: RouteSocket, name: string): Link {

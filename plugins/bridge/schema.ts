@@ -1,8 +1,8 @@
 /** bridge: its configuration. */
 import type { FromSchema } from "json-schema-to-ts";
+import { argsWithMac, runtimeConfigWithMac } from "../../lib/cni/mac-keys.ts";
 import { netConfKeys, type Schema } from "../../lib/cni/schema.ts";
-
-const mac = { type: "string", default: "", description: "MAC of the container's interface." } as const;
+import { masqueradeKeys } from "../../lib/masquerade/masquerade-keys.ts";
 
 const vlanId = { type: "integer" } as const;
 
@@ -27,16 +27,7 @@ export const schema = {
       default: false,
       description: "Replace an address of the bridge that differs from the gateway's.",
     },
-    ipMasq: {
-      type: "boolean",
-      default: false,
-      description: "Masquerade what containers send out of their subnets.",
-    },
-    ipMasqBackend: {
-      enum: ["auto", "iptables", "nftables"],
-      description: "What masquerades; auto, the default, is nftables where the kernel has it.",
-      "x-message": 'unknown ipMasqBackend ${value}: use "auto", "iptables" or "nftables"',
-    },
+    ...masqueradeKeys,
     mtu: {
       type: "integer",
       minimum: 0,
@@ -102,20 +93,8 @@ export const schema = {
       description: "Keep the container from reaching other isolated ports of the bridge.",
     },
     ...netConfKeys,
-    args: {
-      type: "object",
-      default: {},
-      description: netConfKeys.args.description,
-      properties: {
-        cni: { type: "object", default: {}, properties: { mac }, description: "Arguments by convention." },
-      },
-    },
-    runtimeConfig: {
-      type: "object",
-      default: {},
-      description: netConfKeys.runtimeConfig.description,
-      properties: { mac: { ...mac, description: "Capability mac: MAC of the container's interface." } },
-    },
+    args: argsWithMac,
+    runtimeConfig: runtimeConfigWithMac,
   },
   required: ["name"],
   additionalProperties: false,

@@ -15,7 +15,9 @@ import validate from "../../generated/validate/host-device.js";
 import {
   addressInterface,
   checkAddressedInterface,
+  checkAddressesAvailable,
   releaseAddresses,
+  releaseStaleAddresses,
 } from "../../lib/addressed-interface.ts";
 import { chooseDns } from "../../lib/cni/call.ts";
 import { type Call, everyStep, type GcCall, type Plugin } from "../../lib/cni/plugin.ts";
@@ -29,7 +31,7 @@ import {
 } from "../../lib/host-device/attachment.ts";
 import { findSelector, givenSelectors, requiredSelector } from "../../lib/host-device/selector.ts";
 import { isForUserspace, pciAddressOf } from "../../lib/host-device/userspace.ts";
-import { ipamAdd, ipamCheck, ipamGc, ipamStatus } from "../../lib/ipam/delegate.ts";
+import { ipamAdd, ipamCheck } from "../../lib/ipam/delegate.ts";
 import { linkByName } from "../../lib/rtnetlink/link.ts";
 import { openSandbox } from "../../lib/sandbox.ts";
 import { type Config, schema } from "./schema.ts";
@@ -76,14 +78,14 @@ function check(call: Call<Config>): void {
 }
 
 function gc(call: GcCall<Config>): void {
-  everyStep(...staleDeviceSteps(call), () => call.config.ipam.type && ipamGc(call));
+  everyStep(...staleDeviceSteps(call), () => releaseStaleAddresses(call));
 }
 
 /** A device that the runtime chooses is not known yet. */
 function status(call: Call<Config>): void {
   const selector = findSelector(call.config);
   if (selector && !isForUserspace(call.config, selector)) checkDeviceAvailable(call, selector);
-  if (call.config.ipam.type) ipamStatus(call);
+  checkAddressesAvailable(call);
 }
 
 export const hostDevicePlugin: Plugin<Config> = {

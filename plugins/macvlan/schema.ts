@@ -1,9 +1,8 @@
 /** macvlan: its configuration. */
 import type { FromSchema } from "json-schema-to-ts";
+import { mac, runtimeConfigWithMac } from "../../lib/cni/mac-keys.ts";
 import { netConfKeys, type Schema } from "../../lib/cni/schema.ts";
 import { masterKeys } from "../../lib/master-keys.ts";
-
-const mac = { type: "string", default: "", description: "MAC of the container's interface." } as const;
 
 export const schema = {
   title: "macvlan",
@@ -40,12 +39,7 @@ export const schema = {
         "Addresses of the host to be reached; those of the master in the containers' subnets unless given.",
     },
     ...netConfKeys,
-    runtimeConfig: {
-      type: "object",
-      default: {},
-      description: netConfKeys.runtimeConfig.description,
-      properties: { mac: { ...mac, description: "Capability mac: MAC of the container's interface." } },
-    },
+    runtimeConfig: runtimeConfigWithMac,
   },
   required: ["name"],
   additionalProperties: false,

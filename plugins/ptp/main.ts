@@ -10,13 +10,18 @@
  * Reference: https://www.cni.dev/plugins/current/main/ptp/
  */
 import validate from "../../generated/validate/ptp.js";
+import {
+  checkAddressesAvailable,
+  releaseAddresses,
+  releaseStaleAddresses,
+} from "../../lib/addressed-interface.ts";
 import { chooseDns, requestedMac, requiredPrevResult } from "../../lib/cni/call.ts";
 import { invalidConfig } from "../../lib/cni/error.ts";
 import { type Call, everyStep, type GcCall, type Plugin } from "../../lib/cni/plugin.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { ALL_VERSIONS } from "../../lib/cni/version.ts";
 import { checkInterface, checkLink, configureInterface, describeLink, failed } from "../../lib/interface.ts";
-import { ipamAdd, ipamCheck, ipamDel, ipamGc, ipamStatus } from "../../lib/ipam/delegate.ts";
+import { ipamAdd, ipamCheck } from "../../lib/ipam/delegate.ts";
 import {
   addMasquerade,
   checkMasquerade,
@@ -75,7 +80,7 @@ function del(call: Call<Config>): void {
   everyStep(
     // first: what the kernel then waits for passes while the link is deleted
     () => deleteMasquerade(call),
-    () => deleteVeth(call, "ptp", () => call.config.ipam.type && ipamDel(call)),
+    () => deleteVeth(call, "ptp", () => releaseAddresses(call)),
   );
 }
 
@@ -100,16 +105,14 @@ function check(call: Call<Config>): void {
 
 function gc(call: GcCall<Config>): void {
   const host = call.resources.use(openRouteSocket());
-  everyStep(
-    ...staleMasqueradeSteps(call),
-    ...staleVethSteps(call, "ptp", host),
-    () => call.config.ipam.type && ipamGc(call),
+  everyStep(...staleMasqueradeSteps(call), ...staleVethSteps(call, "ptp", host), () =>
+    releaseStaleAddresses(call),
   );
 }
 
 function status(call: Call<Config>): void {
   checkMasqueradeAvailable(call);
-  ipamStatus(call);
+  checkAddressesAvailable(call);
 }
 
 export const ptpPlugin: Plugin<Config> = {

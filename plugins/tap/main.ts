@@ -13,7 +13,9 @@ import validate from "../../generated/validate/tap.js";
 import {
   addressInterface,
   checkAddressedInterface,
+  checkAddressesAvailable,
   releaseAddresses,
+  releaseStaleAddresses,
 } from "../../lib/addressed-interface.ts";
 import { requestedMac } from "../../lib/cni/call.ts";
 import { faultOfIfname } from "../../lib/cni/environment.ts";
@@ -29,7 +31,6 @@ import {
   staleContainerLinkSteps,
 } from "../../lib/container-link.ts";
 import { failed } from "../../lib/interface.ts";
-import { ipamGc, ipamStatus } from "../../lib/ipam/delegate.ts";
 import { findLink, type Link, setLink } from "../../lib/rtnetlink/link.ts";
 import { openSandbox, type Sandbox } from "../../lib/sandbox.ts";
 import { requireSelinux } from "../../lib/selinux.ts";
@@ -92,14 +93,14 @@ function check(call: Call<Config>): void {
 }
 
 function gc(call: GcCall<Config>): void {
-  everyStep(...staleContainerLinkSteps(call, MAKER), () => call.config.ipam.type && ipamGc(call));
+  everyStep(...staleContainerLinkSteps(call, MAKER), () => releaseStaleAddresses(call));
 }
 
 function status(call: Call<Config>): void {
   const { config } = call;
   if (config.selinuxContext) requireSelinux("selinuxContext");
   checkTapAvailable();
-  if (config.ipam.type) ipamStatus(call);
+  checkAddressesAvailable(call);
 }
 
 /** The bridge, which is where the tap will be: both are in one namespace. @throws CniError 7 */

@@ -1,5 +1,6 @@
 /** tap: its configuration. */
 import type { FromSchema } from "json-schema-to-ts";
+import { mac, runtimeConfigWithMac } from "../../lib/cni/mac-keys.ts";
 import { netConfKeys, type Schema } from "../../lib/cni/schema.ts";
 
 /** 2^32-1 stands for no id (uid_t -1). */
@@ -22,7 +23,7 @@ export const schema = {
       default: 0,
       description: "MTU, in bytes; 0 leaves the kernel's.",
     },
-    mac: { type: "string", default: "", description: "MAC of the interface." },
+    mac,
     owner: {
       ...id,
       description: "User id that may open it without CAP_NET_ADMIN. Without owner and group all users may.",
@@ -39,14 +40,7 @@ export const schema = {
       description: "Bridge in the container's namespace that the tap becomes a port of.",
     },
     ...netConfKeys,
-    runtimeConfig: {
-      type: "object",
-      default: {},
-      description: netConfKeys.runtimeConfig.description,
-      properties: {
-        mac: { type: "string", default: "", description: "Capability mac: MAC of the interface." },
-      },
-    },
+    runtimeConfig: runtimeConfigWithMac,
   },
   required: ["name"],
   additionalProperties: false,

@@ -28,7 +28,7 @@ import {
   staleContainerLinkSteps,
 } from "../../lib/container-link.ts";
 import { failed } from "../../lib/interface.ts";
-import { checkMaster, checkMasterAvailable, useMaster, verifyMaster } from "../../lib/master.ts";
+import { checkMaster, checkMasterAvailable, refuseDown, useMaster, verifyMaster } from "../../lib/master.ts";
 import { vlan, vlanData } from "../../lib/rtnetlink/link-kinds.ts";
 import { openSandbox } from "../../lib/sandbox.ts";
 import { releaseSharedLinks, releaseStaleSharedLinks } from "../../lib/shared-link.ts";
@@ -48,6 +48,7 @@ function add(call: Call<Config>): Result {
   const sandbox = openSandbox(call);
   recordContainerLink(call, MAKER, sandbox);
   const master = useMaster(call, sandbox);
+  refuseDown(master.link, vlanId);
   const data = vlanData(vlanId);
   const link = createContainerLink(call, sandbox, MAKER, { master, data, mtu: mtu || undefined });
   return addressInterface(call, sandbox, link, { duplicateDetection: "optimistic" });
