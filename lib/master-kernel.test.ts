@@ -31,7 +31,7 @@ beforeEach(async () => {
 afterEach(() => {
   for (const each of [host, c1]) each?.[Symbol.dispose]();
 });
-const test = (name: string, body: () => void, lack = lacking) => kernelTest(name, body, lack);
+const test = (name: string, body: () => void | Promise<void>, lack = lacking) => kernelTest(name, body, lack);
 
 /** The name of the master that ADD takes. */
 const found = (keys: Keys = {}, containerId = "c1"): string =>
@@ -91,6 +91,17 @@ describe("useMaster()", () => {
     expect(found()).toBe("wire0");
     host.netns.run("ip route flush default; ip -6 route flush default; ip route add 0.0.0.0/1 dev wire0");
     expect(thrownBy(() => found())).toMatchObject(refusal);
+  });
+
+  test("useMaster() looks for the way out where there has never been a route of IPv4", async () => {
+    host[Symbol.dispose]();
+    host = await CniHost.make(
+      "ip link add wire1 type veth peer name far1; ip link set wire1 up; ip link set far1 up",
+    );
+    for (const act of [() => found(), () => status()])
+      expect(act).toThrow("no default route interface found");
+    host.netns.run("ip addr add fd00::2/64 dev wire1 nodad; ip -6 route add default via fd00::1 dev wire1");
+    expect(found()).toBe("wire1");
   });
 
   test("useMaster() takes the one that is named, whatever the default route", () => {

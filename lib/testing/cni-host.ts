@@ -1,6 +1,6 @@
 /** A host, and calls of CNI on it with their undo and their end: for tests of what plugins are made of. */
-import { rmSync } from "node:fs";
-import { type Call, callPlugin, type GcCall } from "../cni/plugin.ts";
+import { mkdirSync, rmSync, symlinkSync } from "node:fs";
+import { type Call, callPlugin, type GcCall, type Plugin } from "../cni/plugin.ts";
 import { inNetns } from "../netns/netns.ts";
 import { listAllRecords } from "../state/record.ts";
 import { TestNetns } from "./netns.ts";
@@ -18,6 +18,9 @@ export interface CallParts {
   /** Ids of the containers that GC is told of, each with its eth0. */
   readonly valid?: readonly string[];
 }
+
+/** Where a delegate is found: files that are this process's own. */
+const PLUGINS = "/run/test-plugins";
 
 /** A namespace that is the host. Needs a /run of its own: noOwnRunReason. */
 export class CniHost implements Disposable {
@@ -48,6 +51,29 @@ export class CniHost implements Disposable {
     const request = input(netns === "" ? "DEL" : "ADD", { name: network }, variables); // ADD must have one
     inNetns(this.netns.netns, () => void callPlugin(plugin, request));
     return answers[0] as T;
+  }
+
+  /**
+   * What a plugin answers to a command, for the attachment that `parts` say. It finds the plugins of `own`,
+   * such as its IPAM plugin, in this process.
+   */
+  // biome-ignore lint/suspicious/noExplicitAny: a plugin of whatever configuration
+  ask(plugin: Plugin<any>, command: string, parts: CallParts, own: readonly Plugin<any>[] = []): string {
+    const { network = "net", containerId = "c1", ifname = "eth0", netns = "", valid = [] } = parts;
+    const attachments = valid.map((containerID) => ({ containerID, ifname: "eth0" }));
+    mkdirSync(PLUGINS, { recursive: true });
+    for (const { name } of own) symlinkSync(process.execPath, `${PLUGINS}/${name}`);
+    const request = input(
+      command,
+      { type: plugin.name, name: network, "cni.dev/valid-attachments": attachments, ...parts.config },
+      { CNI_CONTAINERID: containerId, CNI_IFNAME: ifname, CNI_NETNS: netns, CNI_PATH: PLUGINS },
+    );
+    try {
+      const delegates = new Map(own.map((each) => [each.name, each]));
+      return inNetns(this.netns.netns, () => callPlugin(plugin, { ...request, own: delegates }));
+    } finally {
+      rmSync(PLUGINS, { recursive: true });
+    }
   }
 
   /** Names and kinds of the host's interfaces but the loopback device, as `ip` shows them. */
