@@ -21,7 +21,7 @@ import {
   setLink,
 } from "./rtnetlink/link.ts";
 import { openRouteSocket, type RouteSocket } from "./rtnetlink/route-socket.ts";
-import { findSandbox, refuseExistingInterface, type Sandbox } from "./sandbox.ts";
+import { findContainer, refuseExistingInterface, type Sandbox } from "./sandbox.ts";
 import { type AttachmentName, type AttachmentRecord, removeRecord } from "./state/record.ts";
 
 /** Who makes such interfaces. */
@@ -128,7 +128,7 @@ export function makeContainerLink(
 export function deleteContainerLink(call: Call, maker: Maker, release: () => void): void {
   const records = recordsOf(maker);
   const key = records.key(call);
-  const { container } = findSandbox(call);
+  const container = findContainer(call);
   const record = records.find(call);
   if (container) deleteOwnLink(container, maker, key);
   else if (record) deleteRecorded(record, maker);

@@ -36,13 +36,14 @@ export function openSandbox(call: Call): Sandbox {
 
 /** Opens what is there, for DEL: a namespace that is gone took its interfaces with it. */
 export function findSandbox(call: Call): { host: RouteSocket; container: RouteSocket | undefined } {
-  const { resources } = call;
-  const netns = findNetns(call.netnsPath);
-  if (netns) resources.use(netns);
-  return {
-    host: resources.use(openRouteSocket()),
-    container: netns && resources.use(openRouteSocket(netns)),
-  };
+  const container = findContainer(call);
+  return { host: call.resources.use(openRouteSocket()), container };
+}
+
+/** The same of the container alone. */
+export function findContainer({ netnsPath, resources }: Call): RouteSocket | undefined {
+  const netns = resources.use(findNetns(netnsPath));
+  return netns && resources.use(openRouteSocket(netns));
 }
 
 /** Refuses an ADD whose interface is there already, before anything is changed (CNI spec 1.1 §2 ADD). */

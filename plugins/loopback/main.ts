@@ -19,7 +19,7 @@ import { isLoopback } from "../../lib/netaddr/address.ts";
 import { formatPrefix } from "../../lib/netaddr/prefix.ts";
 import { listAddresses } from "../../lib/rtnetlink/address.ts";
 import { linkByName, setLink } from "../../lib/rtnetlink/link.ts";
-import { findSandbox, openSandbox } from "../../lib/sandbox.ts";
+import { findContainer, openSandbox } from "../../lib/sandbox.ts";
 import { type Config, schema } from "./schema.ts";
 
 const LOOPBACK = "lo";
@@ -49,7 +49,7 @@ function add(call: Call<Config>): Result {
 }
 
 function del(call: Call<Config>): void {
-  const { container } = findSandbox(call);
+  const container = findContainer(call);
   if (container) setLink(container, { name: LOOPBACK }, { up: false });
 }
 
