@@ -2,9 +2,9 @@
 import { chooseDns, requiredPrevResult } from "./cni/call.ts";
 import type { Call, GcCall } from "./cni/plugin.ts";
 import type { Result } from "./cni/result.ts";
-import { type AddressOptions, checkInterface, configureInterface, describeLink } from "./interface.ts";
+import { type AddressOptions, checkInterface, configureInterface, describeLink, setUp } from "./interface.ts";
 import { ipamAdd, ipamCheck, ipamDel, ipamGc, ipamStatus } from "./ipam/delegate.ts";
-import { type Link, setLink } from "./rtnetlink/link.ts";
+import type { Link } from "./rtnetlink/link.ts";
 import type { Sandbox } from "./sandbox.ts";
 
 /**
@@ -20,7 +20,7 @@ export function addressInterface(
   const { config, netnsPath } = call;
   const leased = given ?? (config.ipam?.type ? ipamAdd(call) : undefined);
   if (leased) configureInterface(sandbox, link, leased, options);
-  else setLink(sandbox.container, link, { up: true });
+  else setUp(sandbox.container, link);
   return {
     interfaces: [describeLink(link, netnsPath)],
     ips: leased?.ips?.map((ip) => ({ ...ip, interface: 0 })),

@@ -131,7 +131,7 @@ export function deleteContainerLink(call: Call, maker: Maker, release: () => voi
   const container = findContainer(call);
   const record = records.find(call);
   if (container) deleteOwnLink(container, maker, key);
-  else if (record) deleteRecorded(record, maker);
+  if (record && record.netns !== call.netnsPath) deleteRecorded(record, maker);
   release();
   removeRecord(key);
 }

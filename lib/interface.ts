@@ -2,13 +2,14 @@
  * A container's interface: given the addresses and routes of an IPAM result, and checked against a result.
  * The interface's kind does not matter here.
  */
-import { CniError } from "./cni/error.ts";
+import { CniError, invalidConfig } from "./cni/error.ts";
 import type { Interface, IpConfig, Result, Route as ResultRoute } from "./cni/result.ts";
 import { awaitDuplicateDetection, type DuplicateDetection, ownLinkLocal } from "./duplicate-detection.ts";
+import { requireIpv6Mtu } from "./mtu.ts";
 import { type Address, addressBits, sameAddress } from "./netaddr/address.ts";
 import { formatMac } from "./netaddr/mac.ts";
 import { formatPrefix, hostPrefix, networkOf, type Prefix, samePrefix } from "./netaddr/prefix.ts";
-import { unlessExisting, unlessMissing } from "./netlink/error.ts";
+import { NetlinkError, unlessExisting, unlessMissing } from "./netlink/error.ts";
 import { inNetns } from "./netns/netns.ts";
 import { addAddress, listAddresses } from "./rtnetlink/address.ts";
 import { type Link, linkByName, setLink } from "./rtnetlink/link.ts";
@@ -23,9 +24,6 @@ import {
 import type { RouteSocket } from "./rtnetlink/route-socket.ts";
 import type { Sandbox } from "./sandbox.ts";
 import { writeSysctlIfPresent } from "./sysctl.ts";
-
-/** Bytes: RFC 8200 §5. */
-const IPV6_MTU_MIN = 1_280;
 
 /** How an interface's addresses start, and what leads to its own subnets. */
 export interface AddressOptions {
@@ -51,7 +49,7 @@ export function configureInterface(
   const prefixes = ips.map(({ address }) => address);
   const isOptimistic = duplicateDetection === "optimistic";
   const hasIpv6 = prefixes.some(({ address }) => address.family === 6);
-  if (hasIpv6) refuseSmallMtu(link);
+  if (hasIpv6) requireIpv6Mtu(link);
   const isLate = ({ address }: Prefix) => isOptimistic && address.family === 6;
   prepareInterface(sandbox, link, { ...options, hasIpv6 });
   const flags = { nodad: duplicateDetection === "none", noprefixroute: viaGateway, optimistic: isOptimistic };
@@ -62,7 +60,7 @@ export function configureInterface(
   if (hasIpv6 && isOptimistic) {
     unlessExisting(() => addAddress(container, link, ownLinkLocal(link), { nodad: true }));
   }
-  setLink(container, link, { up: true });
+  setUp(container, link);
   addAll(prefixes.filter(isLate)); // while it is down, the kernel gives an optimistic address no local route
   const since = performance.now();
   const wanted = routes.map((route) => toKernelRoute(route, link, ips));
@@ -74,13 +72,15 @@ export function configureInterface(
   }
 }
 
-function refuseSmallMtu({ name, mtu }: Link): void {
-  if (mtu >= IPV6_MTU_MIN) return;
-  throw new CniError(
-    CniError.INVALID_NETWORK_CONFIG,
-    `"${name}" cannot have IPv6 addresses at an MTU of ${mtu}`,
-    { details: `IPv6 needs an "mtu" of at least ${IPV6_MTU_MIN}` },
-  );
+/** Equivalent to `ip link set NAME up`. @throws CniError 7 when another of its master has its MAC */
+export function setUp(container: RouteSocket, link: Link): void {
+  try {
+    setLink(container, link, { up: true });
+  } catch (error) {
+    if (!(error instanceof NetlinkError) || error.code !== "EADDRINUSE") throw error;
+    const msg = `invalid "mac": another interface of the same master, or that itself, has ${formatMac(link.mac)}`;
+    throw invalidConfig(msg, 'choose another "mac", or none');
+  }
 }
 
 /** What the kernel is told of an interface before it has addresses. */

@@ -8,6 +8,7 @@ import { faultOfIfname } from "./cni/environment.ts";
 import { CniError, invalidConfig } from "./cni/error.ts";
 import type { Call } from "./cni/plugin.ts";
 import { failed } from "./interface.ts";
+import { verifyMtu } from "./mtu.ts";
 import { unlessMissing } from "./netlink/error.ts";
 import { findLink, IFNAME_MAX, type Link, linkByIndex, listLinks } from "./rtnetlink/link.ts";
 import { vlan as vlanAttributes, vlanData } from "./rtnetlink/link-kinds.ts";
@@ -51,7 +52,8 @@ const SUB_INTERFACE = /^(.+)\.([1-9][0-9]{0,3})$/;
 const VLAN_ID_MAX = 4_094;
 
 /** @throws CniError 7 for what no host can have */
-export function verifyMaster({ master, vlan = 0, internal = false, linkInContainer }: Config): void {
+export function verifyMaster({ master, vlan = 0, internal = false, linkInContainer, mtu }: Config): void {
+  verifyMtu(mtu);
   const fault = master === "" ? undefined : faultOfIfname(master);
   if (fault) throw invalidConfig(`invalid "master": ${JSON.stringify(master)} ${fault.msg}`, fault.details);
   if (internal && (master !== "" || vlan !== 0)) {

@@ -32,6 +32,8 @@ export function ownRecords<Details>(plugin: string): OwnRecords<Details> {
     key,
     find: (call) => findRecord<Details>(key(call)),
     write(call, details, undo) {
+      const earlier = findRecord<Details>(key(call));
+      if (earlier) undo(earlier); // of an ADD whose DEL never came
       const record = { ...key(call), netns: call.netnsPath, details };
       call.undo.defer(() => undo(record));
       writeRecord(record);

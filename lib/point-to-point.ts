@@ -2,12 +2,14 @@
  * The host's end of a routed pair: the container's gateway and its only neighbour. It has the gateway's
  * address alone, without a subnet, so that any number of pairs may share a subnet and a gateway.
  */
-import { CniError } from "./cni/error.ts";
+import { CniError, invalidConfig } from "./cni/error.ts";
 import type { IpConfig, Result } from "./cni/result.ts";
 import { ownLinkLocal } from "./duplicate-detection.ts";
 import { enableForwarding, isForwarding } from "./forwarding.ts";
 import { settleIpv6 } from "./gateway.ts";
 import { failed } from "./interface.ts";
+import { requireIpv6Mtu } from "./mtu.ts";
+import { awaitFindable } from "./neighbour-discovery.ts";
 import {
   type Address,
   addressBits,
@@ -21,16 +23,13 @@ import { NetlinkError, unlessMissing } from "./netlink/error.ts";
 import { inNetns } from "./netns/netns.ts";
 import { addAddress, listAddresses } from "./rtnetlink/address.ts";
 import { awaitRunning, type Link, linkByIndex, linkByName, setLink } from "./rtnetlink/link.ts";
-import { addRoute, listRoutes, RT_SCOPE_LINK } from "./rtnetlink/route.ts";
+import { addRoute, listRoutes, RT_SCOPE_LINK, routeTo } from "./rtnetlink/route.ts";
 import type { RouteSocket } from "./rtnetlink/route-socket.ts";
 import type { Sandbox } from "./sandbox.ts";
 import { writeSysctlIfPresent } from "./sysctl.ts";
 
 /** A veth has carrier as soon as both ends are up; the kernel's worker takes note within a second. */
 const CARRIER_TIMEOUT_MS = 2_000;
-
-/** Least MTU of a link that carries IPv6, in bytes (linux/ipv6.h IPV6_MIN_MTU). */
-const IPV6_MTU_MIN = 1280;
 
 /** Of an address that has no subnet to take a gateway from. They mean the same on each link, as in Calico. */
 const LINK_LOCAL_GATEWAYS = { 4: "169.254.1.1", 6: "fe80::1" } as const;
@@ -69,13 +68,14 @@ function gatewayOf(prefix: Prefix): Address {
  *
  * Of scope link, as everything that is reached without a gateway: of scope host, which the reference says,
  * are the host's own addresses, and a routing daemon tells nobody of those.
- * @throws CniError 7 when one of the addresses is routed elsewhere already
+ * @throws CniError 7 when one of the addresses is somebody else's already
  */
 export function setUpHostEnd(host: RouteSocket, name: string, ips: readonly IpConfig[]): void {
+  for (const ip of ips) refuseTaken(host, ip);
   const link = linkByName(host, name);
   settleIpv6(name);
   if (familiesOf(ips).includes(6)) {
-    refuseSmallMtu(link);
+    requireIpv6Mtu(link);
     writeSysctlIfPresent(`net/ipv6/conf/${name}/disable_ipv6`, "0");
     addAddress(host, link, ownLinkLocal(link), { nodad: true }); // the kernel's own is late: settleIpv6()
   }
@@ -85,10 +85,16 @@ export function setUpHostEnd(host: RouteSocket, name: string, ips: readonly IpCo
   for (const family of familiesOf(ips)) enableForwarding(host, family);
 }
 
-function refuseSmallMtu({ mtu }: Link): void {
-  if (mtu >= IPV6_MTU_MIN) return;
-  const details = `IPv6 needs at least ${IPV6_MTU_MIN}, and IPAM gave an address of it`;
-  throw new CniError(CniError.INVALID_NETWORK_CONFIG, `invalid "mtu": ${mtu}`, { details });
+/** The host answers itself for its own addresses, and reaches nobody else under them. @throws CniError 7 */
+function refuseTaken(host: RouteSocket, { address, gateway }: IpConfig): void {
+  if (routeTo(host, address.address)?.isLocal) {
+    const msg = `${formatAddress(address.address)} is an address of this host`;
+    throw invalidConfig(msg, "keep it out of the range that IPAM gives out");
+  }
+  const taken = gateway && routeTo(host, gateway, { isMatch: true });
+  if (!gateway || !taken || taken.isLocal || taken.prefixLength < addressBits(gateway.family)) return;
+  const msg = `the gateway ${formatAddress(gateway)} is another container's address, or routed elsewhere`;
+  throw invalidConfig(msg, `\`ip route get ${formatAddress(gateway)}\` says where; have IPAM give another`);
 }
 
 function routeHere(host: RouteSocket, link: Link, dst: Prefix): void {
@@ -107,18 +113,27 @@ function routeHere(host: RouteSocket, link: Link, dst: Prefix): void {
 }
 
 /**
- * Waits until both ends send and receive. The worker takes note of each by itself: until then the host's end,
- * which was up first, sends nothing, and the container's joins no IPv6 multicast group, so that
- * nobody finds it. It may take a second where both happen to have the same ifindex (net/core/link_watch.c,
+ * Waits until both ends send, and find each other. The worker takes note of the carrier of each by itself:
+ * until then the host's end, which was up first, sends nothing, and the container's gets nothing that is sent
+ * to a multicast group. It may take a second where both happen to have the same ifindex (net/core/link_watch.c,
  * linkwatch_urgent_event); since Linux 6.8 looking at a link is enough.
  * @returns the host's end
  * @throws CniError 999 when there is no carrier
  */
-export function awaitPair({ host, container, netns }: Sandbox, hostName: string, inside: Link): Link {
+export function awaitPair(
+  { host, container, netns }: Sandbox,
+  { hostName, inside, ips }: { hostName: string; inside: Link; ips: readonly IpConfig[] },
+): Link {
   const outside = awaitRunning(host, hostName, CARRIER_TIMEOUT_MS);
   const other = inNetns(netns, () => awaitRunning(container, inside.name, CARRIER_TIMEOUT_MS));
-  if (outside && other) return outside;
-  throw new CniError(CniError.INTERNAL, `"${outside ? inside.name : hostName}" has no carrier`);
+  if (!outside || !other) {
+    throw new CniError(CniError.INTERNAL, `"${outside ? inside.name : hostName}" has no carrier`);
+  }
+  const gateways = hostPrefixes(ips).map(({ address }) => address);
+  const own = ips.map(({ address }) => address.address);
+  awaitFindable(host, outside, gateways);
+  inNetns(netns, () => awaitFindable(container, inside, own));
+  return outside;
 }
 
 /** @throws CniError 100 that says what is not as setUpHostEnd() left it */

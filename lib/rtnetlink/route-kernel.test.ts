@@ -116,7 +116,10 @@ describe("routes", () => {
     );
     const found = (text: string) => routeTo(socket, parseAddress(text));
     expect(routesOf("ip -j route get 10.24.0.9")).toMatchObject([{ dev: "eth0" }]);
-    expect(found("10.24.0.9")).toEqual({ oif: eth0.index, isLocal: false });
+    expect(found("10.24.0.9")).toEqual({ oif: eth0.index, prefixLength: 32, isLocal: false });
+    expect(routesOf("ip -j route get fibmatch 10.24.0.9")).toMatchObject([{ dst: "10.24.0.0/24" }]);
+    const matched = routeTo(socket, parseAddress("10.24.0.9"), { isMatch: true });
+    expect(matched).toEqual({ oif: eth0.index, prefixLength: 24, isLocal: false });
     expect(routesOf("ip -j route get 10.24.0.5")).toMatchObject([{ type: "local" }]);
     expect(found("10.24.0.5")?.isLocal).toBe(true);
     expect(found("::1")?.isLocal).toBe(true);

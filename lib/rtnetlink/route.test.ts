@@ -151,10 +151,12 @@ describe("routeTo()", () => {
     const address = parseAddress("10.22.0.9");
     expect(answeredWith(golden.GOT_V4, (socket) => routeTo(socket, address))).toEqual({
       oif: 3,
+      prefixLength: 32,
       isLocal: false,
     });
     expect(answeredWith(golden.GOT_LOCAL, (socket) => routeTo(socket, address))).toEqual({
       oif: 1,
+      prefixLength: 32,
       isLocal: true,
     });
   });

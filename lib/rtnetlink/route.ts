@@ -21,6 +21,7 @@ const RTN_UNSPEC = 0;
 const RTN_UNICAST = 1;
 const RTN_LOCAL = 2;
 const RTNH_F_ONLINK = 4;
+const RTM_F_FIB_MATCH = 0x2000;
 
 /** struct rtmsg */
 export const rtmsg = struct({
@@ -186,24 +187,34 @@ export function listRoutes(
 export interface RouteTo {
   /** ifindex of the way out. */
   readonly oif: number | undefined;
+  /** Of the route that matched, where that was asked for; else of the address. */
+  readonly prefixLength: number;
   /** The address is of this host. */
   readonly isLocal: boolean;
 }
 
-/** Equivalent to `ip route get ADDRESS`; undefined where no route leads there. */
-export function routeTo(socket: RouteSocket, dst: Address): RouteTo | undefined {
+/** Equivalent to `ip route get [fibmatch] ADDRESS`; undefined where no route leads there. */
+export function routeTo(
+  socket: RouteSocket,
+  dst: Address,
+  { isMatch = false }: { isMatch?: boolean } = {},
+): RouteTo | undefined {
   const ask = () =>
     socket.get({
       doing: `find the route to ${formatAddress(dst)}`,
       name: "RTM_GETROUTE",
       type: RTM_GETROUTE,
       codec: routeMessage,
-      header: { family: addressFamily(dst.family), dstLen: addressBits(dst.family) },
+      header: {
+        family: addressFamily(dst.family),
+        dstLen: addressBits(dst.family),
+        flags: isMatch ? RTM_F_FIB_MATCH : 0,
+      },
       attributes: { dst },
     });
   try {
-    const { oif, type } = ask();
-    return { oif, isLocal: type === RTN_LOCAL };
+    const { oif, type, dstLen = 0 } = ask();
+    return { oif, prefixLength: dstLen, isLocal: type === RTN_LOCAL };
   } catch (error) {
     // EINVAL is the answer of a route of type blackhole, EACCES that of prohibit
     const nowhere = ["ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EACCES"];

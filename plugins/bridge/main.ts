@@ -50,6 +50,7 @@ import {
   deleteMasquerade,
   staleMasqueradeSteps,
 } from "../../lib/masquerade/masquerade.ts";
+import { verifyMtu } from "../../lib/mtu.ts";
 import { hasVlans, type PortVlans, parseVlanTrunk } from "../../lib/port-vlan.ts";
 import {
   awaitRunning,
@@ -76,9 +77,6 @@ import { type Config, schema } from "./schema.ts";
  */
 const CARRIER_TIMEOUT_MS = 2_000;
 
-/** Least MTU of a veth, in bytes (linux/if_ether.h ETH_MIN_MTU). */
-const MTU_MIN = 68;
-
 function verify(config: Config): void {
   const { name, bridge, mtu, vlan, hairpinMode, promiscMode, disableContainerInterface, ipam } = config;
   const fault = faultOfIfname(bridge);
@@ -91,9 +89,7 @@ function verify(config: Config): void {
     const longest = IFALIAS_MAX - networkAlias("").length;
     throw invalidConfig("network name is too long", `"name" may have ${longest} characters`);
   }
-  if (mtu !== 0 && mtu < MTU_MIN) {
-    throw invalidConfig(`invalid "mtu": ${mtu}`, `it must be at least ${MTU_MIN}, or 0 for the kernel's`);
-  }
+  verifyMtu(mtu);
   if (hairpinMode && promiscMode) {
     throw invalidConfig("cannot set hairpin mode and promiscuous mode at the same time");
   }

@@ -29,6 +29,7 @@ import {
   deleteMasquerade,
   staleMasqueradeSteps,
 } from "../../lib/masquerade/masquerade.ts";
+import { verifyMtu } from "../../lib/mtu.ts";
 import { awaitPair, checkHostEnd, setUpHostEnd, withHostGateways } from "../../lib/point-to-point.ts";
 import { linkByName } from "../../lib/rtnetlink/link.ts";
 import { openRouteSocket } from "../../lib/rtnetlink/route-socket.ts";
@@ -37,13 +38,8 @@ import { findHostEnd } from "../../lib/veth.ts";
 import { createRecordedVeth, deleteVeth, recordVeth, staleVethSteps } from "../../lib/veth-attachment.ts";
 import { type Config, schema } from "./schema.ts";
 
-/** Least MTU of a veth, in bytes (linux/if_ether.h ETH_MIN_MTU). */
-const MTU_MIN = 68;
-
 function verify({ mtu, ipam }: Config): void {
-  if (mtu !== 0 && mtu < MTU_MIN) {
-    throw invalidConfig(`invalid "mtu": ${mtu}`, `it must be at least ${MTU_MIN}, or 0 for the kernel's`);
-  }
+  verifyMtu(mtu);
   if (!ipam.type) {
     throw invalidConfig(
       '"ipam" is missing',
@@ -67,7 +63,7 @@ function add(call: Call<Config>): Result {
   configureInterface(sandbox, inside, leased, { duplicateDetection: "none", viaGateway: true });
   addMasquerade(call, hostName, leased.ips);
 
-  const outside = awaitPair(sandbox, hostName, inside);
+  const outside = awaitPair(sandbox, { hostName, inside, ips: leased.ips });
   return {
     ...leased,
     interfaces: [describeLink(outside), describeLink(inside, call.netnsPath)],

@@ -31,6 +31,7 @@ import {
   staleContainerLinkSteps,
 } from "../../lib/container-link.ts";
 import { failed } from "../../lib/interface.ts";
+import { verifyMtu } from "../../lib/mtu.ts";
 import { findLink, type Link, setLink } from "../../lib/rtnetlink/link.ts";
 import { openSandbox, type Sandbox } from "../../lib/sandbox.ts";
 import { requireSelinux } from "../../lib/selinux.ts";
@@ -39,9 +40,6 @@ import { type Config, schema } from "./schema.ts";
 
 const MAKER: Maker = { plugin: "tap", kind: "tun" };
 
-/** Least MTU of a tap, in bytes (drivers/net/tun.c MIN_MTU). */
-const MTU_MIN = 68;
-
 /**
  * Nobody answers before a program opens the tap, and the kernel asks nobody while there is no carrier: the
  * address would stay tentative until then. Who opens it is of this host, and given its address by it.
@@ -49,9 +47,7 @@ const MTU_MIN = 68;
 const ADDRESS_OPTIONS = { duplicateDetection: "none" } as const;
 
 function verify({ mtu, bridge, selinuxContext }: Config): void {
-  if (mtu !== 0 && mtu < MTU_MIN) {
-    throw invalidConfig(`invalid "mtu": ${mtu}`, `it must be at least ${MTU_MIN}, or 0 for the kernel's`);
-  }
+  verifyMtu(mtu);
   const fault = bridge === "" ? undefined : faultOfIfname(bridge);
   if (fault) throw invalidConfig(`invalid "bridge": ${JSON.stringify(bridge)} ${fault.msg}`, fault.details);
   if (/[\0\n]/.test(selinuxContext)) {
