@@ -18,7 +18,7 @@ export const UNDERLAY_DIFFERENCES: readonly Difference[] = [
     what: "Records and an index of leases are kept under /run/weft, the boot's id beside the leases.",
     why: "DEL and GC know what to undo after a kill; leases of an earlier boot are known as such.",
     lines: [
-      /^(added|after): files\.\/run\/weft\/(attachments|locks|leases)\/[^:]+.*: nothing \| /,
+      /^(added|after): files\.\/run\/weft\/(attachments|claims|locks|leases)\/[^:]+.*: nothing \| /,
       /^(added|after): files\.\/var\/lib\/cni\/networks\/net\/boot_id: nothing \| /,
     ],
     cases: [/./],
@@ -30,9 +30,31 @@ export const UNDERLAY_DIFFERENCES: readonly Difference[] = [
     cases: [/^(macvlan|ipvlan): (?!dual|0\.4|1\.0|nothing)/],
   },
   {
+    what: "The container announces the addresses that it got.",
+    why: "Neighbours that knew the address's last owner learn of the new one; macvlan's do of the reference's.",
+    lines: [
+      /^added: networks\.c1\.sysctls\.ipv4\/conf\/eth0\/arp_notify: "0" \| "1"$/,
+      /^added: networks\.c1\.sysctls\.ipv6\/conf\/eth0\/ndisc_notify: "0" \| "1"$/,
+    ],
+    cases: [/^(vlan|dummy): dual/],
+  },
+  {
     what: "The link-local address waits for no duplicate detection.",
     why: "It is made from the link's own MAC, and no neighbour can be asked for until it is there.",
-    lines: [/^added: networks\.c1\.links\.eth0\.addr_info: .*link-local of c1 eth0/],
-    cases: [/: (dual stack|0\.4\.0|1\.0\.0)$/],
+    lines: [
+      /^added: networks\.c1\.links\.eth0\.addr_info: .*link-local of c1 eth0/,
+      /^added: networks\.c1\.routes6: nothing \| .*"type":"local","dst":"link-local of c1 eth0"/,
+      /^added: networks\.c1\.sysctls\.ipv6\/conf\/eth0\/accept_dad: "1" \| "0"$/,
+    ],
+    cases: [/^(macvlan|ipvlan|vlan): (dual stack|0\.4\.0|1\.0\.0|l3)$/],
+  },
+  {
+    what: "A dummy's IPv6 addresses are added without duplicate detection.",
+    why: "It is on no wire, so nobody else can have them.",
+    lines: [
+      /^added: networks\.c1\.links\.eth0\.addr_info: .*"fd01::2"/,
+      /^added: networks\.c1\.sysctls\.ipv6\/conf\/eth0\/accept_dad: "-1" \| "0"$/,
+    ],
+    cases: [/^dummy: dual/],
   },
 ];

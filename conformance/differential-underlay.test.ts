@@ -61,12 +61,9 @@ const CASES: readonly [name: string, keys: object, options?: Options][] = [
   ["macvlan: 0.2.0", V4, { version: "0.2.0" }],
   ["macvlan: 0.4.0", DUAL, { version: "0.4.0" }],
   ["macvlan: 1.0.0", DUAL, { version: "1.0.0" }],
-  ["ipvlan: IPv4", V4],
   ["ipvlan: dual stack", DUAL],
   ["ipvlan: l3", { mode: "l3", ...V4 }],
-  ["ipvlan: mtu", { mtu: 1400, ...V4 }],
   ["vlan: dual stack", { vlanId: 10, ...DUAL }],
-  ["vlan: mtu", { vlanId: 20, mtu: 1400, ...V4 }],
   ["dummy: dual stack", DUAL],
 ];
 const NEEDS: Readonly<Record<string, Feature>> = {

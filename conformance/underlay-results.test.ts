@@ -97,11 +97,10 @@ for (const underlayType of UNDERLAY_TYPES) {
     const container = await host.container("c1");
     const place = type === "vlan" ? "vlan10" : "eth0";
     if (type === "vlan") {
-      const link = "ip link add link eth0 name vlan10 type vlan id 10; ip link set vlan10 up";
-      await outside.exec("sh", [
-        "-c",
-        `ip address flush dev eth0; ${link}; ip address add 192.0.2.2/24 dev vlan10`,
-      ]);
+      const steps = ["address flush dev eth0", "link add link eth0 name vlan10 type vlan id 10"];
+      const own = ["address add 192.0.2.2/24 dev vlan10", "address add 2001:db8:1::2/64 dev vlan10 nodad"];
+      const input = [...steps, ...own, "link set vlan10 up"].join("\n");
+      await outside.exec("ip", ["-batch", "-"], { input });
     }
     await outside.exec("ip", ["address", "add", "2001:db8:1::50/64", "dev", place, "nodad"]);
     const before = normalise(await host.snapshot());
