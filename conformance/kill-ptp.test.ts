@@ -1,8 +1,8 @@
 /**
  * ADD and DEL of ptp + host-local, killed before each of their system calls, and with each of them failing:
  * afterwards DEL, or GC where the runtime never calls DEL, leaves the host as it was. With masquerade too, in
- * either backend, at some of the calls, fewer with iptables, whose changes are programs that run. WEFT_FAULTS=all
- * tries all of them and further errors, WEFT_SEED repeats the choice.
+ * either backend, at some of the calls, fewer with iptables, whose changes are programs that run.
+ * WEFT_FAULTS=all tries all of them and further errors, WEFT_SEED repeats the choice.
  */
 import t, { type Test } from "tap";
 import type { ChainConfig } from "./fixtures/chain.ts";

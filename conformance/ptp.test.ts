@@ -140,15 +140,16 @@ await t.test(
         const container = await host.container(`c${number}`);
         await container.sysctl("net/ipv6/conf/default/dad_transmits", 10);
         const { addresses } = await attach(container, ptpNetwork("net", subnets));
+        const client = outside ?? host;
+        const arrived = [];
+        for (const address of addresses.toReversed()) arrived.push(await client.ping(address, AT_ONCE));
+        t.strictSame(arrived, [true, true], `from ${client.name} to container ${number}`);
+        // not before: looking at a link is enough to have the kernel take note of its carrier
         const { addr_info } = await container.link("eth0");
         t.notOk(
           addr_info.some(({ tentative }) => tentative),
           "no address waits",
         );
-        const client = outside ?? host;
-        const arrived = [];
-        for (const address of addresses.toReversed()) arrived.push(await client.ping(address, AT_ONCE));
-        t.strictSame(arrived, [true, true], `from ${client.name} to container ${number}`);
       }
       for (let number = 4; number < 6; number += 1) {
         const container = await host.container(`c${number}`);

@@ -10,6 +10,7 @@ import { AF_UNSPEC, addressFamily, type RouteSocket } from "./route-socket.ts";
 const RTM_NEWADDR = 20;
 const RTM_DELADDR = 21;
 const RTM_GETADDR = 22;
+const RTM_GETMULTICAST = 58;
 
 // linux/if_addr.h IFA_F_*
 const IFA_F_NODAD = 0x02;
@@ -28,6 +29,7 @@ export const addressAttributes = attributes("IFA", {
   local: [2, address],
   label: [3, cstring],
   broadcast: [4, address],
+  multicast: [7, address],
   flags: [8, u32],
   rtPriority: [9, u32],
 });
@@ -133,4 +135,20 @@ export function listAddresses(socket: RouteSocket, link?: LinkName): LinkAddress
     });
   }
   return addresses;
+}
+
+/** Equivalent to `ip -6 maddr show dev NAME`: the IPv6 multicast groups that a link is in. */
+export function listGroups(socket: RouteSocket, link: LinkName): Address[] {
+  const groups: Address[] = [];
+  for (const { index, multicast } of socket.dump({
+    doing: `list multicast groups of "${link.name}"`,
+    name: "RTM_GETMULTICAST",
+    type: RTM_GETMULTICAST,
+    codec: addressMessage,
+    header: { family: addressFamily(6), index: link.index },
+    attributes: {},
+  })) {
+    if (multicast && index === link.index) groups.push(multicast);
+  }
+  return groups;
 }
