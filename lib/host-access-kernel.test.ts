@@ -178,7 +178,7 @@ describe("ADD", () => {
   });
 
   test("addHostAccess() takes the addresses that are given, and gives the shim those the host has not", () => {
-    add("c1", { hostAccessAddresses: ["10.1.0.250", "fd00::2", "10.7.0.1"] });
+    add("c1", { hostAccessAddresses: ["10.1.0.250", "fd00::2"] });
     expect(ofShim()).toEqual({
       routes: ["10.1.0.11 src 10.1.0.250", "fd00::11 src fd00::2"],
       neighbours: FOR_C1.neighbours,
@@ -195,6 +195,10 @@ describe("ADD", () => {
       code: 7,
       msg: '"hostAccess" needs an address of the host in 10.9.0.0/24 or fd09::/64',
       details: 'give "wire0" one, or say in "hostAccessAddresses" which the host is to have',
+    });
+    expect(thrownBy(() => add("c1", { hostAccessAddresses: ["10.1.0.250", "10.7.0.1"] }))).toMatchObject({
+      code: 7,
+      msg: 'invalid "hostAccessAddresses": 10.7.0.1',
     });
     expect([ofShim(), recordsThere()]).toEqual([undefined, []]);
     add("c1", {}, ["10.1.0.11/24", "fd09::11/64"]);

@@ -105,14 +105,18 @@ describe("ADD", () => {
       interfaces: [{ name: "eth0", mac: shown().address, mtu: 1400, sandbox: c1.path }],
       ips: [{ address: "10.1.0.9/24", gateway: "10.1.0.1", interface: 0 }],
     });
-    expect(shown()).toMatchObject({ mtu: 1400, operstate: "UP", linkinfo: { info_kind: "macvlan" } });
+    expect(shown()).toMatchObject({
+      mtu: 1400,
+      flags: expect.arrayContaining(["UP"]),
+      linkinfo: { info_kind: "macvlan" },
+    });
     expect(modeShown()).toMatchObject({ mode: "bridge", bcqueuelen: 1000 });
     expect(c1.json("ip -j addr show dev eth0")[0].addr_info[0].local).toBe("10.1.0.9");
   });
 
   test("ADD without ipam makes an interface that is up", () => {
     expect(add({ master: "wire0" }).ips).toBeUndefined();
-    expect(shown().operstate).toBe("UP");
+    expect(shown().flags).toContain("UP");
   });
 
   test("ADD takes what is configured: mode, MTU, MAC, queue", () => {

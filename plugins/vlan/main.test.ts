@@ -90,7 +90,7 @@ vlanTest("ADD answers with the interface, which has the VLAN and the master's MT
   expect(shown().linkinfo).toMatchObject({ info_kind: "vlan", info_data: { protocol: "802.1Q", id: 5 } });
   expect(thrownBy(() => ask("ADD", WIRE, { ifname: "eth1" }))).toMatchObject({
     code: 7,
-    message: 'VLAN 5 of "wire0" is in use already; choose another "vlanId"',
+    msg: 'VLAN 5 of "wire0" is in use already',
   });
   expect(linksOf(c1)).toEqual(["eth0 vlan"]);
 });
