@@ -1,6 +1,7 @@
 /**
  * DEL of macvlan, ipvlan, vlan and dummy by every row of what may be gone or wrong by then: it succeeds,
- * twice, and leaves neither link nor lease. A refused ADD, and the DEL that follows it, harm nobody. GC and STATUS.
+ * twice, and leaves neither link nor lease. A refused ADD, and the DEL that follows it, harm nobody. GC and
+ * STATUS.
  */
 import t, { type Test } from "tap";
 import { type Attachment, attach, type NetworkConfig } from "./fixtures/attachment.ts";
