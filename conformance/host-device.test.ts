@@ -79,6 +79,8 @@ await run("the device is named by one key", async (t) => {
   const long = "an-alternative-name-of-the-device";
   await host.exec("ip", ["link", "property", "add", "dev", DEVICE.ifname, "altname", long]);
   // its name is the first there is, once it is this
+  const { ifname } = DEVICE;
+  const rename = `ip link set ${ifname} down; ip link set ${ifname} name aaa0; ip link set aaa0 up`;
   const ways: [keys: object, script?: string][] = [
     [{ device: DEVICE.ifname }],
     [{ device: "wan" }],
@@ -89,7 +91,7 @@ await run("the device is named by one key", async (t) => {
     [{ hwaddr: "0200.0000.0077" }],
     [{ hwAddr: DEVICE.address.toUpperCase() }],
     [{ hwaddr: DEVICE.address }, `ip link add br0 address ${DEVICE.address} type bridge`],
-    [{ kernelpath: "/sys/devices/virtual/" }, `ip link set ${DEVICE.ifname} down name aaa0 up`],
+    [{ kernelpath: "/sys/devices/virtual/" }, rename],
   ];
   for (const [keys, script = "true"] of ways) {
     await host.exec("sh", ["-c", script]);
@@ -155,9 +157,10 @@ await run("a name that is taken here or there is in nobody's way", async (t) => 
     silent(t, await attachment.del(), "the second DEL");
     t.strictSame(await claimsOf(host), []);
     await host.ip("link", "delete", DEVICE.ifname);
-    const alias = ["alias", DEVICE.ifalias];
-    await host.ip("link", "set", back?.ifname ?? "", "down", "name", DEVICE.ifname, ...alias);
-    await host.ip("link", "set", DEVICE.ifname, "up");
+    // before Linux 6.2 nothing is renamed while it is up
+    await host.ip("link", "set", back?.ifname ?? "", "down");
+    await host.ip("link", "set", back?.ifname ?? "", "name", DEVICE.ifname);
+    await host.ip("link", "set", DEVICE.ifname, "alias", DEVICE.ifalias, "up");
   }
 });
 
