@@ -40,7 +40,11 @@ const CONFIGURATIONS: readonly Row[] = [
   ["a negative MTU", { mtu: -1 }, { msg: /mtu/, details: /.*/ }],
   ["an MTU that no link has", { mtu: 70_000 }, { msg: /mtu/, details: /.*/ }],
   ["an MTU that is a word", { mtu: "big" }, { msg: /mtu/, details: /.*/ }],
-  ["an MTU that IPv6 cannot use", { mtu: 1279 }, { msg: /"mtu": 1279/, details: /1280/ }],
+  [
+    "an MTU that IPv6 cannot use",
+    { mtu: 1279 },
+    { msg: /^"veth\w+" cannot have IPv6 addresses at an MTU of 1279$/, details: /1280/ },
+  ],
   ["ipMasq that is a word", { ipMasq: "yes" }, { msg: /ipMasq/, details: /.*/ }],
   ["an unknown backend", { ipMasqBackend: "pf" }, { msg: /ipMasqBackend "?pf"?.*nftables/, details: /.*/ }],
   ["DNS that is a word", { dns: "10.0.0.1" }, { msg: /dns/, details: /.*/ }],

@@ -115,8 +115,8 @@ function routeHere(host: RouteSocket, link: Link, dst: Prefix): void {
 /**
  * Waits until both ends send, and find each other. The worker takes note of the carrier of each by itself:
  * until then the host's end, which was up first, sends nothing, and the container's gets nothing that is sent
- * to a multicast group. It may take a second where both happen to have the same ifindex (net/core/link_watch.c,
- * linkwatch_urgent_event); since Linux 6.8 looking at a link is enough.
+ * to a multicast group. It may take a second where both happen to have the same ifindex
+ * (net/core/link_watch.c, linkwatch_urgent_event); since Linux 6.8 looking at a link is enough.
  * @returns the host's end
  * @throws CniError 999 when there is no carrier
  */

@@ -119,7 +119,7 @@ describe("ADD", () => {
     };
     expect(() => call("ADD", {}, { add: refuse })).toThrow("no address");
     expect(links()).toEqual(NOTHING);
-    expect(() => call("ADD", { mtu: 1000 })).toThrow('invalid "mtu": 1000');
+    expect(() => call("ADD", { mtu: 1000 })).toThrow("cannot have IPv6 addresses at an MTU of 1000");
     expect(links()).toEqual(NOTHING);
     host.run("ip link add other0 type bridge; ip link set other0 up; ip route add fd00:9::2 dev other0");
     expect(() => call("ADD")).toThrow('it leads to "other0"');
