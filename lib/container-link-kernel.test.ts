@@ -272,6 +272,15 @@ describe("DEL", () => {
       c1.run("ip link delete weft0123456789a");
     }
   });
+
+  test("DEL and GC delete what a killed ADD left with its name and without its alias", () => {
+    for (const clean of [() => del({ netns: c1.path }), () => del(), () => gc([])]) {
+      add();
+      c1.run('ip link set eth0 alias ""');
+      clean();
+      expect([linksOf(c1), recordsThere()]).toEqual([[], []]);
+    }
+  });
 });
 
 describe("GC", () => {

@@ -207,6 +207,12 @@ test("DEL works with a configuration that ADD would refuse, with none of a names
   }
 });
 
+test("DEL takes what hostAccess made with the last container, also when that is not asked for any more", () => {
+  add({ ...WIRE, hostAccess: true });
+  expect(ask("DEL")).toBe("");
+  nothingLeft();
+});
+
 test("DEL takes the interface and the shim of hostAccess when the master is gone", () => {
   add({ ...WIRE, hostAccess: true });
   expect(host.links()).toContain("mvh-wire0 macvlan");
