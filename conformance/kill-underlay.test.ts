@@ -20,7 +20,7 @@ const PLUGIN = {
   type: "macvlan",
   master: "eth0",
   hostAccess: true,
-  hostAccessAddresses: ["10.9.0.250", "fd00:9::250"],
+  hostAccessAddresses: ["10.9.0.250", "fd00:9::250"], // of lo
   ipam: { type: "host-local", ranges: [[{ subnet: "10.9.0.0/24" }], [{ subnet: "fd00:9::/64" }]] },
 };
 const LIST = { cniVersion: "1.1.0", name: "net", plugins: [PLUGIN] };
@@ -38,6 +38,8 @@ for (const [description, command, mode, fault] of CASES) {
   await t.test(`${description}, at every system call`, { timeout: FAULTS_TIMEOUT_MS }, async (t) => {
     if (lacks) return skip(t, lacks);
     const { host } = await makeUnderlay(t);
+    for (const address of PLUGIN.hostAccessAddresses)
+      await host.exec("ip", ["address", "add", address, "dev", "lo"]);
     await host.container("c1");
     const target: FaultTarget = { list: LIST, plugin: "macvlan", command };
     const points = await tracePoints(host, target);

@@ -20,7 +20,7 @@ export type DuplicateDetection = "none" | "optimistic" | "complete";
 /** Duplicate detection takes up to two seconds (net.ipv6.conf.*.dad_transmits, RFC 4862 §5.4). */
 const DAD_TIMEOUT_MS = 5_000;
 /** In this time who has an address already has said so, on a wire that is not overloaded. */
-const OBJECTION_TIMEOUT_MS = 4;
+const OBJECTION_TIMEOUT_MS = 3;
 
 /**
  * The link-local address, for neighbours to be asked from while the others are optimistic. Nobody else has

@@ -126,8 +126,10 @@ bunTest.each([
   [{ linkInContainer: true }, '"hostAccess" needs a master on the host: not with "linkInContainer"'],
   [{ hostAccessAddresses: ["10.1.0.250/24"] }, 'invalid "hostAccessAddresses": "10.1.0.250/24"'],
   [{ hostAccess: false, hostAccessAddresses: ["x"] }, 'invalid "hostAccessAddresses": "x"'],
+  [{ hostAccess: false, hostAccessAddresses: ["10.1.0.2"] }, '"hostAccessAddresses" needs "hostAccess"'],
+  [{ ipam: { type: "" } }, '"hostAccess" needs "ipam"'],
 ])("verifyHostAccess() refuses %j", (keys, message) => {
-  const settings = { ...ON, mode: "bridge", linkInContainer: false, ...keys };
+  const settings = { ...ON, ipam: { type: "static" }, mode: "bridge", linkInContainer: false, ...keys };
   expect(thrownBy(() => verifyHostAccess(settings))).toMatchObject({
     code: 7,
     message: expect.stringContaining(message),
@@ -135,7 +137,7 @@ bunTest.each([
 });
 
 bunTest("verifyHostAccess() has nothing against what can be done, nor where nothing is asked for", () => {
-  const bridge = { ...ON, mode: "bridge", linkInContainer: false };
+  const bridge = { ...ON, ipam: { type: "static" }, mode: "bridge", linkInContainer: false };
   verifyHostAccess({ ...bridge, hostAccessAddresses: ["10.1.0.250", "fd00::250"] });
   verifyHostAccess({ ...bridge, mode: "" });
   verifyHostAccess({ ...bridge, hostAccess: false, mode: "vepa", linkInContainer: true });
@@ -161,7 +163,7 @@ describe("ADD", () => {
 
   test("the shim answers for none of the host's addresses: neither a macvlan nor the wire learns its MAC", () => {
     add();
-    expect(host.netns.run(`sysctl -n net.ipv4.conf.${SHIM}.arp_ignore`).trim()).toBe("8");
+    expect(host.netns.json(`ip -j link show dev ${SHIM}`)[0].flags).toContain("NOARP");
     // of macvlans the shim alone hears c2, and of the others on the wire the shim hears outside as well
     expect(() => c2.run("ping -c 1 -W 1 10.1.0.2")).toThrow("ping");
     expect(c2.json("ip -j neigh show 10.1.0.2")[0].lladdr).toBeUndefined();
@@ -177,12 +179,13 @@ describe("ADD", () => {
     check({ hostAccess: false });
   });
 
-  test("addHostAccess() takes the addresses that are given, and gives the shim those the host has not", () => {
+  test("addHostAccess() takes the addresses that are given, whichever interface of the host has them", () => {
+    host.netns.run("ip link set lo up; ip addr add 10.1.0.250/32 dev lo");
     add("c1", { hostAccessAddresses: ["10.1.0.250", "fd00::2"] });
     expect(ofShim()).toEqual({
       routes: ["10.1.0.11 src 10.1.0.250", "fd00::11 src fd00::2"],
       neighbours: FOR_C1.neighbours,
-      addresses: ["10.1.0.250/32"],
+      addresses: [],
     });
     c1.run("ping -c 1 -W 2 10.1.0.250");
     check({ hostAccessAddresses: ["10.1.0.250"] });
@@ -194,12 +197,18 @@ describe("ADD", () => {
     expect(thrownBy(() => add("c1", {}, ["10.9.0.11/24", "fd09::11/64"]))).toMatchObject({
       code: 7,
       msg: '"hostAccess" needs an address of the host in 10.9.0.0/24 or fd09::/64',
-      details: 'give "wire0" one, or say in "hostAccessAddresses" which the host is to have',
+      details: expect.stringContaining('give "wire0" one; or name in "hostAccessAddresses"'),
     });
-    expect(thrownBy(() => add("c1", { hostAccessAddresses: ["10.1.0.250", "10.7.0.1"] }))).toMatchObject({
-      code: 7,
-      msg: 'invalid "hostAccessAddresses": 10.7.0.1',
-    });
+    for (const [address, why] of [
+      ["10.7.0.1", "is not in 10.1.0.0/24 or fd00::/64"],
+      ["10.1.0.11", "is no address of this host"],
+      ["10.1.0.1", "is no address of this host"],
+    ] as const) {
+      expect(thrownBy(() => add("c1", { hostAccessAddresses: ["10.1.0.2", address] }))).toMatchObject({
+        code: 7,
+        msg: `invalid "hostAccessAddresses": ${address} ${why}`,
+      });
+    }
     expect([ofShim(), recordsThere()]).toEqual([undefined, []]);
     add("c1", {}, ["10.1.0.11/24", "fd09::11/64"]);
     expect(ofShim()?.routes).toEqual(["10.1.0.11 src 10.1.0.2"]);

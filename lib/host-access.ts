@@ -14,14 +14,14 @@ import { CniError, invalidConfig } from "./cni/error.ts";
 import type { Call, GcCall } from "./cni/plugin.ts";
 import type { IpConfig } from "./cni/result.ts";
 import { failed } from "./interface.ts";
-import type { Master } from "./master.ts";
+import { indexBelow, type Master } from "./master.ts";
 import { type Address, formatAddress, parseAddress, sameAddress } from "./netaddr/address.ts";
 import { formatMac } from "./netaddr/mac.ts";
 import { containsAddress, formatPrefix, hostPrefix, networkOf, samePrefix } from "./netaddr/prefix.ts";
 import { unlessMissing } from "./netlink/error.ts";
 import { ownRecords } from "./own-records.ts";
-import { addAddress, listAddresses } from "./rtnetlink/address.ts";
-import { findLink, type Link } from "./rtnetlink/link.ts";
+import { listAddresses } from "./rtnetlink/address.ts";
+import { findLink, type Link, setLink } from "./rtnetlink/link.ts";
 import { macvlanData } from "./rtnetlink/link-kinds.ts";
 import { deleteNeighbour, listNeighbours, NUD_PERMANENT, replaceNeighbour } from "./rtnetlink/neighbour.ts";
 import { deleteRoute, listRoutes, RT_SCOPE_LINK, replaceRoute } from "./rtnetlink/route.ts";
@@ -29,10 +29,10 @@ import { openRouteSocket, type RouteSocket } from "./rtnetlink/route-socket.ts";
 import type { Sandbox } from "./sandbox.ts";
 import { sharedLinkName, shareLink } from "./shared-link.ts";
 import { type AttachmentRecord, removeRecord } from "./state/record.ts";
-import { writeSysctl } from "./sysctl.ts";
+import { writeSysctlIfPresent } from "./sysctl.ts";
 
-/** Of /proc/sys/net/ipv4/conf/NAME/arp_ignore (ip-sysctl.rst): answer for no address of this host. */
-const ANSWER_FOR_NONE = "8";
+const HOW_TO_GIVE =
+  'or name in "hostAccessAddresses" one that any interface has, as `ip addr add ADDRESS/32 dev lo` gives it';
 
 /** What a configuration asks for. */
 export interface HostAccessConfig {
@@ -57,9 +57,13 @@ export function verifyHostAccess({
   hostAccess,
   hostAccessAddresses,
   ...others
-}: HostAccessConfig & { mode: string; linkInContainer: boolean }): void {
+}: HostAccessConfig & { mode: string; linkInContainer: boolean; ipam: { type: string } }): void {
   for (const text of hostAccessAddresses) parseHostAddress(text);
+  if (!hostAccess && hostAccessAddresses.length > 0)
+    throw invalidConfig('"hostAccessAddresses" needs "hostAccess"');
   if (!hostAccess) return;
+  if (!others.ipam.type)
+    throw invalidConfig('"hostAccess" needs "ipam": it is for the container\'s addresses');
   if (others.mode !== "bridge" && others.mode !== "") {
     throw invalidConfig(
       `"hostAccess" is not for mode ${others.mode}`,
@@ -86,8 +90,13 @@ export function addHostAccess(
   });
   const name = sharedLinkName("mvh-", master.name);
   RECORDS.write(call, detailsOf(name, ways, hostAddresses), deleteRecorded);
-  const settings = { name, kind: "macvlan", link: master.index, data: macvlanData("bridge", undefined) };
-  const shim = shareLink(call, host, settings, (link) => keepToItself(host, link, hostAddresses));
+  const settings = {
+    name,
+    kind: "macvlan",
+    link: indexBelow(master),
+    data: macvlanData("bridge", undefined),
+  };
+  const shim = shareLink(call, host, settings, (link) => silence(host, link));
   for (const { to, from } of ways) {
     replaceNeighbour(host, { ifindex: shim.index, address: to, mac: inside.mac, state: NUD_PERMANENT });
     replaceRoute(host, { dst: hostPrefix(to), oif: shim.index, scope: RT_SCOPE_LINK, prefsrc: from });
@@ -110,12 +119,14 @@ export function staleHostAccessSteps(call: GcCall): (() => void)[] {
 
 /** @throws CniError 100 that says what is missing */
 export function checkHostAccess(call: HostAccessCall, { host, container }: Sandbox, inside: Link): void {
-  const record = call.config.hostAccess ? RECORDS.find(call) : undefined;
-  if (!record) return;
+  if (!call.config.hostAccess) return;
+  const record = RECORDS.find(call);
+  if (!record) throw failed(`nothing tells how the host reaches ${inside.name}: its record is lost`);
   const { shim: name, ways, hostAddresses } = record.details;
   const shim = findLink(host, name);
   if (!shim?.up)
     throw failed(`"${name}", by which the host reaches the container, is ${shim ? "down" : "gone"}`);
+  if (shim.link !== inside.link) throw failed(`"${name}" has another master than ${inside.name}`);
   for (const to of ways.map((way) => parseAddress(way.to))) {
     const routes = listRoutes(host, { family: to.family, oif: shim.index });
     if (!routes.some(({ dst }) => samePrefix(dst, hostPrefix(to)))) {
@@ -144,30 +155,34 @@ function chooseHostAddresses(
   ips: readonly IpConfig[],
 ): Address[] {
   const subnets = ips.map(({ address }) => networkOf(address));
-  const given = config.hostAccessAddresses.map(parseHostAddress);
-  const held = () => listAddresses(host, master).map(({ prefix }) => prefix.address);
   const isNear = (address: Address) => subnets.some((subnet) => containsAddress(subnet, address));
-  const far = given.find((address) => !isNear(address));
-  if (far) {
-    const details = `it is in none of the container's subnets, ${subnets.map(formatPrefix).join(", ")}`;
-    throw invalidConfig(`invalid "hostAccessAddresses": ${formatAddress(far)}`, details);
+  const given = config.hostAccessAddresses.map(parseHostAddress);
+  const held = listAddresses(host, given.length > 0 ? undefined : master).map(({ prefix }) => prefix.address);
+  for (const address of given) {
+    const refuse = (why: string) =>
+      invalidConfig(`invalid "hostAccessAddresses": ${formatAddress(address)} ${why}`, HOW_TO_GIVE);
+    if (!isNear(address)) throw refuse(`is not in ${subnets.map(formatPrefix).join(" or ")}`);
+    if (!held.some((other) => sameAddress(other, address))) throw refuse("is no address of this host");
   }
-  const near = given.length > 0 ? given : held().filter(isNear);
+  const near = given.length > 0 ? given : held.filter(isNear);
+  const shared = near.find((address) => ips.some((ip) => sameAddress(ip.address.address, address)));
+  if (shared) {
+    throw invalidConfig(
+      `${formatAddress(shared)} is the host's address`,
+      "keep it out of the range that IPAM gives out",
+    );
+  }
   if (near.length > 0) return near;
   throw invalidConfig(
     `"hostAccess" needs an address of the host in ${subnets.map(formatPrefix).join(" or ")}`,
-    `give "${master.name}" one, or say in "hostAccessAddresses" which the host is to have`,
+    `give "${master.name}" one; ${HOW_TO_GIVE}`,
   );
 }
 
-/** Has the shim answer nobody, and hold those of the host's addresses that no other link of it does. */
-function keepToItself(host: RouteSocket, shim: Link, hostAddresses: readonly Address[]): void {
-  writeSysctl(`net/ipv4/conf/${shim.name}/arp_ignore`, ANSWER_FOR_NONE);
-  const held = listAddresses(host);
-  for (const address of hostAddresses) {
-    if (held.some(({ prefix }) => sameAddress(prefix.address, address))) continue;
-    addAddress(host, shim, hostPrefix(address), { nodad: true, noprefixroute: true });
-  }
+/** Has the shim ask for nobody and answer nobody. */
+function silence(host: RouteSocket, shim: Link): void {
+  writeSysctlIfPresent(`net/ipv6/conf/${shim.name}/disable_ipv6`, "0");
+  setLink(host, shim, { arp: false, linkLocal: false });
 }
 
 function deleteRecorded(record: AttachmentRecord<Details>): void {

@@ -51,7 +51,7 @@ const check = (keys: Keys, name: string) =>
 
 bunTest.each<[Keys, message: string]>([
   [{ master: "a/b" }, 'invalid "master": "a/b"'],
-  [{ master: "sixteen-bytes-xx" }, 'invalid "master": "sixteen-bytes-xx"'],
+  [{ mtu: 67 }, 'invalid "mtu": 67'],
   [{ internal: true, master: "eth0" }, '"internal" makes a master that leads nowhere; leave out "master"'],
   [{ internal: true, vlan: 5 }, '"internal" makes a master that leads nowhere'],
   [{ linkInContainer: true, vlan: 5 }, 'with "linkInContainer" the master must be there already'],

@@ -15,7 +15,13 @@ import { vlan as vlanAttributes, vlanData } from "./rtnetlink/link-kinds.ts";
 import { listRoutes } from "./rtnetlink/route.ts";
 import { openRouteSocket, type RouteSocket } from "./rtnetlink/route-socket.ts";
 import type { Sandbox } from "./sandbox.ts";
-import { isSharedLink, type SharedLinkSettings, sharedLinkName, shareLink } from "./shared-link.ts";
+import {
+  isSharedLink,
+  keepSharedLink,
+  type SharedLinkSettings,
+  sharedLinkName,
+  shareLink,
+} from "./shared-link.ts";
 import { findFile } from "./sys/file.ts";
 
 export interface Master {
@@ -50,11 +56,14 @@ type Origin =
 const SUB_INTERFACE = /^(.+)\.([1-9][0-9]{0,3})$/;
 /** Of 4,096 numbers, 0 is no VLAN's and 4095 is reserved (IEEE 802.1Q §9.6). */
 const VLAN_ID_MAX = 4_094;
+/** linux/if_ether.h */
+const ETH_P_8021Q = 0x8100;
 
 /** @throws CniError 7 for what no host can have */
 export function verifyMaster({ master, vlan = 0, internal = false, linkInContainer, mtu }: Config): void {
   verifyMtu(mtu);
-  const fault = master === "" ? undefined : faultOfIfname(master);
+  const isName = master !== "" && master.length <= IFNAME_MAX; // longer ones are alternative names
+  const fault = isName ? faultOfIfname(master) : undefined;
   if (fault) throw invalidConfig(`invalid "master": ${JSON.stringify(master)} ${fault.msg}`, fault.details);
   if (internal && (master !== "" || vlan !== 0)) {
     throw invalidConfig(
@@ -66,7 +75,7 @@ export function verifyMaster({ master, vlan = 0, internal = false, linkInContain
     const details = 'leave out "vlan" and "internal", or "linkInContainer"';
     throw invalidConfig('with "linkInContainer" the master must be there already', details);
   }
-  if (vlan !== 0 && master !== "" && subInterfaceName(master, vlan).length > IFNAME_MAX) {
+  if (vlan !== 0 && isName && subInterfaceName(master, vlan).length > IFNAME_MAX) {
     throw invalidConfig(
       `"${subInterfaceName(master, vlan)}" is too long for an interface`,
       `make the sub-interface of VLAN ${vlan} under another name, and leave out "vlan"`,
@@ -82,6 +91,8 @@ export function useMaster(call: Call<Config>, { host, container }: Sandbox): Mas
   const { config } = call;
   const socket = config.linkInContainer ? container : host;
   const origin = originOf(config, socket);
+  const there = "parent" in origin ? origin.parent : "link" in origin ? origin.link : undefined;
+  if (there && socket === host) keepSharedLink(call, host, there);
   const link = "link" in origin ? origin.link : shareLink(call, socket, settingsOf(origin, socket));
   if (config.mtu > link.mtu) {
     const details = `"mtu" may not be above that of "${link.name}"; 0 takes it over`;
@@ -94,7 +105,9 @@ export function useMaster(call: Call<Config>, { host, container }: Sandbox): Mas
  * A wireless station sends under its own MAC alone: its access point drops what other MACs send.
  * @throws CniError 7
  */
-export function refuseWireless({ link: { name } }: Master): void {
+export function refuseWireless({ link, socket }: Master, { host }: Sandbox): void {
+  if (socket !== host) return; // /sys shows the host's
+  const { name } = link.kind === "vlan" && link.link !== undefined ? linkByIndex(host, link.link) : link;
   if (!findFile(`/sys/class/net/${name}/phy80211`)) return;
   const details = "use ipvlan, whose interfaces share the master's MAC, or a wired master";
   throw invalidConfig(`"${name}" is wireless: an access point takes no frames from a macvlan`, details);
@@ -103,13 +116,18 @@ export function refuseWireless({ link: { name } }: Master): void {
 /** @throws CniError 100 unless the interface is one of the master's, which is there */
 export function checkMaster(call: Call<Config>, { host, container }: Sandbox, inside: Link): void {
   const { config } = call;
+  if (config.master === "" && !config.internal) return; // the default route may lead elsewhere by now
   const socket = config.linkInContainer ? container : host;
   const master = recoded(CniError.CHECK_FAILED, () => madeOrThere(originOf(config, socket), socket));
   if (!master) throw failed(`the master of ${inside.name} is not there`);
-  // the kernel looks through a macvlan to what is below it
-  const below = [master.index, ...(master.kind === "macvlan" ? [master.link] : [])];
-  if (below.includes(inside.link)) return;
+  const below = inside.kind === "macvlan" ? indexBelow(master) : master.index;
+  if (inside.link === below) return;
   throw failed(`the master of ${inside.name} is not "${master.name}": its link is ${inside.link}`);
+}
+
+/** The ifindex that a macvlan of this master notes: the kernel looks through another to what is below it. */
+export function indexBelow({ kind, index, link }: Link): number {
+  return kind === "macvlan" && link !== undefined ? link : index;
 }
 
 /** STATUS. @throws CniError 50 unless there is a master, or what it would be made from, and that is up */
@@ -175,8 +193,7 @@ function findSubInterface(
   socket: RouteSocket,
   { parent, vlanId }: { parent: Link; vlanId: number },
 ): Link | undefined {
-  const isIt = (link: Link) =>
-    link.kind === "vlan" && link.link === parent.index && vlanAttributes.read(link.data).id === vlanId;
+  const isIt = (link: Link) => link.kind === "vlan" && link.link === parent.index && isVlan(link, vlanId);
   const name = subInterfaceName(parent.name, vlanId);
   const named = name.length <= IFNAME_MAX ? findLink(socket, name) : undefined;
   if (named && isIt(named)) return named;
@@ -186,6 +203,12 @@ function findSubInterface(
     `"${name}" already exists but is not VLAN ${vlanId} of "${parent.name}"`,
     "remove it, or make the sub-interface under another name",
   );
+}
+
+/** Of IEEE 802.1Q; 802.1ad numbers its own. */
+function isVlan({ data, linkNetnsid }: Link, vlanId: number): boolean {
+  const { id, protocol = ETH_P_8021Q } = vlanAttributes.read(data);
+  return linkNetnsid === undefined && id === vlanId && protocol === ETH_P_8021Q;
 }
 
 function subInterfaceName(parent: string, vlanId: number): string {

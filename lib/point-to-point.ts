@@ -82,7 +82,10 @@ export function setUpHostEnd(host: RouteSocket, name: string, ips: readonly IpCo
   for (const gateway of hostPrefixes(ips)) addAddress(host, link, gateway, { nodad: true });
   setLink(host, link, { up: true });
   for (const { address } of ips) routeHere(host, link, hostPrefix(address.address));
-  for (const family of familiesOf(ips)) enableForwarding(host, family);
+  for (const family of familiesOf(ips)) {
+    enableForwarding(host, family);
+    writeSysctlIfPresent(`net/ipv${family}/conf/${name}/forwarding`, "1"); // its default may be otherwise
+  }
 }
 
 /** The host answers itself for its own addresses, and reaches nobody else under them. @throws CniError 7 */

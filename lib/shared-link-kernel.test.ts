@@ -92,10 +92,13 @@ describe("shareLink()", () => {
     release();
   });
 
-  test("shareLink() uses what somebody else made, leaves it as it is, and does not take it away", () => {
+  test("shareLink() refuses a macvlan that somebody else made, and does not take it away", () => {
     host.netns.run("ip link add link wire0 name shim type macvlan mode private; ip link set shim up");
     const before = host.netns.run("ip -d link show dev shim");
-    expect(share()).toEqual([]);
+    expect(thrownBy(() => share())).toMatchObject({
+      code: 7,
+      msg: '"shim" already exists but was made by somebody else',
+    });
     release();
     gc([]);
     expect(host.netns.run("ip -d link show dev shim")).toBe(before);
@@ -113,7 +116,8 @@ describe("shareLink()", () => {
     host.netns.run("ip link add shim type bridge");
     expect(thrownBy(() => share())).toMatchObject({
       code: 7,
-      message: '"shim" already exists but is not a macvlan; the network needs that name: rename it',
+      message:
+        '"shim" already exists but is not the macvlan of this master; the network needs that name: rename it',
     });
     expect([host.links().includes("shim bridge"), claimants()]).toEqual([true, []]);
   });

@@ -1,11 +1,11 @@
 /**
- * Links of the host that several attachments share: made for the first of them, removed with the last. A link
+ * Links of the host that several attachments share: made for the first of them, removed with the last. A VLAN
  * that somebody else made is used as it is, and stays. Who uses one says a claim (state/claim.ts), who made
  * it its alias.
  */
 import { attachmentName, networkAlias } from "./alias.ts";
 import { everyStep } from "./cni/cleanup.ts";
-import { CniError } from "./cni/error.ts";
+import { invalidConfig } from "./cni/error.ts";
 import type { Call, GcCall } from "./cni/plugin.ts";
 import { settleIpv6 } from "./gateway.ts";
 import { explained } from "./link-refusal.ts";
@@ -15,6 +15,7 @@ import {
   findLink,
   IFNAME_MAX,
   type Link,
+  linkByIndex,
   linkByName,
   listLinks,
   setLink,
@@ -45,6 +46,15 @@ export interface SharedLinkSettings {
   readonly link?: number;
 }
 
+/** Has a link that this attachment stands on stay there for it, where it is one of those; else nothing. */
+export function keepSharedLink(call: Call, host: RouteSocket, link: Link): void {
+  if (!isSharedLink(link)) return;
+  using _lock = lockClaims();
+  linkByIndex(host, link.index); // its last user may have been faster
+  call.undo.defer(() => releaseSharedLinks(call));
+  claim(CLAIM + link.name, attachmentName(call));
+}
+
 /** `start` and the text; in place of one that is too long for an interface a hash of it. */
 export function sharedLinkName(start: string, text: string): string {
   if (start.length + text.length <= IFNAME_MAX) return start + text;
@@ -64,15 +74,16 @@ export function shareLink(
   complete: (link: Link) => void = () => {},
 ): Link {
   using _lock = lockClaims();
-  const { name, kind } = settings;
+  const { name, kind, link: below } = settings;
   const existing = findLink(host, name);
-  if (existing && existing.kind !== kind) {
-    const msg = `"${name}" already exists but is not a ${kind}`;
-    throw new CniError(CniError.INVALID_NETWORK_CONFIG, msg, {
-      details: "the network needs that name: rename it",
-    });
+  const isOther = existing && (existing.kind !== kind || existing.link !== below);
+  const isForeign = existing && !isSharedLink(existing);
+  if (isForeign && !isOther && kind === "vlan") return existing;
+  if (isOther || isForeign) {
+    const wanted = below === undefined ? `a ${kind}` : `the ${kind} of this master`;
+    const fault = isOther ? `is not ${wanted}` : "was made by somebody else";
+    throw invalidConfig(`"${name}" already exists but ${fault}`, "the network needs that name: rename it");
   }
-  if (existing && !isSharedLink(existing)) return existing;
   call.undo.defer(() => releaseSharedLinks(call));
   claim(CLAIM + name, attachmentName(call));
   if (!existing) {
@@ -115,7 +126,7 @@ function releaseWhere(isUnwanted: (claimant: string) => boolean): void {
   using host = openRouteSocket();
   const releaseLink = (what: string) => {
     const claimants = listClaimants(what);
-    if (claimants.every(isUnwanted)) deleteIfMadeHere(host, what.slice(CLAIM.length));
+    if (claimants.length > 0 && claimants.every(isUnwanted)) deleteIfMadeHere(host, what.slice(CLAIM.length));
     if (claimants.some(isUnwanted)) releaseAll((claimant, other) => other === what && isUnwanted(claimant));
   };
   everyStep(
@@ -136,5 +147,5 @@ function isLinkClaim(what: string): boolean {
 
 /** Whether a network of ours made it. */
 export function isSharedLink({ kind, alias }: Link): boolean {
-  return KINDS.includes(kind) && alias.startsWith(networkAlias(""));
+  return KINDS.includes(kind) && alias.startsWith(networkAlias("")) && !alias.includes("/");
 }

@@ -60,7 +60,7 @@ describe("what the kernel tells", () => {
 
   test("vlan is read as ip -j -d showed it", () => {
     // "info_kind":"vlan","info_data":{"protocol":"802.1Q","id":10,"flags":["REORDER_HDR"]}
-    expect(vlan.read(dataOf(golden.VLAN_LINKINFO))).toEqual({ id: 10 });
+    expect(vlan.read(dataOf(golden.VLAN_LINKINFO))).toEqual({ id: 10, protocol: 0x8100 });
   });
 });
 

@@ -1,6 +1,6 @@
 /** What links of a kind are told and tell: IFLA_INFO_DATA of macvlan, ipvlan and vlan (linux/if_link.h). */
 import { attributes, encode } from "../netlink/attributes.ts";
-import { u16, u32 } from "../netlink/wire.ts";
+import { be16, u16, u32 } from "../netlink/wire.ts";
 
 /** MACVLAN_MODE_* */
 export const MACVLAN_MODES = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const;
@@ -18,7 +18,7 @@ export const macvlan = attributes("IFLA_MACVLAN", { mode: [1, u32], bcQueueLen: 
 /** IFLA_IPVLAN_* */
 export const ipvlan = attributes("IFLA_IPVLAN", { mode: [1, u16], flags: [2, u16] });
 /** IFLA_VLAN_* */
-export const vlan = attributes("IFLA_VLAN", { id: [1, u16] });
+export const vlan = attributes("IFLA_VLAN", { id: [1, u16], protocol: [5, be16] });
 
 /**
  * Equivalent to `type macvlan mode MODE [bcqueuelen LENGTH]`; the master keeps the longest of its macvlans'.

@@ -15,6 +15,7 @@ const RTEXT_FILTER_SKIP_STATS = 8;
 
 // linux/if.h
 export const IFF_UP = 0x1;
+const IFF_NOARP = 0x80;
 const IFF_PROMISC = 0x100;
 /** IF_OPER_UP (linux/if.h): the link is up and has carrier. */
 const IF_OPER_UP = 6;
@@ -49,7 +50,9 @@ export interface Link {
   readonly link: number | undefined;
   readonly linkNetnsid: number | undefined;
   readonly alias: string;
-  /** The MAC a physical device was made with; undefined where its driver does not say, or before Linux 5.6. */
+  /**
+   * The MAC a physical device was made with; undefined where its driver does not say, or before Linux 5.6.
+   */
   readonly permanentMac: Uint8Array | undefined;
   /** The bus and the device on it: "pci/0000:00:04.0"; undefined for a virtual one, or before Linux 5.14. */
   readonly parent: string | undefined;
@@ -78,6 +81,8 @@ export interface LinkSettings {
   mtu?: number | undefined;
   up?: boolean | undefined;
   promiscuous?: boolean | undefined;
+  /** Whether it asks for neighbours and answers (ARP alone; of IPv6 it says nothing without an address). */
+  arp?: boolean | undefined;
   /** ifindex. */
   master?: number | undefined;
   alias?: string | undefined;
@@ -93,12 +98,14 @@ export interface LinkSettings {
 }
 
 function linkHeader(settings: LinkSettings, index = 0): LinkHeader {
-  const { up, promiscuous } = settings;
+  const { up, promiscuous, arp } = settings;
+  const of = (flag: number, on: boolean | undefined) => (on ? flag : 0);
+  const given = (flag: number, value: boolean | undefined) => of(flag, value !== undefined);
   return {
     family: AF_UNSPEC,
     index,
-    flags: (up ? IFF_UP : 0) | (promiscuous ? IFF_PROMISC : 0),
-    change: (up === undefined ? 0 : IFF_UP) | (promiscuous === undefined ? 0 : IFF_PROMISC),
+    flags: of(IFF_UP, up) | of(IFF_PROMISC, promiscuous) | of(IFF_NOARP, arp === false),
+    change: given(IFF_UP, up) | given(IFF_PROMISC, promiscuous) | given(IFF_NOARP, arp),
   };
 }
 

@@ -43,7 +43,7 @@ function add(call: Call<Config>): Result {
   const sandbox = openSandbox(call);
   recordContainerLink(call, MAKER, sandbox);
   const master = useMaster(withChainedMaster(call), sandbox);
-  claimIpvlanMode(call, master, mode, flag);
+  if (!call.config.linkInContainer) claimIpvlanMode(call, master, mode, flag);
   const link = createContainerLink(call, sandbox, MAKER, { master, data: ipvlanData(mode, flag), mtu });
   // in l3 nobody is asked for a neighbour
   const duplicateDetection = mode === "l2" ? "optimistic" : "none";
@@ -67,7 +67,7 @@ function check(call: Call<Config>): void {
   const foundFlag = nameOf(IPVLAN_FLAGS, found.flags);
   if (foundMode !== mode) throw failed(`ipvlan mode of ${link.name} is ${foundMode}, not ${mode}`);
   if (foundFlag !== flag) throw failed(`ipvlan flag of ${link.name} is ${foundFlag}, not ${flag}`);
-  if (isMasterKnown(call.config)) checkMaster(call, sandbox, link);
+  checkMaster(call, sandbox, link);
 }
 
 function gc(call: GcCall<Config>): void {
@@ -80,7 +80,8 @@ function gc(call: GcCall<Config>): void {
 }
 
 function status(call: Call<Config>): void {
-  checkMasterAvailable(call);
+  const { master, internal, ipam } = call.config;
+  if (master !== "" || internal || ipam.type) checkMasterAvailable(call); // else the plugin before says it
   checkAddressesAvailable(call);
 }
 
@@ -103,11 +104,6 @@ function withChainedMaster(call: Call<Config>): Call<Config> {
   if (only?.name && others.length === 0) return { ...call, config: { ...config, master: only.name } };
   const details = 'set "master", or put a plugin before it whose result has one interface';
   throw invalidConfig("chained master failure. PrevResult lacks a single named interface", details);
-}
-
-/** Without a `master` the plugin before may have said it, which CHECK is not told. */
-function isMasterKnown({ master, internal }: Config): boolean {
-  return master !== "" || internal;
 }
 
 function settingsOf({ mode, flag, mtu }: Config) {

@@ -64,7 +64,7 @@ const INVALID: readonly [config: object, message: string][] = [
   [{ linkInContainer: true, master: "eth0", vlan: 5 }, 'with "linkInContainer"'],
   [{ internal: true, master: "eth0" }, '"internal" makes a master that leads nowhere'],
   [{ hostAccess: 1 }, '"hostAccess"'],
-  [{ hostAccess: true, mode: "vepa" }, '"hostAccess" is not for mode vepa'],
+  [{ hostAccess: true, mode: "vepa", ipam: { type: "static" } }, '"hostAccess" is not for mode vepa'],
   [{ hostAccessAddresses: ["10.1.0.2/24"] }, 'invalid "hostAccessAddresses": "10.1.0.2/24"'],
   [{ hostAccessAddresses: [5] }, '"hostAccessAddresses[0]"'],
 ];

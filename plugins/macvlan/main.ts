@@ -42,8 +42,9 @@ import {
   useMaster,
   verifyMaster,
 } from "../../lib/master.ts";
+import { type Link, setLink } from "../../lib/rtnetlink/link.ts";
 import { MACVLAN_MODES, macvlan, macvlanData, nameOf } from "../../lib/rtnetlink/link-kinds.ts";
-import { openSandbox } from "../../lib/sandbox.ts";
+import { openSandbox, type Sandbox } from "../../lib/sandbox.ts";
 import { releaseSharedLinks, releaseStaleSharedLinks } from "../../lib/shared-link.ts";
 import { type Config, schema } from "./schema.ts";
 
@@ -60,12 +61,21 @@ function add(call: Call<Config>): Result {
   const sandbox = openSandbox(call);
   recordContainerLink(call, MAKER, sandbox);
   const master = useMaster(call, sandbox);
-  refuseWireless(master);
+  refuseWireless(master, sandbox);
   const data = macvlanData(config.mode || "bridge", config.bcqueuelen || undefined);
-  const link = createContainerLink(call, sandbox, MAKER, { master, data, mac, mtu: config.mtu || undefined });
+  const made = createContainerLink(call, sandbox, MAKER, { master, data, mac, mtu: config.mtu || undefined });
+  const link = config.mode === "passthru" && mac ? withMac(sandbox, made, mac) : made;
   const result = addressInterface(call, sandbox, link, { duplicateDetection: "optimistic" });
   addHostAccess(call, sandbox, master, link, result.ips);
   return result;
+}
+
+/**
+ * In mode passthru the kernel made it with the master's MAC, which changes with its own, and back at the end.
+ */
+function withMac({ container }: Sandbox, link: Link, mac: Uint8Array): Link {
+  setLink(container, link, { mac });
+  return { ...link, mac };
 }
 
 function del(call: Call<Config>): void {
