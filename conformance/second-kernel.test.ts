@@ -27,6 +27,8 @@ const FILES = [
   "underlay-check.test.ts",
   "underlay-del.test.ts",
   "differential-underlay.test.ts",
+  "ptp.test.ts",
+  "tap.test.ts",
 ];
 
 const CONSOLE_TAIL = 4_000; // characters: enough for a kernel's last words
