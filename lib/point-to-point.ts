@@ -2,6 +2,8 @@
  * The host's end of a routed pair: the container's gateway and its only neighbour. It has the gateway's
  * address alone, without a subnet, so that any number of pairs may share a subnet and a gateway.
  */
+
+import { awaitCarrier, awaitContainer } from "./carrier.ts";
 import { CniError, invalidConfig } from "./cni/error.ts";
 import type { IpConfig, Result } from "./cni/result.ts";
 import { ownLinkLocal } from "./duplicate-detection.ts";
@@ -20,16 +22,12 @@ import {
 } from "./netaddr/address.ts";
 import { formatPrefix, hostPrefix, networkOf, type Prefix, samePrefix } from "./netaddr/prefix.ts";
 import { NetlinkError, unlessMissing } from "./netlink/error.ts";
-import { inNetns } from "./netns/netns.ts";
 import { addAddress, listAddresses } from "./rtnetlink/address.ts";
-import { awaitRunning, type Link, linkByIndex, linkByName, setLink } from "./rtnetlink/link.ts";
+import { type Link, linkByIndex, linkByName, setLink } from "./rtnetlink/link.ts";
 import { addRoute, listRoutes, RT_SCOPE_LINK, routeTo } from "./rtnetlink/route.ts";
 import type { RouteSocket } from "./rtnetlink/route-socket.ts";
 import type { Sandbox } from "./sandbox.ts";
 import { writeSysctlIfPresent } from "./sysctl.ts";
-
-/** A veth has carrier as soon as both ends are up; the kernel's worker takes note within a second. */
-const CARRIER_TIMEOUT_MS = 2_000;
 
 /** Of an address that has no subnet to take a gateway from. They mean the same on each link, as in Calico. */
 const LINK_LOCAL_GATEWAYS = { 4: "169.254.1.1", 6: "fe80::1" } as const;
@@ -117,25 +115,19 @@ function routeHere(host: RouteSocket, link: Link, dst: Prefix): void {
 
 /**
  * Waits until both ends send, and find each other. The worker takes note of the carrier of each by itself:
- * until then the host's end, which was up first, sends nothing, and the container's gets nothing that is sent
- * to a multicast group. It may take a second where both happen to have the same ifindex
- * (net/core/link_watch.c, linkwatch_urgent_event); since Linux 6.8 looking at a link is enough.
+ * until then the host's end, which was up first, sends nothing.
  * @returns the host's end
  * @throws CniError 999 when there is no carrier
  */
 export function awaitPair(
-  { host, container, netns }: Sandbox,
+  sandbox: Sandbox,
   { hostName, inside, ips }: { hostName: string; inside: Link; ips: readonly IpConfig[] },
 ): Link {
-  const outside = awaitRunning(host, hostName, CARRIER_TIMEOUT_MS);
-  const other = inNetns(netns, () => awaitRunning(container, inside.name, CARRIER_TIMEOUT_MS));
-  if (!outside || !other) {
-    throw new CniError(CniError.INTERNAL, `"${outside ? inside.name : hostName}" has no carrier`);
-  }
+  const { host } = sandbox;
+  const outside = awaitCarrier(host, hostName);
   const gateways = hostPrefixes(ips).map(({ address }) => address);
-  const own = ips.map(({ address }) => address.address);
   awaitFindable(host, outside, gateways);
-  inNetns(netns, () => awaitFindable(container, inside, own));
+  awaitContainer(sandbox, inside, ips);
   return outside;
 }
 

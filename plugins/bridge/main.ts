@@ -27,9 +27,10 @@ import {
 } from "../../lib/bridge.ts";
 import { addBridgeGateways, checkBridgeGateways, gatewayLinkName } from "../../lib/bridge-gateway.ts";
 import { type BridgePortSettings, checkPort, setUpPort } from "../../lib/bridge-port.ts";
+import { awaitCarrier, awaitContainer } from "../../lib/carrier.ts";
 import { chooseDns, requestedMac, requiredPrevResult } from "../../lib/cni/call.ts";
 import { faultOfIfname } from "../../lib/cni/environment.ts";
-import { CniError, invalidConfig } from "../../lib/cni/error.ts";
+import { invalidConfig } from "../../lib/cni/error.ts";
 import { type Call, everyStep, type GcCall, type Plugin } from "../../lib/cni/plugin.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { ALL_VERSIONS } from "../../lib/cni/version.ts";
@@ -52,15 +53,8 @@ import {
 } from "../../lib/masquerade/masquerade.ts";
 import { verifyMtu } from "../../lib/mtu.ts";
 import { hasVlans, type PortVlans, parseVlanTrunk } from "../../lib/port-vlan.ts";
-import {
-  awaitRunning,
-  IFALIAS_MAX,
-  IFNAME_MAX,
-  type Link,
-  linkByName,
-  setLink,
-} from "../../lib/rtnetlink/link.ts";
-import { openRouteSocket, type RouteSocket } from "../../lib/rtnetlink/route-socket.ts";
+import { IFALIAS_MAX, IFNAME_MAX, type Link, linkByName, setLink } from "../../lib/rtnetlink/link.ts";
+import { openRouteSocket } from "../../lib/rtnetlink/route-socket.ts";
 import { openSandbox, refuseExistingInterface } from "../../lib/sandbox.ts";
 import {
   addSpoofCheck,
@@ -71,11 +65,6 @@ import {
 import { findHostEnd } from "../../lib/veth.ts";
 import { createRecordedVeth, deleteVeth, recordVeth, staleVethSteps } from "../../lib/veth-attachment.ts";
 import { type Config, schema } from "./schema.ts";
-
-/**
- * A veth has carrier as soon as both ends are up; the kernel's worker tells the bridge within milliseconds.
- */
-const CARRIER_TIMEOUT_MS = 2_000;
 
 function verify(config: Config): void {
   const { name, bridge, mtu, vlan, hairpinMode, promiscMode, disableContainerInterface, ipam } = config;
@@ -133,8 +122,11 @@ function add(call: Call<Config>): Result {
 
   const outside = config.disableContainerInterface
     ? linkByName(host, hostName)
-    : awaitCarrier(host, hostName);
-  if (leased) announceAddresses(sandbox, inside);
+    : awaitCarrier(host, hostName, { what: "bridge port" });
+  if (leased) {
+    awaitContainer(sandbox, inside, leased.ips);
+    announceAddresses(sandbox, inside);
+  }
   // The new port may have changed it: its MTU is the least of its ports', and so may be a foreign one's MAC.
   const master = linkByName(host, bridge.name);
   const interfaces = [describeLink(master), describeLink(outside), describeLink(inside, call.netnsPath)];
@@ -197,12 +189,6 @@ function status(call: Call<Config>): void {
   checkBridgeAvailable(resources.use(openRouteSocket()), bridgeSettings(config));
   checkMasqueradeAvailable(call);
   checkAddressesAvailable(call);
-}
-
-function awaitCarrier(host: RouteSocket, name: string): Link {
-  const link = awaitRunning(host, name, CARRIER_TIMEOUT_MS);
-  if (link) return link;
-  throw new CniError(CniError.INTERNAL, `bridge port in error state: "${name}" has no carrier`);
 }
 
 function bridgeSettings(config: Config): BridgeSettings {
