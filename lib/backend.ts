@@ -35,7 +35,7 @@ export function chooseBackend(
 export function checkBackendAvailable(backend: Backend): void {
   if (backend === "nftables" ? hasNftables() : hasPrograms(4) || hasPrograms(6)) return;
   const cure = backend === "nftables" ? "load nf_tables" : "install iptables";
-  const details = `choose another "backend", or ${cure}`;
+  const details = `choose another backend, or ${cure}`;
   throw new CniError(CniError.NOT_AVAILABLE, `this host has no ${backend}`, { details });
 }
 
