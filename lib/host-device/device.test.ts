@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { parseMac } from "../netaddr/mac.ts";
 import type { Link } from "../rtnetlink/link.ts";
-import { type HostDevice, isReturned, isSelected } from "./device.ts";
+import { type HostDevice, isReturned, isSelected, likeness } from "./device.ts";
 import { pciAddressIn } from "./sysfs.ts";
 
 const MAC = "02:00:00:00:00:0a";
@@ -9,6 +9,7 @@ const PATH = "/sys/devices/pci0000:00/0000:00:03.0/0000:03:10.1/virtio2/net/eth1
 
 const veth: HostDevice = {
   name: "v0",
+  altnames: [],
   alias: "",
   mac: MAC,
   mtu: 1500,
@@ -19,6 +20,7 @@ const veth: HostDevice = {
 const card: HostDevice = {
   ...veth,
   name: "eth1",
+  altnames: ["a-card"],
   kind: "",
   parent: "virtio/virtio2",
   path: PATH,
@@ -28,6 +30,7 @@ function link(settings: Partial<Link>): Link {
   return {
     ...{ index: 2, name: "eth0", kind: "", mac: parseMac(MAC), mtu: 1500, up: false, running: false },
     ...{ promiscuous: false, master: undefined, link: undefined, linkNetnsid: undefined, alias: "" },
+    altnames: [],
     ...{ permanentMac: undefined, parent: undefined, data: new Uint8Array(0), port: undefined },
     ...settings,
   };
@@ -55,8 +58,20 @@ test("isReturned() knows other devices by the alias they have until they are wha
   expect(isReturned(link({ kind: "macvlan", alias: "v0" }), veth)).toBeFalse();
 });
 
+test("likeness() is 0 for another device of the same MAC, and most for the one with name, alias and MAC", () => {
+  const taken = { ifname: "eth0", details: veth };
+  const like = (settings: Partial<Link>) => likeness(link({ kind: "veth", ...settings }), taken);
+  for (const another of [{ name: "eth1", alias: "v1" }, { name: "eth1" }, { kind: "vlan", alias: "v0" }])
+    expect(like(another)).toBe(0);
+  const order = [{}, { name: "eth7", alias: "v0", mac: parseMac("02:00:00:00:00:99") }, { alias: "v0" }];
+  const ranks = order.map(like);
+  expect(ranks).toEqual(ranks.toSorted());
+  expect(new Set(ranks).size).toBe(order.length);
+});
+
 test.each([
   ["device", "eth1", true],
+  ["device", "a-card", true],
   ["device", "eth2", false],
   ["hwaddr", "02-00-00-00-00-0A", true],
   ["hwaddr", "02:00:00:00:00:0b", false],

@@ -1,5 +1,5 @@
 /** Links: their attributes (linux/if_link.h, linux/rtnetlink.h, linux/veth.h, linux/if_bridge.h). */
-import { attributes, repeated } from "../netlink/attributes.ts";
+import { attributes, nested, repeated } from "../netlink/attributes.ts";
 import { messageCodec } from "../netlink/message.ts";
 import { be16, bytes, type Codec, cstring, s32, struct, text, u8, u16, u32 } from "../netlink/wire.ts";
 
@@ -36,6 +36,11 @@ export const afSpec = attributes("AF", {
   inet6: [10, inet6],
 });
 
+/** IFLA_*: what IFLA_PROP_LIST holds. */
+export const linkProperties = attributes("IFLA", {
+  altIfname: [53, repeated(cstring)],
+});
+
 /** IFLA_* */
 export const linkAttributes = attributes("IFLA", {
   address: [1, bytes],
@@ -58,6 +63,7 @@ export const linkAttributes = attributes("IFLA", {
   numTxQueues: [31, u32],
   numRxQueues: [32, u32],
   linkNetnsid: [37, s32],
+  propList: [52, nested(linkProperties)],
   altIfname: [53, cstring],
   permAddress: [54, bytes],
   parentDevName: [56, cstring],

@@ -8,6 +8,7 @@ import {
   awaitRunning,
   createLink,
   createVeth,
+  deleteAltnames,
   deleteLink,
   deleteLinkIfThere,
   findLink,
@@ -230,6 +231,16 @@ kernelTest("linkByName() finds a link by an alternative name as well", () => {
   createLink(socket, { name: "br-alt", kind: "bridge" });
   host.run("ip link property add dev br-alt altname another-name");
   expect(linkByName(socket, "another-name").name).toBe("br-alt");
+});
+
+kernelTest("deleteAltnames() takes alternative names of a link, and leaves the others", () => {
+  createLink(socket, { name: "br-names", kind: "bridge" });
+  host.run("ip link property add dev br-names altname one altname two altname a-third-long-name");
+  const link = linkByName(socket, "br-names");
+  expect(link.altnames).toEqual(["one", "two", "a-third-long-name"]);
+  deleteAltnames(socket, link, ["one", "a-third-long-name"]);
+  const [shown] = JSON.parse(host.run("ip -j link show br-names"));
+  expect(shown.altnames).toEqual(["two"]);
 });
 
 kernelTest("linkByName() says that there is none, findLink() gives undefined", () => {

@@ -147,6 +147,7 @@ describe("linkByName()", () => {
       link: 2, // in the other namespace
       linkNetnsid: 0,
       alias: "weft: pod",
+      altnames: [],
       permanentMac: undefined,
       parent: undefined,
       data: new Uint8Array(0),

@@ -10,6 +10,7 @@ import { AF_UNSPEC, openRouteSocket, type RouteSocket, RTNLGRP_LINK } from "./ro
 const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
 const RTM_GETLINK = 18;
+const RTM_DELLINKPROP = 109;
 /** linux/rtnetlink.h RTEXT_FILTER_SKIP_STATS: an answer without the counters is a third of the size. */
 const RTEXT_FILTER_SKIP_STATS = 8;
 
@@ -50,6 +51,8 @@ export interface Link {
   readonly link: number | undefined;
   readonly linkNetnsid: number | undefined;
   readonly alias: string;
+  /** Its alternative names; none before Linux 5.5. */
+  readonly altnames: readonly string[];
   /**
    * The MAC a physical device was made with; undefined where its driver does not say, or before Linux 5.6.
    */
@@ -211,6 +214,18 @@ export function deleteLinkIfThere(socket: RouteSocket, name: string): void {
   unlessMissing(() => deleteLink(socket, linkByName(socket, name)));
 }
 
+/** Equivalent to `ip link property del dev NAME altname ALTNAME …`. @throws NetlinkError */
+export function deleteAltnames(
+  socket: RouteSocket,
+  { index, name }: { index: number; name: string },
+  altnames: readonly string[],
+): void {
+  const doing = `delete the alternative names of "${name}"`;
+  const header = { family: AF_UNSPEC, index };
+  const attributes = { propList: { altIfname: [...altnames] } };
+  socket.change(request(["RTM_DELLINKPROP", RTM_DELLINKPROP], doing, { header, attributes }));
+}
+
 /**
  * Equivalent to `ip -d link show dev NAME`; the name may be an alternative one.
  * @throws NetlinkError ENODEV when there is none
@@ -299,6 +314,7 @@ function readLink(message: LinkHeader & LinkAttributes): Link {
     link: message.link,
     linkNetnsid: message.linkNetnsid,
     alias: message.ifalias ?? "",
+    altnames: message.propList?.altIfname ?? [],
     permanentMac: message.permAddress,
     parent: message.parentDevName && `${message.parentDevBusName}/${message.parentDevName}`,
     data: linkinfo?.data ?? new Uint8Array(0),
