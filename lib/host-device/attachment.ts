@@ -10,25 +10,26 @@ import { failuresOf } from "../cni/cleanup.ts";
 import { CniError } from "../cni/error.ts";
 import { type Call, everyStep, type GcCall } from "../cni/plugin.ts";
 import { NetlinkError } from "../netlink/error.ts";
-import { findNetns } from "../netns/netns.ts";
+import { findLink, type Link } from "../rtnetlink/link.ts";
 import { openRouteSocket, type RouteSocket } from "../rtnetlink/route-socket.ts";
 import { refuseExistingInterface, type Sandbox } from "../sandbox.ts";
 import { findRecord, listRecords, type RecordKey, removeRecord, writeRecord } from "../state/record.ts";
 import { makeDirectory } from "../sys/file.ts";
 import { acquireLock, type Lock } from "../sys/lock.ts";
+import { type Container, findInside, inodeOf, openContainer, openRecorded } from "./container.ts";
 import {
   describeDevice,
-  findInside,
   findReturned,
   type HostDevice,
   isSelected,
   refuseUnmovable,
   selectLink,
 } from "./device.ts";
-import { foreignDevice } from "./foreign.ts";
-import { awaitReturn, moveBack, moveIn, settleSteps } from "./move.ts";
-import { type DeviceRecord, listDeviceRecords, PLUGIN } from "./record.ts";
+import { foreignRecord } from "./foreign.ts";
+import { awaitReturn, moveBack, moveIn, refuseTakenNames, settleSteps } from "./move.ts";
+import { type DeviceRecord, listDeviceRecords, listOtherRecords, PLUGIN } from "./record.ts";
 import type { Selector } from "./selector.ts";
+import { isPluggedIn } from "./sysfs.ts";
 
 const LOCKS_DIR = "/run/weft/locks";
 
@@ -39,16 +40,18 @@ const LOCKS_DIR = "/run/weft/locks";
  */
 export function takeDevice(call: Call, sandbox: Sandbox, selector: Selector): HostDevice {
   const { host, container } = sandbox;
+  const netnsInode = inodeOf(sandbox.netns);
   using _lock = lockDevices();
   refuseExistingInterface(call, container);
   refuseSecondDevice(call);
-  recoverDevices(call, sandbox, selector);
-  const link = selectLink(host, selector) ?? refuseAbsent(selector);
+  recoverDevices(call, host, selector);
+  const link = freeLink(call, host, selector);
   refuseUnmovable(host, link);
+  refuseTakenNames(container, link, call.ifname);
 
   const device = describeDevice(host, link);
-  const record: DeviceRecord = { ...deviceKey(call), netns: call.netnsPath, details: device };
-  call.undo.defer(() => giveBack(record, { host, container }));
+  const record = { ...deviceKey(call), netns: call.netnsPath, details: { ...device, netnsInode } };
+  call.undo.defer(() => giveBack(record, host, { socket: container, netnsInode }));
   writeRecord(record);
   moveIn(sandbox, link, call.ifname);
   return device;
@@ -60,30 +63,30 @@ export function takeDevice(call: Call, sandbox: Sandbox, selector: Selector): Ho
  */
 export function releaseDevice(call: Call, selectors: readonly Selector[], release: () => void): void {
   const key = deviceKey(call);
-  const { ifname, netnsPath, resources } = call;
-  const host = resources.use(openRouteSocket());
-  const record = findRecord<HostDevice>(key);
-  const containers = openContainers(call, netnsPath, record?.netns);
-  const [container] = containers;
-  const device = record?.details ?? foreignDevice(call, { host, container, selectors });
-  if (device) bringHome(device, { host, ifname, containers });
-  everyStep(() => (device ? settle(host, device, key) : removeRecord(key)), release);
+  const host = call.resources.use(openRouteSocket());
+  const giveBackOwn = () => {
+    const own = findRecord<DeviceRecord["details"]>(key);
+    const container = own ? openRecorded(call, own) : openContainer(call, call.netnsPath);
+    const record = own ?? foreignRecord(call, { host, container, selectors });
+    if (record) giveBack(record, host, container);
+    else removeRecord(key); // one that cannot be read
+  };
+  everyStep(giveBackOwn, release);
 }
 
 /** GC: a step for each device that the network no longer owns, known by its record. */
 export function staleDeviceSteps(call: GcCall): (() => void)[] {
   const host = call.resources.use(openRouteSocket());
-  const records = staleAttachments(call, listRecords<HostDevice>(PLUGIN, call.config.name));
-  return records.map((record) => () => {
-    const [container] = openContainers(call, record.netns);
-    giveBack(record, { host, container });
-  });
+  const records = listRecords<DeviceRecord["details"]>(PLUGIN, call.config.name);
+  return staleAttachments(call, records).map(
+    (record) => () => giveBack(record, host, openRecorded(call, record)),
+  );
 }
 
 /** STATUS. @throws CniError 50 when neither the host nor a container of ours has the device */
 export function checkDeviceAvailable(call: Call, selector: Selector): void {
   const host = call.resources.use(openRouteSocket());
-  if (selectLink(host, selector) || findHolder(selector)) return;
+  if (selectLink(host, selector) || listHolders(selector).length > 0) return;
   throw new CniError(CniError.NOT_AVAILABLE, absence(selector));
 }
 
@@ -97,65 +100,54 @@ function deviceKey(call: Call): RecordKey {
   return { plugin: PLUGIN, ...attachmentName(call) };
 }
 
-function giveBack(
-  record: DeviceRecord,
-  { host, container }: { host: RouteSocket; container: RouteSocket | undefined },
-): void {
-  const { ifname, details: device } = record;
-  bringHome(device, { host, ifname, containers: container ? [container] : [] });
-  settle(host, device, record);
+/**
+ * Moves the device to the host, where the container has it, makes it what it was, and removes the record.
+ * Where the container is gone the kernel gives the host what does not die.
+ */
+function giveBack(record: DeviceRecord, host: RouteSocket, container: Container | undefined): void {
+  const { details: device } = record;
+  if (!container && !hasSuccessor(record)) awaitReturn(host, device);
+  using _lock = lockDevices();
+  const inside = container && findInside(container, record);
+  if (inside) moveBack({ host, container: container.socket }, inside, device);
+  settle(host, record);
 }
 
-/**
- * Moves the device to the host from whichever of the namespaces it is in, if from any; where none lives the
- * kernel is about to do it.
- */
-function bringHome(
-  device: HostDevice,
-  places: { host: RouteSocket; ifname: string; containers: readonly RouteSocket[] },
-): void {
-  const { host, ifname, containers } = places;
-  if (containers.length === 0) awaitReturn(host, device);
-  using _lock = lockDevices();
-  for (const container of containers) {
-    const inside = findInside(container, device, ifname);
-    if (inside) moveBack({ host, container }, inside, device);
-  }
+/** Whether another attachment has the hardware by now. */
+function hasSuccessor(record: DeviceRecord): boolean {
+  const { parent, permanentMac } = record.details;
+  return listOtherRecords(record).some(
+    ({ details }) => details.parent === parent && details.permanentMac === permanentMac,
+  );
 }
 
 /**
  * Makes the device on the host what it was, where it is there, and removes the record. That stays where there
  * is reason to try again: what the kernel refuses now it refuses the next time, too.
  */
-function settle(host: RouteSocket, device: HostDevice, key: RecordKey): void {
-  using _lock = lockDevices();
+function settle(host: RouteSocket, record: DeviceRecord): void {
+  const { details: device } = record;
   const link = findReturned(host, device);
   const failures = link ? failuresOf(settleSteps(host, link, device)) : [];
   everyStep(
-    () => failures.every((failure) => failure instanceof NetlinkError) && removeRecord(key),
+    () => failures.every((failure) => failure instanceof NetlinkError) && removeRecord(record),
     ...failures.map((failure) => () => {
       throw failure;
     }),
   );
 }
 
-/** The namespaces at those paths that live, each once. */
-function openContainers({ resources }: Call, ...paths: readonly (string | undefined)[]): RouteSocket[] {
-  const sockets: RouteSocket[] = [];
-  for (const [index, path = ""] of paths.entries()) {
-    const netns = paths.indexOf(path) === index ? resources.use(findNetns(path)) : undefined;
-    if (netns) sockets.push(resources.use(openRouteSocket(netns)));
-  }
-  return sockets;
+/** The container of the record, where it is there and has the device. */
+function hasDevice(call: Call, record: DeviceRecord): boolean {
+  const container = openRecorded(call, record);
+  return container !== undefined && findInside(container, record) !== undefined;
 }
 
 /** An attachment has one device. @throws CniError 4 when it has one already, in another namespace */
 function refuseSecondDevice(call: Call): void {
-  const record = findRecord<HostDevice>(deviceKey(call));
-  if (!record) return;
+  const record = findRecord<DeviceRecord["details"]>(deviceKey(call));
+  if (!record || !hasDevice(call, record)) return;
   const { containerId, ifname, config } = call;
-  const [container] = openContainers(call, record.netns);
-  if (!container || !findInside(container, record.details, ifname)) return;
   throw new CniError(
     CniError.INVALID_ENVIRONMENT,
     `container "${containerId}" already has "${ifname}" on network "${config.name}"`,
@@ -165,25 +157,32 @@ function refuseSecondDevice(call: Call): void {
 
 /**
  * Makes the device that is asked for what it was, where the container that had it died, or its ADD was
- * killed, and nobody called DEL yet. Of this attachment, and of one that had the same interface, no record is
- * left.
+ * killed, and nobody called DEL yet. Of this attachment, of one that had the same interface, and of a device
+ * in whose place another is by now, no record is left.
  */
-function recoverDevices(call: Call, { host }: Sandbox, selector: Selector): void {
+function recoverDevices(call: Call, host: RouteSocket, selector: Selector): void {
   const attachment = attachmentName(call);
   for (const record of listDeviceRecords()) {
+    const { details: device } = record;
     const isFormer = record.netns === call.netnsPath && record.ifname === call.ifname;
-    const isGone = isFormer || isSameAttachment(record, attachment);
-    if (!isGone && !isSelected(record.details, selector)) continue;
-    const [container] = openContainers(call, record.netns);
-    if (container && findInside(container, record.details, record.ifname)) continue;
-    const link = findReturned(host, record.details);
-    if (link) everyStep(...settleSteps(host, link, record.details));
-    if (link || isGone) removeRecord(record);
+    const isOver = isFormer || isSameAttachment(record, attachment);
+    if ((!isOver && !isSelected(device, selector)) || hasDevice(call, record)) continue;
+    const link = findReturned(host, device);
+    if (link) everyStep(...settleSteps(host, link, device));
+    const isReplaced = !isPluggedIn(device) && findLink(host, device.name) !== undefined;
+    if (link || isOver || isReplaced) removeRecord(record);
   }
 }
 
-function refuseAbsent(selector: Selector): never {
-  const holder = findHolder(selector);
+/** The device, on the host. @throws CniError 11 while another container has it, 7 when there is none */
+function freeLink(call: Call, host: RouteSocket, selector: Selector): Link {
+  const link = selectLink(host, selector);
+  const holders = listHolders(selector);
+  // a VLAN and a bond have the MAC of the card below them, also while a container has that
+  const isSubstitute = link && selector.key === "hwaddr" && link.kind !== "";
+  const isAway = (record: DeviceRecord) => isPluggedIn(record.details) || hasDevice(call, record);
+  const holder = isSubstitute ? holders.find(isAway) : holders[0];
+  if (link && !(isSubstitute && holder)) return link;
   if (!holder) throw new CniError(CniError.INVALID_NETWORK_CONFIG, absence(selector));
   const { containerId, ifname, network, netns, details } = holder;
   throw new CniError(
@@ -198,6 +197,6 @@ function absence({ key, value }: Selector): string {
 }
 
 /** Who has the device now. */
-function findHolder(selector: Selector): DeviceRecord | undefined {
-  return listDeviceRecords().find(({ details }) => isSelected(details, selector));
+function listHolders(selector: Selector): DeviceRecord[] {
+  return listDeviceRecords().filter(({ details }) => isSelected(details, selector));
 }

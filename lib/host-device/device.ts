@@ -16,6 +16,7 @@ const ETH_ALEN = 6;
 /** What is to be given back, and what the device is known by meanwhile. */
 export interface HostDevice {
   readonly name: string;
+  readonly altnames: readonly string[];
   readonly alias: string;
   readonly mac: string;
   /** Bytes. */
@@ -38,6 +39,7 @@ export function describeDevice(host: RouteSocket, link: Link): HostDevice {
   return {
     ...identify(link),
     name: link.name,
+    altnames: link.altnames,
     alias: link.alias,
     mtu: link.mtu,
     up: link.up,
@@ -52,10 +54,20 @@ export function identify(link: Link): Pick<HostDevice, "mac" | "kind" | "parent"
   return { mac: formatMac(mac), kind, parent, permanentMac: permanentMac && formatMac(permanentMac) };
 }
 
-/** Whether a link in a container is the device, whose alias is there its name on the host. */
-function isInside(link: Link, device: HostDevice): boolean {
-  const isKnown = link.alias === device.name || (hasOwnMac(link) && formatMac(link.mac) === device.mac);
-  return isSameHardware(link, device) ?? (isKnown && link.kind === device.kind);
+/**
+ * How much a link in a container is like the device that is to be `ifname` there, and to have its name on the
+ * host as its alias; 0 where it is another. A MAC alone says nothing: VLANs have that of their card.
+ */
+export function likeness(
+  link: Link,
+  { ifname, details: device }: { ifname: string; details: HostDevice },
+): number {
+  const hasAlias = link.alias === device.name;
+  const hasName = link.name === ifname;
+  const hasMac = hasOwnMac(link) && formatMac(link.mac) === device.mac;
+  const isKnown = link.kind === device.kind && (hasAlias || (hasName && hasMac));
+  if (!(isSameHardware(link, device) ?? isKnown)) return 0;
+  return 1 + (hasAlias ? 4 : 0) + (hasName ? 2 : 0) + (hasMac ? 1 : 0);
 }
 
 /**
@@ -76,13 +88,6 @@ function isSameHardware(link: Link, device: HostDevice): boolean | undefined {
 /** A tunnel has an address of another kind there, or none. */
 function hasOwnMac({ mac }: Link): boolean {
   return mac.length === ETH_ALEN && isUnicastMac(mac);
-}
-
-/** The device in a container, most likely under this name. */
-export function findInside(container: RouteSocket, device: HostDevice, ifname: string): Link | undefined {
-  const likely = findLink(container, ifname);
-  if (likely && isInside(likely, device)) return likely;
-  return listLinks(container).find((link) => isInside(link, device));
 }
 
 /** The device on the host, under whatever name. */
@@ -107,9 +112,10 @@ export function selectLink(host: RouteSocket, selector: Selector): Link | undefi
 }
 
 /** Whether the configuration names this device, wherever that is now. */
-export function isSelected({ name, mac, path, parent }: HostDevice, selector: Selector): boolean {
+export function isSelected(device: HostDevice, selector: Selector): boolean {
+  const { name, altnames, mac, path, parent } = device;
   const { key, value } = selector;
-  if (key === "device") return name === value;
+  if (key === "device") return name === value || altnames.includes(value);
   if (key === "hwaddr") return macDigits(mac) === macDigits(value);
   if (path !== undefined)
     return key === "kernelpath" ? path.startsWith(`${value}/`) : path.includes(`/${value}/`);

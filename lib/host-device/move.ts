@@ -5,7 +5,7 @@ import { parsePrefix, samePrefix } from "../netaddr/prefix.ts";
 import { NetlinkError } from "../netlink/error.ts";
 import { openOwnNetns } from "../netns/netns.ts";
 import { addAddress, listAddresses } from "../rtnetlink/address.ts";
-import { findLink, type Link, setLink } from "../rtnetlink/link.ts";
+import { deleteAltnames, findLink, type Link, setLink } from "../rtnetlink/link.ts";
 import { openRouteSocket, type RouteSocket, RTNLGRP_LINK } from "../rtnetlink/route-socket.ts";
 import type { Sandbox } from "../sandbox.ts";
 import { findReturned, type HostDevice } from "./device.ts";
@@ -31,9 +31,22 @@ export function moveIn({ host, netns }: Pick<Sandbox, "host" | "netns">, link: L
   }
 }
 
+/** @throws CniError 4 where an alternative name of the device is in the way of the move */
+export function refuseTakenNames(container: RouteSocket, { name, altnames }: Link, ifname: string): void {
+  const taken = altnames.find((altname) => altname === ifname || findLink(container, altname));
+  if (taken === undefined) return;
+  const why = taken === ifname ? "which is to be its name there" : "which another interface has there";
+  throw new CniError(
+    CniError.INVALID_ENVIRONMENT,
+    `device "${name}" has the alternative name "${taken}", ${why}`,
+    { details: `choose another name, or: ip link property del dev ${name} altname ${taken}` },
+  );
+}
+
 /**
  * The way back, equivalent to `ip link set IFNAME netns HOST name NAME alias NAME`. The alias tells until
- * settleSteps() are done, and for ever where the name is another's.
+ * settleSteps() are done, and for ever where the name is another's. An alternative name that is another's by
+ * now is lost: with it the kernel would not move the device.
  */
 export function moveBack(
   { host, container }: Pick<Sandbox, "host" | "container">,
@@ -41,6 +54,8 @@ export function moveBack(
   device: HostDevice,
 ): void {
   using netns = openOwnNetns();
+  const taken = link.altnames.filter((altname) => altname === device.name || findLink(host, altname));
+  if (taken.length > 0) deleteAltnames(container, link, taken);
   const name = findLink(host, device.name) ? OTHER_NAME : device.name;
   setLink(container, link, { netns, name, alias: device.name });
 }

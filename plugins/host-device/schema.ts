@@ -27,7 +27,7 @@ export const schema = {
       type: "boolean",
       default: false,
       description:
-        "Move nothing: a program drives the device. Without it the driver that the device has tells.",
+        "Move nothing: a program drives the device. Not looked at where the key is an address on a bus: then the driver that the device has tells.",
     },
     ...netConfKeys,
     runtimeConfig: {
