@@ -179,6 +179,51 @@ await run("a card whose container died is given back", async (t) => {
   await host.ip("link", "set", first.ifname, "alias", `card ${first.ifname}`, "up");
 });
 
+await run("a card is known by its alternative name, whatever becomes of it", async (t) => {
+  const altname = "a-name-that-is-very-long";
+  await host.exec("ip", ["link", "property", "add", "dev", first.ifname, "altname", altname]);
+  const config = network({ device: altname });
+  const { container } = await attach(await host.container("c1"), config, { ifname: "net1" });
+  silent(t, await host.cni("host-device", { command: "STATUS", config }), "STATUS");
+  await die(container, first);
+  const next = await attach(await host.container("c2"), config, { ifname: "net1" });
+  t.match(await deviceIn(next.container, "net1"), { ifalias: first.ifname }, "the next ADD");
+  const gone = { containerId: container.containerId, netns: "", ifname: "net1" };
+  const start = performance.now();
+  silent(t, await host.cni("host-device", { command: "DEL", config, ...gone }), "DEL of the one that died");
+  t.ok(performance.now() - start < 4_000, "waits for nothing");
+  silent(t, await next.check(), "and takes nothing");
+  silent(t, await next.del(), "DEL");
+  await next.container.remove();
+  await isAsBefore(t, first, "name, alias and up");
+  await host.exec("ip", ["link", "property", "del", "dev", first.ifname, "altname", altname]);
+});
+
+await run("a VLAN of a card is not the card, though it has its MAC", async (t) => {
+  const add = (name: string, id: string) =>
+    host.ip("link", "add", "link", first.ifname, "name", name, "type", "vlan", "id", id);
+  await host.exec("modprobe", ["8021q"]);
+  for (const id of ["5", "6"]) await add(`v${id}`, id);
+  const container = await host.container("c1");
+  const five = await attach(container, network({ device: "v5" }), { ifname: "net1" });
+  const six = await attach(container, network({ device: "v6" }), { ifname: "net2" });
+  await container.ip("link", "del", "net1");
+  silent(t, await five.del(), "DEL of one that is gone");
+  silent(t, await six.check(), "leaves the other");
+  silent(t, await six.del(), "whose DEL");
+  t.match(await deviceIn(host, "v6"), { ifalias: "" }, "gives back what it was");
+
+  const config = network({ hwaddr: first.address });
+  const card = await attach(container, config);
+  const second = { command: "ADD", config, container: await host.container("c2") };
+  const inUse = { code: 11, msg: /is in use: container "c1-/ };
+  refused(t, await host.cni("host-device", second), inUse, "ADD of the card that is in use");
+  silent(t, await card.del(), "DEL");
+  await isAsBefore(t, first, "it is as it was");
+  await host.ip("link", "del", "v6");
+  for (const name of ["c1", "c2"]) await host.containers.get(name)?.remove();
+});
+
 await run("a card that is in the way of another's name gets its own later", async (t) => {
   const container = await host.container("c1");
   const attachment = await attach(container, network({ pciBusID: FIRST }));
