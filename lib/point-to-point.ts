@@ -94,6 +94,8 @@ function refuseTaken(host: RouteSocket, { address, gateway }: IpConfig): void {
   }
   const taken = gateway && routeTo(host, gateway, { isMatch: true });
   if (!gateway || !taken || taken.isLocal || taken.prefixLength < addressBits(gateway.family)) return;
+  // a host's own address that waits for duplicate detection is routed like another's
+  if (listAddresses(host).some(({ prefix }) => sameAddress(prefix.address, gateway))) return;
   const msg = `the gateway ${formatAddress(gateway)} is another container's address, or routed elsewhere`;
   throw invalidConfig(msg, `\`ip route get ${formatAddress(gateway)}\` says where; have IPAM give another`);
 }
