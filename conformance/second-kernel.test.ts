@@ -29,6 +29,7 @@ const FILES = [
   "differential-underlay.test.ts",
   "ptp.test.ts",
   "tap.test.ts",
+  "shared-things.test.ts",
 ];
 
 const CONSOLE_TAIL = 4_000; // characters: enough for a kernel's last words
