@@ -14,7 +14,7 @@ import { refused, silent } from "./fixtures/refusal.ts";
 const TIMEOUT_MS = 240_000;
 t.setTimeout(TIMEOUT_MS);
 if (!IN_SECOND_KERNEL) {
-  skip(t, "needs network cards that are nobody's: those of second-kernel.test.ts");
+  skip(t, "needs network cards that are nobody's: those of a-second-kernel.test.ts");
   process.exit();
 }
 

@@ -1,4 +1,4 @@
-/** The second kernel has what it is there for: this file runs in it, from second-kernel.test.ts. */
+/** The second kernel has what it is there for: this file runs in it, from a-second-kernel.test.ts. */
 import t from "tap";
 import { makeHost } from "./fixtures/host.ts";
 import { IN_SECOND_KERNEL, missing, skip } from "./fixtures/kernel.ts";

@@ -1,6 +1,8 @@
 /**
  * The files listed here run on Debian's own kernel, as they are, and their tests count as tests of this file.
  * On this machine's kernel each runs as a file of its own as well, and skips what that kernel lacks.
+ *
+ * It takes longest, and so is called to be the first: tap starts files in the order of their names.
  */
 import { join } from "node:path";
 import { IN_SECOND_KERNEL } from "./fixtures/kernel.ts";
