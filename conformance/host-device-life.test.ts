@@ -4,7 +4,7 @@
  */
 import t, { type Test } from "tap";
 import { type Attachment, attach, type NetworkConfig } from "./fixtures/attachment.ts";
-import { type Container, type Host, makeHost } from "./fixtures/host.ts";
+import type { Host } from "./fixtures/host.ts";
 import {
   addDevice,
   claimsOf,
@@ -12,7 +12,9 @@ import {
   deviceIn,
   deviceNetwork,
   FAR_END,
+  makeStage,
   removeWithDevice,
+  VALID,
 } from "./fixtures/host-device.ts";
 import { missing, skip } from "./fixtures/kernel.ts";
 import { normalise } from "./fixtures/normalise.ts";
@@ -28,19 +30,7 @@ if (lacks) {
   process.exit();
 }
 
-const VALID = "cni.dev/valid-attachments";
 const REMOVE_RECORDS = "rm -r /run/weft/attachments";
-
-interface Stage {
-  readonly host: Host;
-  readonly container: Container;
-}
-
-async function makeStage(t: Test): Promise<Stage> {
-  const host = await makeHost(t);
-  await addDevice(host);
-  return { host, container: await host.container("c1") };
-}
 
 function run(name: string, act: (t: Test) => Promise<void>): Promise<unknown> {
   return t.test(name, { timeout: TIMEOUT_MS }, act);

@@ -4,14 +4,17 @@
  */
 import t, { type Test } from "tap";
 import { attach } from "./fixtures/attachment.ts";
-import { type Container, type Host, makeHost } from "./fixtures/host.ts";
+import type { Container, Host } from "./fixtures/host.ts";
 import {
   addDevice,
   claimsOf,
   DEVICE,
   deviceIn,
   deviceNetwork,
+  makeStage,
   removeWithDevice,
+  type Stage,
+  VALID,
 } from "./fixtures/host-device.ts";
 import { missing, skip } from "./fixtures/kernel.ts";
 import { normalise } from "./fixtures/normalise.ts";
@@ -25,20 +28,8 @@ if (lacks) {
   process.exit();
 }
 
-const VALID = "cni.dev/valid-attachments";
 /** A sibling of the device: of its kind, with its MAC, as all VLANs of a card are. */
 const SIBLING = "wan1";
-
-interface Stage {
-  readonly host: Host;
-  readonly container: Container;
-}
-
-async function makeStage(t: Test): Promise<Stage> {
-  const host = await makeHost(t);
-  await addDevice(host);
-  return { host, container: await host.container("c1") };
-}
 
 function run(name: string, act: (t: Test) => Promise<void>): Promise<unknown> {
   return t.test(name, { timeout: TIMEOUT_MS }, act);

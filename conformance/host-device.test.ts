@@ -5,7 +5,7 @@
  */
 import t, { type Test } from "tap";
 import { attach, bridgeNetwork } from "./fixtures/attachment.ts";
-import { type Container, type Host, makeHost } from "./fixtures/host.ts";
+import { type Container, makeHost } from "./fixtures/host.ts";
 import {
   addDevice,
   claimsOf,
@@ -15,6 +15,7 @@ import {
   FAR_ADDRESSES,
   FAR_END,
   LEASED,
+  makeStage,
 } from "./fixtures/host-device.ts";
 import { missing, skip } from "./fixtures/kernel.ts";
 import { normalise } from "./fixtures/normalise.ts";
@@ -27,17 +28,6 @@ const lacks = await missing("veth");
 if (lacks) {
   skip(t, lacks);
   process.exit();
-}
-
-interface Stage {
-  readonly host: Host;
-  readonly container: Container;
-}
-
-async function makeStage(t: Test): Promise<Stage> {
-  const host = await makeHost(t);
-  await addDevice(host);
-  return { host, container: await host.container("c1") };
 }
 
 function run(name: string, act: (t: Test) => Promise<void>): Promise<unknown> {

@@ -303,7 +303,7 @@ await t.test("what is refused, with nothing changed", { timeout: TIMEOUT_MS }, a
   refused(
     t,
     await host.cni("tap", named),
-    { code: 4, msg: "interface name contains %", details: /another name/ },
+    { code: 4, msg: "interface name contains % or NUL", details: /another name/ },
     "a name that the kernel would complete",
   );
   await unchanged(t, host, before, "nothing changed");

@@ -8,7 +8,7 @@ import type { Call, GcCall } from "./cni/plugin.ts";
 import { explained } from "./link-refusal.ts";
 import type { Master } from "./master.ts";
 import { isExisting, unlessMissing } from "./netlink/error.ts";
-import { findNetns, type Netns, netnsIdentity } from "./netns/netns.ts";
+import { findNetns, netnsInode } from "./netns/netns.ts";
 import { type OwnRecords, ownRecords } from "./own-records.ts";
 import {
   createLink,
@@ -59,7 +59,7 @@ export function recordContainerLink(call: Call, maker: Maker, { container, netns
       { details: `it is in "${record.netns}"; run DEL first` },
     );
   }
-  records.write(call, { netnsInode: inodeOf(netns) }, removeRecord);
+  records.write(call, { netnsInode: netnsInode(netns) }, removeRecord);
 }
 
 /** What an interface is made with. */
@@ -165,7 +165,7 @@ function deleteRecorded(record: LinkRecord, maker: Maker): void {
 /** What `act` returns, where the record's namespace is still there. */
 function inRecordedNetns<T>(record: LinkRecord, act: (container: RouteSocket) => T): T | undefined {
   using netns = findNetns(record.netns);
-  if (!netns || inodeOf(netns) !== record.details.netnsInode) return undefined;
+  if (!netns || netnsInode(netns) !== record.details.netnsInode) return undefined;
   using container = openRouteSocket(netns);
   return act(container);
 }
@@ -174,10 +174,6 @@ function inRecordedNetns<T>(record: LinkRecord, act: (container: RouteSocket) =>
 function temporaryName({ network, containerId, ifname }: AttachmentName): string {
   const hash = new Bun.CryptoHasher("sha256").update(`${network}/${containerId}/${ifname}`).digest("hex");
   return `weft${hash}`.slice(0, IFNAME_MAX);
-}
-
-function inodeOf(netns: Netns): string {
-  return String(netnsIdentity(netns).ino);
 }
 
 function recordsOf({ plugin }: Maker): OwnRecords<Details> {

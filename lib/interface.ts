@@ -96,8 +96,9 @@ function prepareInterface(
     if (duplicateDetection !== "none") set("enhanced_dad", "1");
     if (!hasIpv6) return;
     set("ndisc_notify", "1");
-    for (const key of ["optimistic_dad", "use_optimistic"]) {
-      if (duplicateDetection === "optimistic") set(key, "1");
+    if (duplicateDetection === "optimistic") {
+      set("optimistic_dad", "1");
+      set("use_optimistic", "1");
     }
     writeSysctlIfPresent("net/ipv6/conf/lo/disable_ipv6", "0");
     set("disable_ipv6", "0");

@@ -4,19 +4,11 @@
  * needs, so that a network of another mode is refused, and not the ways of running containers changed.
  */
 import { attachmentName } from "./alias.ts";
-import { CniError } from "./cni/error.ts";
+import { invalidConfig } from "./cni/error.ts";
 import type { Call, GcCall } from "./cni/plugin.ts";
 import type { Master } from "./master.ts";
 import type { IpvlanFlag, IpvlanMode } from "./rtnetlink/link-kinds.ts";
-import {
-  claim,
-  claimantName,
-  isStaleIn,
-  listClaimants,
-  listClaimed,
-  lockClaims,
-  releaseAll,
-} from "./state/claim.ts";
+import { claim, isOf, isStaleIn, listClaimants, listClaimed, lockClaims, releaseAll } from "./state/claim.ts";
 
 const CLAIM = "ipvlan ";
 
@@ -28,10 +20,9 @@ export function claimIpvlanMode(call: Call, { link }: Master, mode: IpvlanMode, 
   const other = listClaimed().find((what) => what.startsWith(start) && what !== wanted);
   if (other) {
     const [holder] = listClaimants(other);
-    throw new CniError(
-      CniError.INVALID_NETWORK_CONFIG,
+    throw invalidConfig(
       `the ipvlans of "${link.name}" have mode and flag "${other.slice(start.length)}", not "${mode} ${flag}"`,
-      { details: `one master has one mode, and "${holder}" needs that one: use another master` },
+      `one master has one mode, and "${holder}" needs that one: use another master`,
     );
   }
   call.undo.defer(() => releaseIpvlanMode(call));
@@ -40,8 +31,7 @@ export function claimIpvlanMode(call: Call, { link }: Master, mode: IpvlanMode, 
 
 /** DEL. */
 export function releaseIpvlanMode(call: Call): void {
-  const own = claimantName(attachmentName(call));
-  releaseWhere((claimant) => claimant === own);
+  releaseWhere(isOf(attachmentName(call)));
 }
 
 /** GC: for every attachment of the network that is not valid any more. */

@@ -12,7 +12,7 @@ interface Asked {
 }
 
 /** The kernel's module of a kind, where that is called otherwise. */
-const MODULES: Readonly<Record<string, string>> = { vlan: "8021q", tun: "tun" };
+const MODULES: Readonly<Record<string, string>> = { vlan: "8021q" };
 
 /** What `make` returns. @throws CniError that says what stands in the way, where that is known */
 export function explained<T>(asked: Asked, master: Master | undefined, make: () => T): T {

@@ -91,7 +91,7 @@ export function useMaster(call: Call<Config>, { host, container }: Sandbox): Mas
   const { config } = call;
   const socket = config.linkInContainer ? container : host;
   const origin = originOf(config, socket);
-  const there = "parent" in origin ? origin.parent : "link" in origin ? origin.link : undefined;
+  const there = linkOf(origin);
   if (there && socket === host) keepSharedLink(call, host, there);
   const link = "link" in origin ? origin.link : shareLink(call, socket, settingsOf(origin, socket));
   if (config.mtu > link.mtu) {
@@ -134,9 +134,8 @@ export function indexBelow({ kind, index, link }: Link): number {
 export function checkMasterAvailable({ config, resources }: Call<Config>): void {
   if (config.linkInContainer || config.internal) return;
   const host = resources.use(openRouteSocket());
-  const origin = recoded(CniError.NOT_AVAILABLE, () => originOf(config, host));
-  const below = "parent" in origin ? origin.parent : "link" in origin ? origin.link : undefined;
-  if (below && !below.up) throw new CniError(CniError.NOT_AVAILABLE, `master "${below.name}" is down`);
+  const link = linkOf(recoded(CniError.NOT_AVAILABLE, () => originOf(config, host)));
+  if (link && !link.up) throw new CniError(CniError.NOT_AVAILABLE, `master "${link.name}" is down`);
 }
 
 /** @throws CniError 7 when it can have none */
@@ -155,6 +154,12 @@ function originOf(config: Config, socket: RouteSocket): Origin {
     `failed to lookup master "${master}": Link not found`,
     `${where} has no interface of that name`,
   );
+}
+
+/** The link that was found: the master, or its parent. */
+function linkOf(origin: Origin): Link | undefined {
+  if ("dummy" in origin) return undefined;
+  return "parent" in origin ? origin.parent : origin.link;
 }
 
 /** What "eth0.10" means where there is an eth0. */

@@ -23,8 +23,8 @@ import {
 import { openRouteSocket, type RouteSocket } from "./rtnetlink/route-socket.ts";
 import {
   claim,
-  claimantName,
   isClaimed,
+  isOf,
   isStaleIn,
   listClaimants,
   listClaimed,
@@ -101,8 +101,7 @@ export function shareLink(
 
 /** DEL: releases what the attachment shares; what nobody else does is removed. */
 export function releaseSharedLinks(call: Call): void {
-  const own = claimantName(attachmentName(call));
-  releaseWhere((claimant) => claimant === own);
+  releaseWhere(isOf(attachmentName(call)));
 }
 
 /**

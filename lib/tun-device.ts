@@ -4,7 +4,7 @@
  * A device lives as long as a file is attached to it, or has been made persistent. It is of the network
  * namespace that the file was opened in.
  */
-import { CniError } from "./cni/error.ts";
+import { CniError, invalidConfig } from "./cni/error.ts";
 import { isErrno } from "./sys/errno.ts";
 import * as libc from "./sys/libc.ts";
 
@@ -83,9 +83,7 @@ function setId(fd: number, request: number, { key, id }: { key: string; id: numb
     libc.ioctl(fd, request, id);
   } catch (error) {
     if (!isErrno(error, "EINVAL")) throw error;
-    throw new CniError(CniError.INVALID_NETWORK_CONFIG, `invalid "${key}": ${id}`, {
-      details: "there is no such id in this user namespace",
-    });
+    throw invalidConfig(`invalid "${key}": ${id}`, "there is no such id in this user namespace");
   }
 }
 

@@ -110,7 +110,9 @@ export function faultOfIfname(ifname: string): { msg: string; details?: string }
   }
   if (ifname === "." || ifname === "..") return { msg: "is . or .." };
   if (isIdentifier(ifname)) return undefined; // it has none of what follows
-  if (ifname.includes("%")) return { msg: "contains %", details: "of which the kernel makes another name" };
+  if (/[%\0]/.test(ifname)) {
+    return { msg: "contains % or NUL", details: "of which the kernel makes another name: br0 of br%d" };
+  }
   if (/[/:\s\u0085]/.test(ifname)) return { msg: "contains / or : or whitespace characters" };
   return undefined;
 }

@@ -5,18 +5,18 @@
  * gives back what the other took.
  */
 import { attachmentName, isSameAttachment } from "../alias.ts";
-import { staleAttachments } from "../cni/call.ts";
 import { failuresOf } from "../cni/cleanup.ts";
-import { CniError } from "../cni/error.ts";
+import { CniError, invalidConfig } from "../cni/error.ts";
 import { type Call, everyStep, type GcCall } from "../cni/plugin.ts";
 import { NetlinkError } from "../netlink/error.ts";
+import { netnsInode } from "../netns/netns.ts";
 import { findLink, type Link } from "../rtnetlink/link.ts";
 import { openRouteSocket, type RouteSocket } from "../rtnetlink/route-socket.ts";
 import { refuseExistingInterface, type Sandbox } from "../sandbox.ts";
-import { findRecord, listRecords, type RecordKey, removeRecord, writeRecord } from "../state/record.ts";
+import { removeRecord, writeRecord } from "../state/record.ts";
 import { makeDirectory } from "../sys/file.ts";
 import { acquireLock, type Lock } from "../sys/lock.ts";
-import { type Container, findInside, inodeOf, openContainer, openRecorded } from "./container.ts";
+import { type Container, findInside, openContainer, openRecorded } from "./container.ts";
 import {
   describeDevice,
   findReturned,
@@ -27,7 +27,7 @@ import {
 } from "./device.ts";
 import { foreignRecord } from "./foreign.ts";
 import { awaitReturn, moveBack, moveIn, refuseTakenNames, settleSteps } from "./move.ts";
-import { type DeviceRecord, listDeviceRecords, listOtherRecords, PLUGIN } from "./record.ts";
+import { type DeviceRecord, listDeviceRecords, listOtherRecords, RECORDS } from "./record.ts";
 import type { Selector } from "./selector.ts";
 import { isPluggedIn } from "./sysfs.ts";
 
@@ -40,7 +40,7 @@ const LOCKS_DIR = "/run/weft/locks";
  */
 export function takeDevice(call: Call, sandbox: Sandbox, selector: Selector): HostDevice {
   const { host, container } = sandbox;
-  const netnsInode = inodeOf(sandbox.netns);
+  const inode = netnsInode(sandbox.netns);
   using _lock = lockDevices();
   refuseExistingInterface(call, container);
   refuseSecondDevice(call);
@@ -50,8 +50,9 @@ export function takeDevice(call: Call, sandbox: Sandbox, selector: Selector): Ho
   refuseTakenNames(container, link, call.ifname);
 
   const device = describeDevice(host, link);
-  const record = { ...deviceKey(call), netns: call.netnsPath, details: { ...device, netnsInode } };
-  call.undo.defer(() => giveBack(record, host, { socket: container, netnsInode }));
+  const details = { ...device, netnsInode: inode };
+  const record = { ...RECORDS.key(call), netns: call.netnsPath, details };
+  call.undo.defer(() => giveBack(record, host, { socket: container, netnsInode: inode }));
   writeRecord(record);
   moveIn(sandbox, link, call.ifname);
   return device;
@@ -62,14 +63,13 @@ export function takeDevice(call: Call, sandbox: Sandbox, selector: Selector): Ho
  * device that is gone is no error: a virtual one dies with its namespace, hardware may be unplugged.
  */
 export function releaseDevice(call: Call, selectors: readonly Selector[], release: () => void): void {
-  const key = deviceKey(call);
   const host = call.resources.use(openRouteSocket());
   const giveBackOwn = () => {
-    const own = findRecord<DeviceRecord["details"]>(key);
+    const own = RECORDS.find(call);
     const container = own ? openRecorded(call, own) : openContainer(call, call.netnsPath);
     const record = own ?? foreignRecord(call, { host, container, selectors });
     if (record) giveBack(record, host, container);
-    else removeRecord(key); // one that cannot be read
+    else removeRecord(RECORDS.key(call)); // one that cannot be read
   };
   everyStep(giveBackOwn, release);
 }
@@ -77,10 +77,7 @@ export function releaseDevice(call: Call, selectors: readonly Selector[], releas
 /** GC: a step for each device that the network no longer owns, known by its record. */
 export function staleDeviceSteps(call: GcCall): (() => void)[] {
   const host = call.resources.use(openRouteSocket());
-  const records = listRecords<DeviceRecord["details"]>(PLUGIN, call.config.name);
-  return staleAttachments(call, records).map(
-    (record) => () => giveBack(record, host, openRecorded(call, record)),
-  );
+  return RECORDS.staleSteps(call, (record) => giveBack(record, host, openRecorded(call, record)));
 }
 
 /** STATUS. @throws CniError 50 when neither the host nor a container of ours has the device */
@@ -94,10 +91,6 @@ export function checkDeviceAvailable(call: Call, selector: Selector): void {
 function lockDevices(): Lock {
   makeDirectory(LOCKS_DIR);
   return acquireLock(`${LOCKS_DIR}/host-devices`);
-}
-
-function deviceKey(call: Call): RecordKey {
-  return { plugin: PLUGIN, ...attachmentName(call) };
 }
 
 /**
@@ -145,7 +138,7 @@ function hasDevice(call: Call, record: DeviceRecord): boolean {
 
 /** An attachment has one device. @throws CniError 4 when it has one already, in another namespace */
 function refuseSecondDevice(call: Call): void {
-  const record = findRecord<DeviceRecord["details"]>(deviceKey(call));
+  const record = RECORDS.find(call);
   if (!record || !hasDevice(call, record)) return;
   const { containerId, ifname, config } = call;
   throw new CniError(
@@ -183,7 +176,7 @@ function freeLink(call: Call, host: RouteSocket, selector: Selector): Link {
   const isAway = (record: DeviceRecord) => isPluggedIn(record.details) || hasDevice(call, record);
   const holder = isSubstitute ? holders.find(isAway) : holders[0];
   if (link && !(isSubstitute && holder)) return link;
-  if (!holder) throw new CniError(CniError.INVALID_NETWORK_CONFIG, absence(selector));
+  if (!holder) throw invalidConfig(absence(selector));
   const { containerId, ifname, network, netns, details } = holder;
   throw new CniError(
     CniError.TRY_AGAIN_LATER,

@@ -1,6 +1,6 @@
 /** The namespaces that devices of the host are in, and which link in there is an attachment's. */
 import type { Call } from "../cni/plugin.ts";
-import { findNetns, type Netns, netnsIdentity } from "../netns/netns.ts";
+import { findNetns, netnsInode } from "../netns/netns.ts";
 import { type Link, listLinks } from "../rtnetlink/link.ts";
 import { openRouteSocket, type RouteSocket } from "../rtnetlink/route-socket.ts";
 import { likeness } from "./device.ts";
@@ -11,14 +11,10 @@ export interface Container {
   readonly netnsInode: string;
 }
 
-export function inodeOf(netns: Netns): string {
-  return String(netnsIdentity(netns).ino);
-}
-
 /** The namespace at a path; undefined where there is none. */
 export function openContainer({ resources }: Call, path: string): Container | undefined {
   const netns = resources.use(findNetns(path));
-  return netns && { socket: resources.use(openRouteSocket(netns)), netnsInode: inodeOf(netns) };
+  return netns && { socket: resources.use(openRouteSocket(netns)), netnsInode: netnsInode(netns) };
 }
 
 /** The namespace of the record, as the call or the record has its path; undefined once it is gone. */

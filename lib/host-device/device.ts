@@ -1,5 +1,5 @@
 /** A device of the host: what it was before a container got it, and whether a link is that device. */
-import { CniError } from "../cni/error.ts";
+import { invalidConfig } from "../cni/error.ts";
 import { formatMac, isUnicastMac } from "../netaddr/mac.ts";
 import { formatPrefix } from "../netaddr/prefix.ts";
 import { listAddresses } from "../rtnetlink/address.ts";
@@ -125,8 +125,7 @@ export function isSelected(device: HostDevice, selector: Selector): boolean {
 
 /** @throws CniError 7 for what no container can have */
 export function refuseUnmovable(host: RouteSocket, { name, master }: Link): void {
-  const refuse = (why: string, details: string) =>
-    new CniError(CniError.INVALID_NETWORK_CONFIG, `device "${name}" ${why}`, { details });
+  const refuse = (why: string, details: string) => invalidConfig(`device "${name}" ${why}`, details);
   if (name === "lo") throw refuse("is the loopback interface", "every network namespace has its own");
   if (master === undefined) return;
   const over = listLinks(host).find(({ index }) => index === master);

@@ -8,7 +8,7 @@ import { listAllRecords } from "../state/record.ts";
 import { findFile, isSameFile } from "../sys/file.ts";
 import type { Container } from "./container.ts";
 import { type HostDevice, identify, isReturned, isSelected, likeness } from "./device.ts";
-import { type DeviceRecord, isDeviceRecord, PLUGIN } from "./record.ts";
+import { type DeviceRecord, isDeviceRecord, RECORDS } from "./record.ts";
 import type { Selector } from "./selector.ts";
 
 interface ForeignPlaces {
@@ -36,7 +36,7 @@ export function foreignRecord(
   const device: HostDevice = { ...identify(link), name, altnames, mtu, alias: "", up: false, addresses: [] };
   if (!selectors.every((selector) => isSelected(device, selector))) return undefined;
   const details = { ...device, netnsInode: container?.netnsInode ?? "" };
-  return { plugin: PLUGIN, ...attachmentName(call), netns: call.netnsPath, details };
+  return { ...RECORDS.key(call), netns: call.netnsPath, details };
 }
 
 /** Whether a record tells of another attachment whose interface this is. */

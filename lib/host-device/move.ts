@@ -1,5 +1,5 @@
 /** A device between host and container, and what becomes of it on the way. */
-import { CniError } from "../cni/error.ts";
+import { CniError, invalidConfig } from "../cni/error.ts";
 import { formatMac } from "../netaddr/mac.ts";
 import { parsePrefix, samePrefix } from "../netaddr/prefix.ts";
 import { NetlinkError } from "../netlink/error.ts";
@@ -25,9 +25,10 @@ export function moveIn({ host, netns }: Pick<Sandbox, "host" | "netns">, link: L
     setLink(host, link, { netns, name: ifname, alias: link.name });
   } catch (error) {
     if (!(error instanceof NetlinkError) || error.code !== "EINVAL") throw error;
-    throw new CniError(CniError.INVALID_NETWORK_CONFIG, `device "${link.name}" cannot be a container's`, {
-      details: `such interfaces stay in the namespace they were made in, as bridges do (${error.message})`,
-    });
+    throw invalidConfig(
+      `device "${link.name}" cannot be a container's`,
+      `such interfaces stay in the namespace they were made in, as bridges do (${error.message})`,
+    );
   }
 }
 

@@ -1,6 +1,6 @@
 /** The device that a configuration names: by name, by MAC, by its place in /sys or its address on a bus. */
 import { faultOfIfname } from "../cni/environment.ts";
-import { CniError } from "../cni/error.ts";
+import { type CniError, invalidConfig } from "../cni/error.ts";
 
 /** The key that names the device, and what it says. */
 export interface Selector {
@@ -51,9 +51,7 @@ export function findSelector(keys: SelectorKeys): Selector | undefined {
   const fault = faultOf(selector);
   if (fault) {
     const { key, value } = selector;
-    throw new CniError(CniError.INVALID_NETWORK_CONFIG, `invalid "${key}": ${JSON.stringify(value)}`, {
-      details: fault,
-    });
+    throw invalidConfig(`invalid "${key}": ${JSON.stringify(value)}`, fault);
   }
   return selector;
 }
@@ -72,7 +70,7 @@ export function macDigits(text: string): string {
 
 function unspecified(details: string): CniError {
   const msg = 'specify either "device", "hwaddr", "kernelpath" or "pciBusID"';
-  return new CniError(CniError.INVALID_NETWORK_CONFIG, msg, { details });
+  return invalidConfig(msg, details);
 }
 
 function faultOf({ key, value }: Selector): string | undefined {

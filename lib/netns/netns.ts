@@ -112,6 +112,11 @@ export function netnsIdentity(netns: Netns): FileStatus {
   return fileStatus(netns.fd);
 }
 
+/** What tells a namespace from another at its path; of those that live no two have the same. */
+export function netnsInode(netns: Netns): string {
+  return String(netnsIdentity(netns).ino);
+}
+
 /**
  * Runs `inside` in the namespace and comes back, whatever happens. Only for making sockets and for /proc/sys;
  * the callback must be synchronous, because the namespace belongs to the thread.

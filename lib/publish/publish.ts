@@ -19,7 +19,7 @@ import { netfilterSocket } from "../netfilter/socket.ts";
 import { findNetns } from "../netns/netns.ts";
 import { ownRecords } from "../own-records.ts";
 import { openRouteSocket } from "../rtnetlink/route-socket.ts";
-import { claimantName, isStaleIn } from "../state/claim.ts";
+import { isOf, isStaleIn } from "../state/claim.ts";
 import {
   type AttachmentName,
   type AttachmentRecord,
@@ -265,7 +265,7 @@ function deleteUnrecorded(call: PublishCall): void {
     () => hasNftables() && deleteReferenceRules(netfilterSocket(), name),
     () => deletePublishRules(name),
     () => releaseAllPorts((owner) => isSameAttachment(owner, name)),
-    () => disableRouteLocalnetOf(netfilterSocket(), (claimant) => claimant === claimantName(name)),
+    () => disableRouteLocalnetOf(netfilterSocket(), isOf(name)),
     () => {
       const published = { addresses: containerAddresses(call, prevResult), ports: readablePorts(config) };
       forgetOwnConnections(netfilterSocket(), published);

@@ -64,6 +64,12 @@ export function isOfNetwork(claimant: string, network: string): boolean {
   return claimant.endsWith(claimantName({ network, containerId: "", ifname: "" }).slice(1));
 }
 
+/** Says of a claimant whether it is this one. */
+export function isOf(owner: AttachmentName): (claimant: string) => boolean {
+  const own = claimantName(owner);
+  return (claimant) => claimant === own;
+}
+
 /** Says of a claimant whether it is one of the network's that are not among the valid ones. */
 export function isStaleIn(
   network: string,

@@ -4,7 +4,7 @@
  */
 import type { GcCall } from "../cni/plugin.ts";
 import type { NetfilterSocket } from "../netfilter/socket.ts";
-import { claim, claimantName, isStaleIn, lockClaims, release, releaseAll } from "../state/claim.ts";
+import { claim, isOf, isStaleIn, lockClaims, release, releaseAll } from "../state/claim.ts";
 import type { AttachmentName } from "../state/record.ts";
 import { type Element, elementName, networkComment } from "./element.ts";
 import { checkElements, deleteElements, listOwned, putElements } from "./elements.ts";
@@ -57,8 +57,7 @@ function enforce(socket: NetfilterSocket, elements: readonly Element[], comment:
 
 /** Releases what an attachment claims, found by its claims: for want of a record. */
 export function releaseOwned(socket: NetfilterSocket, owner: AttachmentName): void {
-  const own = claimantName(owner);
-  releaseWhere(socket, (claimant) => claimant === own);
+  releaseWhere(socket, isOf(owner));
 }
 
 /**

@@ -70,10 +70,6 @@ function verify(config: Config): void {
   const { name, bridge, mtu, vlan, hairpinMode, promiscMode, disableContainerInterface, ipam } = config;
   const fault = faultOfIfname(bridge);
   if (fault) throw invalidConfig(`invalid "bridge": ${JSON.stringify(bridge)} ${fault.msg}`, fault.details);
-  if (/[%\0]/.test(bridge)) {
-    // the kernel would make another name of it: br0 of "br%d"
-    throw invalidConfig(`invalid "bridge": ${JSON.stringify(bridge)} contains % or NUL`);
-  }
   if (networkAlias(name).length > IFALIAS_MAX) {
     const longest = IFALIAS_MAX - networkAlias("").length;
     throw invalidConfig("network name is too long", `"name" may have ${longest} characters`);

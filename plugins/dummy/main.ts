@@ -17,7 +17,7 @@ import {
   releaseAddresses,
   releaseStaleAddresses,
 } from "../../lib/addressed-interface.ts";
-import { CniError } from "../../lib/cni/error.ts";
+import { invalidConfig } from "../../lib/cni/error.ts";
 import { type Call, everyStep, type GcCall, type Plugin } from "../../lib/cni/plugin.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { ALL_VERSIONS } from "../../lib/cni/version.ts";
@@ -35,9 +35,7 @@ const MAKER = { plugin: "dummy", kind: "dummy" };
 function verify({ ipam }: Config): void {
   if (ipam.type) return;
   const details = 'set "ipam" with a "type", such as "host-local" or "static"';
-  throw new CniError(CniError.INVALID_NETWORK_CONFIG, "dummy interface requires an IPAM configuration", {
-    details,
-  });
+  throw invalidConfig("dummy interface requires an IPAM configuration", details);
 }
 
 function add(call: Call<Config>): Result {
