@@ -2,10 +2,7 @@
  * Where a message bus listens. D-Bus Specification, "Server Addresses": transports in order of preference,
  * `unix:path=/run/bus,guid=…;unix:abstract=…`, values escaped as in a URL.
  */
-
-const AF_UNIX = 1;
-/** sun_path of struct sockaddr_un (unix(7)). */
-const SUN_PATH_MAX = 108;
+import { unixAddress } from "../sys/unix-stream.ts";
 
 /** The system's bus, where DBUS_SYSTEM_BUS_ADDRESS does not name another. */
 const SYSTEM_BUS = "unix:path=/var/run/dbus/system_bus_socket";
@@ -24,22 +21,11 @@ export function socketAddresses(text: string): Uint8Array[] {
       const equals = pair.indexOf("=");
       const key = pair.slice(0, equals);
       if (key !== "path" && key !== "abstract") continue;
-      const address = sockaddr(key, decoded(pair.slice(equals + 1)));
+      const address = unixAddress(key, decoded(pair.slice(equals + 1)) ?? "");
       if (address) found.push(address);
     }
   }
   return found;
-}
-
-/** A path ends with a NUL, an abstract name begins with one and ends with the address. */
-function sockaddr(kind: "path" | "abstract", name: string | undefined): Uint8Array | undefined {
-  if (!name || name.includes("\0")) return undefined;
-  const bytes = new TextEncoder().encode(kind === "path" ? `${name}\0` : `\0${name}`);
-  if (bytes.length > SUN_PATH_MAX) return undefined;
-  const address = new Uint8Array(2 + bytes.length);
-  new DataView(address.buffer).setUint16(0, AF_UNIX, true);
-  address.set(bytes, 2);
-  return address;
 }
 
 function decoded(value: string): string | undefined {

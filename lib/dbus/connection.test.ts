@@ -82,7 +82,7 @@ const OK = textHex("DATA\r\nOK 0123\r\n");
 describe("what listens and is no bus", () => {
   const CASES: readonly (readonly [name: string, answers: readonly string[], error: string])[] = [
     ["refuses", [textHex("REJECTED KERBEROS\r\n")], 'it answers "REJECTED KERBEROS" to AUTH EXTERNAL'],
-    ["talks", [textHex("x".repeat(9000))], "what listens is not a bus"],
+    ["talks", [textHex("x".repeat(9000))], "it sends lines above 4096 bytes"],
     ["hangs-up", ["end"], "it closed the connection"],
     ["hangs-up-later", [OK, "end"], "it closed the connection"],
     ["sends-too-much", [OK, "6c020101ffffff0f0000000000000000"], "it sends a message of 268435471 bytes"],
