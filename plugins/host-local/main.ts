@@ -11,9 +11,9 @@
  */
 import validate from "../../generated/validate/host-local.js";
 import { staleAttachments } from "../../lib/cni/call.ts";
-import { CniError, invalidConfig } from "../../lib/cni/error.ts";
+import { CniError } from "../../lib/cni/error.ts";
 import { type Call, everyStep, type GcCall, type Plugin } from "../../lib/cni/plugin.ts";
-import type { Dns, IpConfig, Result } from "../../lib/cni/result.ts";
+import type { IpConfig, Result } from "../../lib/cni/result.ts";
 import { ALL_VERSIONS } from "../../lib/cni/version.ts";
 import { type Holder, readHolder } from "../../lib/ipam/lease-file.ts";
 import {
@@ -23,35 +23,27 @@ import {
   type LeaseStore,
   openLeaseStore,
 } from "../../lib/ipam/lease-store.ts";
+import { type Candidate, findRange, parseRangeSets } from "../../lib/ipam/ranges.ts";
 import {
-  type Candidate,
-  findRange,
-  formatRangeSet,
-  isReserved,
-  parseRangeSets,
-  type RangeSet,
-} from "../../lib/ipam/ranges.ts";
+  cannotLease,
+  isFull,
+  leasedBefore,
+  noneLeft,
+  notAvailableText,
+  notLeased,
+} from "../../lib/ipam/refusal.ts";
+import { refuseReserved, type Wanted, wantedAddresses } from "../../lib/ipam/request.ts";
+import { readDns } from "../../lib/ipam/resolv-conf.ts";
 import { parseRoutes } from "../../lib/ipam/routes.ts";
-import { type Address, formatAddress, parseAddress, sameAddress } from "../../lib/netaddr/address.ts";
-import { parsePrefix } from "../../lib/netaddr/prefix.ts";
-import { isErrno } from "../../lib/sys/errno.ts";
-import { readTextFile } from "../../lib/sys/file.ts";
-import { parseResolvConf } from "./resolv-conf.ts";
+import { type Address, formatAddress, parseAddress } from "../../lib/netaddr/address.ts";
 import { type Config, schema } from "./schema.ts";
 
+const NAME = "host-local";
 const DATA_DIR = schema.properties.ipam.properties.dataDir.default;
-const REMEDY = "every address is leased: add a range, or run GC to release what is no longer used";
-
-/** What an ADD is to lease of a set of ranges: the address asked for, or else the next. */
-interface Wanted {
-  readonly set: RangeSet;
-  readonly index: number;
-  readonly requested: Address | undefined;
-}
 
 function add(call: Call<Config>): Result {
   const { config, containerId, resources, undo } = call;
-  const wanted = assignRequests(requestedAddresses(call), parseRangeSets(config));
+  const wanted = wantedAddresses(call);
   const routes = parseRoutes(config.ipam?.routes ?? []);
   const dns = readDns(config.ipam?.resolvConf ?? "");
 
@@ -73,16 +65,15 @@ function check(call: Call<Config>): void {
   const own = (prevResult?.ips ?? [])
     .map(({ address }) => address.address)
     .filter((address) => sets.some((set) => findRange(set, address)));
-  const text = `host-local: Failed to find address added by container ${containerId}`;
   for (const address of own) {
     const holder = readHolder(directory, formatAddress(address));
     if (holder && isOwner(call, holder)) continue;
     const state = holder ? `is leased to ${formatHolder(holder)}` : "is not leased";
-    throw new CniError(CniError.CHECK_FAILED, text, { details: `${formatAddress(address)} ${state}` });
+    throw notLeased(NAME, containerId, `${formatAddress(address)} ${state}`);
   }
   if (own.length > 0) return;
   const store = resources.use(findLeaseStore(directory, containerId));
-  if (!store || leasesOf(call, store).length === 0) throw new CniError(CniError.CHECK_FAILED, text);
+  if (!store || leasesOf(call, store).length === 0) throw notLeased(NAME, containerId);
 }
 
 function gc(call: GcCall<Config>): void {
@@ -101,12 +92,7 @@ function gc(call: GcCall<Config>): void {
 function status({ config }: Call<Config>): void {
   const directory = leaseDirectory(config);
   parseRangeSets(config).forEach((set, index) => {
-    if (hasFreeAddress(directory, set, index)) return;
-    throw new CniError(
-      CniError.NOT_AVAILABLE,
-      `no IP addresses available in range set: ${formatRangeSet(set)}`,
-      { details: REMEDY },
-    );
+    if (!hasFreeAddress(directory, set, index)) throw isFull(set);
   });
 }
 
@@ -115,10 +101,7 @@ function leaseAddress(call: Call<Config>, store: LeaseStore, wanted: Wanted): Ip
   const leased = requested
     ? leaseRequested(call, store, { ...wanted, requested })
     : store.leaseNext(set, index, holderOf(call));
-  if (!leased) {
-    const text = `no IP addresses available in range set: ${formatRangeSet(set)}`;
-    throw cannotLease(index, text, { code: CniError.TRY_AGAIN_LATER, details: REMEDY });
-  }
+  if (!leased) throw noneLeft(set, index);
   const { subnet, gateway } = leased.range;
   return { address: { address: leased.address, length: subnet.length }, gateway };
 }
@@ -126,21 +109,16 @@ function leaseAddress(call: Call<Config>, store: LeaseStore, wanted: Wanted): Ip
 function leaseRequested(
   call: Call<Config>,
   store: LeaseStore,
-  { set, index, requested }: Wanted & { requested: Address },
+  wanted: Wanted & { requested: Address },
 ): Candidate | undefined {
+  const { set, index, requested } = wanted;
   const range = findRange(set, requested);
   if (!range) return undefined;
-  const name = formatAddress(requested);
-  if (sameAddress(requested, range.gateway)) {
-    throw cannotLease(index, `requested ip ${name} is subnet's gateway`, { details: "ask for another" });
-  }
-  const text = `requested IP address ${name} is not available in range set ${formatRangeSet(set)}`;
-  if (isReserved(range, requested)) {
-    throw cannotLease(index, text, { details: "it is the subnet's network or broadcast address" });
-  }
+  refuseReserved(requested, wanted);
   if (store.lease(requested, index, holderOf(call))) return { address: requested, range };
+  const name = formatAddress(requested);
   const details = `it is leased to ${formatHolder(readHolder(leaseDirectory(call.config), name))}`;
-  throw cannotLease(index, text, { code: CniError.TRY_AGAIN_LATER, details });
+  throw cannotLease(index, notAvailableText(name, set), { code: CniError.TRY_AGAIN_LATER, details });
 }
 
 /** An ADD for an attachment that has an address of the set already would lose track of one. */
@@ -149,52 +127,7 @@ function refuseSecondLease(call: Call<Config>, store: LeaseStore, { set, index }
     .list((holder) => isOwner(call, holder))
     .find(({ address }) => findRange(set, parseAddress(address)));
   if (!lease) return;
-  const { address, containerId } = lease;
-  const text = `${address} has been allocated to ${containerId}, duplicate allocation is not allowed`;
-  const details = `"${leaseDirectory(call.config)}/${address}" says so; run DEL first`;
-  throw cannotLease(index, text, { code: CniError.INVALID_ENVIRONMENT, details });
-}
-
-/** Gives each set the first of the addresses that is in it. @throws CniError when one is left over */
-function assignRequests(addresses: readonly Address[], sets: readonly RangeSet[]): readonly Wanted[] {
-  const rest = [...addresses];
-  const wanted = sets.map((set, index) => {
-    const at = rest.findIndex((address) => findRange(set, address));
-    return { set, index, requested: at < 0 ? undefined : rest.splice(at, 1)[0] };
-  });
-  if (rest.length === 0) return wanted;
-  const text = `failed to allocate all requested IPs: ${rest.map(formatAddress).join(" ")}`;
-  throw invalidConfig(text, `each set of ranges gives one address: ${sets.map(formatRangeSet).join("; ")}`);
-}
-
-/** Each address once, of CNI_ARGS, the convention and the capability. @throws CniError that names the key */
-function requestedAddresses({ args, config }: Call<Config>): Address[] {
-  const texts = [
-    ...(args["IP"] ? [{ key: "IP in CNI_ARGS", text: args["IP"] }] : []),
-    ...config.args.cni.ips.map((text, i) => ({ key: `args.cni.ips[${i}]`, text })),
-    ...config.runtimeConfig.ips.map((text, i) => ({ key: `runtimeConfig.ips[${i}]`, text })),
-  ];
-  const addresses = texts.map(({ key, text }) => {
-    try {
-      return text.includes("/") ? parsePrefix(text).address : parseAddress(text);
-    } catch (cause) {
-      throw invalidConfig(
-        `invalid IP address ${text}`,
-        `${key}: ${cause instanceof Error ? cause.message : cause}`,
-      );
-    }
-  });
-  return addresses.filter((address, i) => addresses.findIndex((other) => sameAddress(other, address)) === i);
-}
-
-function readDns(path: string): Dns | undefined {
-  if (path === "") return undefined;
-  try {
-    return parseResolvConf(readTextFile(path));
-  } catch (error) {
-    if (!isErrno(error)) throw error;
-    throw invalidConfig(error.message, 'set "ipam.resolvConf" to a file in the form of /etc/resolv.conf');
-  }
+  throw leasedBefore(index, { ...lease, where: `${leaseDirectory(call.config)}/${lease.address}` });
 }
 
 /** The attachment's own leases; where it has none, those of the older form that the container has. */
@@ -220,16 +153,8 @@ function leaseDirectory({ name, ipam }: Config): string {
   return `${ipam?.dataDir || DATA_DIR}/${name}`;
 }
 
-function cannotLease(
-  setIndex: number,
-  text: string,
-  { code = CniError.INVALID_NETWORK_CONFIG, details }: { code?: number; details: string },
-): CniError {
-  return new CniError(code, `failed to allocate for range ${setIndex}: ${text}`, { details });
-}
-
 export const hostLocalPlugin: Plugin<Config> = {
-  name: "host-local",
+  name: NAME,
   versions: ALL_VERSIONS,
   schema,
   validate,
