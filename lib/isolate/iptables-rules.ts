@@ -4,7 +4,7 @@ import { comment } from "../iptables/chain-names.ts";
 import { optionOf, quoteWord, type Rule, ruleKey } from "../iptables/rule.ts";
 import { type Address, addressBits, formatAddress } from "../netaddr/address.ts";
 import type { AttachmentName } from "../state/record.ts";
-import type { Isolation } from "./isolation.ts";
+import { type Isolation, separatesNeighbours } from "./isolation.ts";
 
 export const STAGE_1 = "CNI-ISOLATION-STAGE-1";
 export const STAGE_2 = "CNI-ISOLATION-STAGE-2";
@@ -129,7 +129,27 @@ export function networkNote(network: string): string {
   return `name: "${network}" `;
 }
 
-function listBridgeRules({
+/** An overlay's device is a part of the bridge; between the two nothing is dropped, or all that is within. */
+function listBridgeRules(isolation: Isolation): BridgeRule[] {
+  const { via, overlay } = isolation;
+  if (overlay === undefined) return listMemberRules(isolation);
+  const between = [
+    `-i ${quoteWord(via)} -o ${quoteWord(overlay)}`,
+    `-i ${quoteWord(overlay)} -o ${quoteWord(via)}`,
+  ];
+  const bothMembers = [...listMemberRules(isolation), ...listMemberRules({ ...isolation, via: overlay })];
+  const ofBetween = between.flatMap((match): BridgeRule[] =>
+    separatesNeighbours(isolation)
+      ? [{ chain: STAGE_1, match, note: ICC_OFF, target: "DROP" }]
+      : [
+          { chain: STAGE_1, match, note: PERMITTED, target: "RETURN" },
+          { chain: ACCEPTED, match, note: PERMITTED, target: "ACCEPT" },
+        ],
+  );
+  return [...bothMembers, ...ofBetween];
+}
+
+function listMemberRules({
   via,
   ingressPolicy,
   internal,

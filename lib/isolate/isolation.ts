@@ -25,10 +25,22 @@ export interface Isolation extends AttachmentName {
   readonly internal: boolean;
   /** Whether containers of the bridge reach each other. */
   readonly icc: boolean;
+  /**
+   * The device by which the other subnets of its overlay are reached (mode routed): it counts as a part of the
+   * bridge, as the containers behind it do.
+   */
+  readonly overlay?: string | undefined;
   /** Interfaces that are exempt from all of it, in both directions. */
   readonly permittedInterfaces: readonly string[];
   /** The administrator's chain, which is asked first (iptables alone). */
   readonly adminChain: string;
+}
+
+/** From where to where a network's own traffic is forwarded. */
+export function pairsWithin({ via, overlay }: Pick<Isolation, "via" | "overlay">): [string, string][] {
+  const pairs: [string, string][] = [[via, via]];
+  if (overlay !== undefined) pairs.push([via, overlay], [overlay, via]);
+  return pairs;
 }
 
 /** Whether containers of the bridge are kept from each other. */

@@ -40,6 +40,23 @@ test.each<[name: string, changed: Partial<Isolation>, elements: readonly string[
     ["pairs { cni0 . cni1 : accept }", "pairs { cni1 . cni0 : accept }"],
   ],
   ["the bridge itself is no other interface", { icc: false, permittedInterfaces: ["cni0"] }, [APART]],
+  ["an overlay's device without a policy", { overlay: "vx7" }, []],
+  [
+    "an overlay's device is a part of the bridge",
+    { overlay: "vx7", ingressPolicy: "published" },
+    [
+      WITHIN,
+      "pairs { cni0 . vx7 : accept }",
+      "pairs { vx7 . cni0 : accept }",
+      "entering { cni0 : jump published }",
+      "entering { vx7 : jump published }",
+    ],
+  ],
+  [
+    "what keeps neighbours apart does so over an overlay",
+    { overlay: "vx7", icc: false, permittedInterfaces: ["vx7"] },
+    [APART, "pairs { cni0 . vx7 : goto icc-off }", "pairs { vx7 . cni0 : goto icc-off }"],
+  ],
 ])("isolationElements(): %s", (_name, changed, elements) => {
   expect(elementsOf(changed)).toEqual([...elements]);
 });

@@ -4,30 +4,35 @@
  * open what iptables or firewalld closes (lib/backend.ts), and what nobody closes needs no accepting.
  */
 import type { Element } from "../weft-table/element.ts";
-import { type Isolation, separatesNeighbours } from "./isolation.ts";
+import { type Isolation, pairsWithin, separatesNeighbours } from "./isolation.ts";
 
 /** The chains (lib/weft-table/ruleset.ts) let published ports pass; "accept" is the last word on a pair. */
 export function isolationElements(isolation: Isolation): Element[] {
-  const { via, ingressPolicy, internal, permittedInterfaces } = isolation;
+  const { via, overlay, ingressPolicy, internal, permittedInterfaces } = isolation;
+  const members = overlay === undefined ? [via] : [via, overlay];
   const elements: Element[] = [];
   const pair = (from: string, to: string, verdict: string) =>
     elements.push({ set: "pairs", key: [from, to], data: [verdict] });
 
-  if (separatesNeighbours(isolation)) pair(via, via, "goto icc-off");
-  else if (internal || ingressPolicy !== "open") pair(via, via, "accept");
-  for (const other of new Set(permittedInterfaces)) {
-    if (other === via) continue;
-    pair(via, other, "accept");
-    pair(other, via, "accept");
+  for (const [from, to] of pairsWithin({ via, overlay })) {
+    if (separatesNeighbours(isolation)) pair(from, to, "goto icc-off");
+    else if (internal || ingressPolicy !== "open") pair(from, to, "accept");
   }
-  if (internal) {
-    elements.push({ set: "leaving", key: [via], data: ["drop"] });
-    elements.push({ set: "entering", key: [via], data: ["drop"] });
-  } else if (ingressPolicy === "published") {
-    elements.push({ set: "entering", key: [via], data: ["jump published"] });
-  } else if (ingressPolicy !== "open") {
-    elements.push({ set: "leaving", key: [via], data: ["jump isolation"] });
-    elements.push({ set: "isolated", key: [via] });
+  for (const member of members) {
+    for (const other of new Set(permittedInterfaces)) {
+      if (members.includes(other)) continue;
+      pair(member, other, "accept");
+      pair(other, member, "accept");
+    }
+    if (internal) {
+      elements.push({ set: "leaving", key: [member], data: ["drop"] });
+      elements.push({ set: "entering", key: [member], data: ["drop"] });
+    } else if (ingressPolicy === "published") {
+      elements.push({ set: "entering", key: [member], data: ["jump published"] });
+    } else if (ingressPolicy !== "open") {
+      elements.push({ set: "leaving", key: [member], data: ["jump isolation"] });
+      elements.push({ set: "isolated", key: [member] });
+    }
   }
   return elements;
 }

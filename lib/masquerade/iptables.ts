@@ -13,7 +13,7 @@ import {
   findMissingRule,
   tablesOf,
 } from "../iptables/change.ts";
-import { optionOf, type Rule } from "../iptables/rule.ts";
+import { optionOf, quoteWord, type Rule } from "../iptables/rule.ts";
 import type { Table } from "../iptables/table.ts";
 import { addressBits, type Family, formatAddress } from "../netaddr/address.ts";
 import { formatPrefix, networkOf, type Prefix } from "../netaddr/prefix.ts";
@@ -27,9 +27,21 @@ const MULTICAST = { 4: "224.0.0.0/4", 6: "ff00::/8" } as const;
 function masqueradeRules(target: MasqueradeTarget, family: Family): Rule[] {
   const chain = masqueradeChain(target);
   const comment = ownerComment("", target);
+  const exemptions: Rule[] =
+    target.overlay === undefined
+      ? []
+      : [
+          {
+            table: "nat",
+            chain,
+            text: `-o ${quoteWord(target.overlay)} ${comment} -j ACCEPT`,
+            isFirst: true,
+          },
+        ];
   return target.addresses
     .filter(({ address }) => address.family === family)
     .flatMap((prefix): Rule[] => [
+      ...exemptions,
       // Both interfaces of a container on one network share the chain: what is inside comes first.
       {
         table: "nat",
@@ -42,7 +54,7 @@ function masqueradeRules(target: MasqueradeTarget, family: Family): Rule[] {
     ]);
 }
 
-/** Masquerades what the addresses send out of their subnets, but for multicast. Again is nothing. */
+/** Masquerades what the addresses send out of their subnets and overlay, but for multicast. Again is nothing. */
 export function addMasqueradeRules(target: MasqueradeTarget): void {
   for (const family of FAMILIES) {
     const rules = masqueradeRules(target, family);

@@ -30,12 +30,13 @@ import {
 import { deleteReferenceRules, masqueradeElements } from "./nftables.ts";
 import type { MasqueradeTarget } from "./target.ts";
 
-const SETS = ["masq4", "masq6"];
+const SETS = ["masq4", "masq6", "overlay4", "overlay6"];
 
 /** What such a record tells. */
 export interface Details extends Entries {
   readonly backend: Backend;
   readonly via: string;
+  readonly overlay?: string | undefined;
   readonly addresses: readonly string[];
 }
 
@@ -50,13 +51,22 @@ export interface MasqueradeConfig {
 
 type MasqueradeCall = Call<NetConf & MasqueradeConfig>;
 
-/** Masquerades the addresses of a container behind `via`. Undone when ADD fails. */
-export function addMasquerade(call: MasqueradeCall, via: string, ips: readonly IpConfig[] = []): void {
+/** Where a container is: behind which interface of the host, or also beside which device of an overlay. */
+export type MasqueradeVia = string | Pick<MasqueradeTarget, "via" | "overlay">;
+
+/** Masquerades the addresses of a container behind `place`. Undone when ADD fails. */
+export function addMasquerade(
+  call: MasqueradeCall,
+  place: MasqueradeVia,
+  ips: readonly IpConfig[] = [],
+): void {
   if (!call.config.ipMasq || ips.length === 0) return;
   const backend = backendOf(call);
-  const target = targetOf(call, via, ips);
+  const target = targetOf(call, place, ips);
+  const { via, overlay } = target;
   const elements = backend === "nftables" ? masqueradeElements(target) : [];
-  const details: Details = { backend, via, addresses: target.addresses.map(formatPrefix), elements };
+  const addresses = target.addresses.map(formatPrefix);
+  const details: Details = { backend, via, overlay, addresses, elements };
   if (backend === "nftables") prepareTable(call, netfilterSocket(), WEFT_TABLE);
   else requirePrograms("nat"); // nor could its undoing do without
   RECORDS.write(call, details, deleteRecorded);
@@ -72,10 +82,14 @@ export function deleteMasquerade(call: MasqueradeCall): void {
 }
 
 /** @throws CniError 100 that says what is missing */
-export function checkMasquerade(call: MasqueradeCall, via: string, ips: readonly IpConfig[] = []): void {
+export function checkMasquerade(
+  call: MasqueradeCall,
+  place: MasqueradeVia,
+  ips: readonly IpConfig[] = [],
+): void {
   if (!call.config.ipMasq || ips.length === 0) return;
   const backend = RECORDS.find(call)?.details.backend ?? backendOf(call);
-  const target = targetOf(call, via, ips);
+  const target = targetOf(call, place, ips);
   if (backend === "nftables") checkElements(netfilterSocket(), masqueradeElements(target));
   else checkMasqueradeRules(target);
 }
@@ -96,8 +110,10 @@ export function staleMasqueradeSteps(call: GcCall & MasqueradeCall): (() => void
 
 /** What an attachment has in iptables, as its record tells; undefined where it has nothing there. */
 export function recordedMasquerade(record: AttachmentRecord<Details>): MasqueradeTarget | undefined {
-  const { backend, via, addresses } = record.details;
-  return backend === "iptables" ? { ...record, via, addresses: addresses.map(parsePrefix) } : undefined;
+  const { backend, via, overlay, addresses } = record.details;
+  return backend === "iptables"
+    ? { ...record, via, overlay, addresses: addresses.map(parsePrefix) }
+    : undefined;
 }
 
 function deleteRecorded(record: AttachmentRecord<Details>): void {
@@ -124,6 +140,7 @@ function backendOf({ config }: MasqueradeCall): Backend {
   return chooseBackend(config.ipMasqBackend, { needsForwardAccept: false });
 }
 
-function targetOf(call: Call, via: string, ips: readonly IpConfig[]): MasqueradeTarget {
-  return { ...attachmentName(call), via, addresses: ips.map(({ address }) => address) };
+function targetOf(call: Call, place: MasqueradeVia, ips: readonly IpConfig[]): MasqueradeTarget {
+  const { via, overlay } = typeof place === "string" ? { via: place } : place;
+  return { ...attachmentName(call), via, overlay, addresses: ips.map(({ address }) => address) };
 }

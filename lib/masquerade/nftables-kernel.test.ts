@@ -15,6 +15,14 @@ test("masqueradeElements() are the interface of the host and each address, of ei
   ]);
 });
 
+test("masqueradeElements() of an overlay's container exempt what it sends by the overlay's device", () => {
+  const addresses = ["10.9.0.2/24"].map(parsePrefix);
+  expect(masqueradeElements({ ...C1, via: "vxbr7", overlay: "vx7", addresses })).toEqual([
+    { set: "overlay4", key: ["vx7", "10.9.0.2"] },
+    { set: "masq4", key: ["vxbr7", "10.9.0.2"] },
+  ]);
+});
+
 /** What the reference 1.9.1 leaves of container c1 on network net, and of another attachment. */
 const OURS = `a4861f4ae9f7d238-f4d01f2ef4b92245, net: net, if: eth0, id: c1`;
 const OTHERS = [

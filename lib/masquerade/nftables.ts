@@ -11,11 +11,13 @@ import type { MasqueradeTarget } from "./target.ts";
 const REFERENCE_TABLE = { family: "inet", name: "cni_plugins_masquerade" } as const;
 const HASH_DIGITS = 16;
 
-export function masqueradeElements({ via, addresses }: MasqueradeTarget): Element[] {
-  return addresses.map(({ address }) => ({
-    set: `masq${address.family}`,
-    key: [via, formatAddress(address)],
-  }));
+export function masqueradeElements({ via, overlay, addresses }: MasqueradeTarget): Element[] {
+  return addresses.flatMap(({ address }) => {
+    const { family } = address;
+    const text = formatAddress(address);
+    const exemption = overlay === undefined ? [] : [{ set: `overlay${family}`, key: [overlay, text] }];
+    return [...exemption, { set: `masq${family}`, key: [via, text] }];
+  });
 }
 
 /** Deletes the rules that the reference made for the attachment, known by the start of their comments. */

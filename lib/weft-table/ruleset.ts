@@ -5,7 +5,8 @@
  * costs the same however many there are. An element is its container's own, but for those of pairs, leaving,
  * entering and isolated, which are of an interface and shared by its containers (shared-elements.ts).
  *
- * An element with an interface and an address (masq4, hairpin4) says from where the container's packets come.
+ * An element with an interface and an address (masq4, hairpin4) says from where the container's packets come,
+ * in overlay4 by which device the other subnets of its overlay are reached (docs/overlay.md, mode routed).
  * A packet that netfilter sees while it is bridged (net.bridge.bridge-nf-call-iptables) has no such interface
  * any more when it leaves, nor has one that this host sends itself: `iif 0`.
  *
@@ -47,7 +48,7 @@ import {
 } from "../nftables/table.ts";
 
 /** Of both tables. Another number is another ruleset: ADD then makes the table anew (weft-table.ts). */
-export const VERSION = 1;
+export const VERSION = 2;
 
 /** Base chains at the places where Netfilter's own names are (linux/netfilter_ipv4.h NF_IP_PRI_*). */
 const RAW = -300;
@@ -68,6 +69,7 @@ function familySets(family: 4 | 6): SetDefinition[] {
     { name: `condition${family}`, key: port, data: "verdict" },
     { name: `hairpin${family}`, key: ["ifname", address] },
     { name: `masqall${family}`, key: [address] },
+    { name: `overlay${family}`, key: ["ifname", address] },
   ];
 }
 
@@ -146,6 +148,11 @@ function masqueradeRules(family: 4 | 6): Rule[] {
     rule(
       "so does what goes to a container",
       inSet([oifname, daddr[family]], `masq${family}`),
+      verdict("return"),
+    ),
+    rule(
+      "and what a container sends to its own overlay",
+      inSet([oifname, saddr[family]], `overlay${family}`),
       verdict("return"),
     ),
     rule("ipMasq", inSet([iifname, saddr[family]], `masq${family}`), masquerade),

@@ -11,7 +11,7 @@ import { kernelTest } from "../testing/netns.ts";
 import { NftHost, noNftReason } from "../testing/nft.ts";
 import { type Element, type Entries, storeRule } from "./element.ts";
 import { addElements, checkElements, deleteElements } from "./elements.ts";
-import { BRIDGE_TABLE, WEFT_TABLE } from "./ruleset.ts";
+import { BRIDGE_TABLE, VERSION, WEFT_TABLE } from "./ruleset.ts";
 import { ensureTable, remakeTable } from "./table-life.ts";
 
 const test = (name: string, body: () => Promise<void>) => kernelTest(name, body, noNftReason);
@@ -95,7 +95,7 @@ test("ensureTable() makes a table of another version anew, and keeps the adminis
     add rule inet weft user tcp dport 22 accept`);
   ensureTable(host.socket, WEFT_TABLE);
   expect(host.text()).not.toContain("gone");
-  expect(host.text()).toContain('comment "weft 1"');
+  expect(host.text()).toContain(`comment "weft ${VERSION}"`);
   const rules = host.host.run("nft -s list chain inet weft user");
   expect(
     rules
@@ -206,7 +206,7 @@ test("ensureTable() of two processes at once: each finds its own element there, 
     expect(host.elements("masq4")).toEqual(
       ids.map((id) => `"cni0" . 10.9.0.${id} comment "table-life/c${id}/eth0"`),
     );
-    expect(host.text()).toContain('comment "weft 1"');
+    expect(host.text()).toContain(`comment "weft ${VERSION}"`);
   }
 });
 
