@@ -26,6 +26,14 @@ export interface NetworkValue {
   readonly port: number;
   /** Bytes, of the containers' interfaces. */
   readonly mtu: number;
+  /** Mode routed: what the hosts lease their subnets of. */
+  readonly subnets?: readonly SubnetPool[];
+}
+
+/** Subnets of `/hostLength`, one of them a host: { subnet: "10.5.0.0/16", hostLength: 24 }. */
+export interface SubnetPool {
+  readonly subnet: string;
+  readonly hostLength: number;
 }
 
 /** One segment over all hosts, or a subnet for each host and routes between them. */
@@ -48,6 +56,8 @@ export interface AddressValue {
   readonly ifname: string;
   /** Which call claimed it, so that one which does not know whether it succeeded can tell. */
   readonly attempt: string;
+  /** /etc/machine-id of the host: another machine of that name releases nothing of this one. */
+  readonly machine: string;
 }
 
 /** overlay/hosts/<host> */
@@ -83,6 +93,7 @@ export function storeKeys(prefix: string) {
   const root = `${prefix}/v${LAYOUT_VERSION}`;
   const overlay = `${root}/overlay`;
   return {
+    networks: `${root}/networks/`,
     network: (network: string) => `${root}/networks/${network}`,
     vni: (vni: number) => `${root}/vnis/${vni}`,
     subnets: (network: string) => `${root}/subnets/${network}/`,
