@@ -21,7 +21,7 @@ import { fuzzTest } from "../testing/fuzz.ts";
 import { type AttributeSet, encode, type Table } from "./attributes.ts";
 import { NetlinkError, NetlinkProtocolError } from "./error.ts";
 import { eachMessage, NLM_F_ACK_TLVS, NLM_F_CAPPED, NLMSG_DONE, NLMSG_ERROR } from "./message.ts";
-import { extendedAck } from "./socket.ts";
+import { extendedAck } from "./request.ts";
 
 const goldens = [
   ...[linkGolden, vlanGolden, addressGolden, routeGolden, ruleGolden, neighbourGolden],

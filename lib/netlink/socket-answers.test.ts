@@ -9,7 +9,7 @@ import { done, object, only, request, thrownBy, withKernel } from "../testing/ma
 import { encode } from "./attributes.ts";
 import { type NetlinkError, NetlinkProtocolError } from "./error.ts";
 import * as nl from "./message.ts";
-import { extendedAck } from "./socket.ts";
+import { extendedAck } from "./request.ts";
 
 const EPERM = 1;
 const EAGAIN = 11;

@@ -6,7 +6,8 @@ import { object, request, withKernel } from "../testing/made-up-things.ts";
 import { encode } from "./attributes.ts";
 import { NetlinkError, NetlinkProtocolError } from "./error.ts";
 import * as nl from "./message.ts";
-import { extendedAck, type NetlinkSocket } from "./socket.ts";
+import { extendedAck } from "./request.ts";
+import type { NetlinkSocket } from "./socket.ts";
 
 const EPERM = 1;
 const ENOENT = 2;

@@ -12,7 +12,8 @@ import {
 import { codec, done, object, only, request, thrownBy, withKernel } from "../testing/made-up-things.ts";
 import { NetlinkError, NetlinkProtocolError } from "./error.ts";
 import * as nl from "./message.ts";
-import { extendedAck, NetlinkSocket } from "./socket.ts";
+import { extendedAck } from "./request.ts";
+import { NetlinkSocket } from "./socket.ts";
 import { s32, Writer } from "./wire.ts";
 
 const EPERM = 1;

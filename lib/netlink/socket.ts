@@ -8,13 +8,13 @@
 import { inNetns, type Netns } from "../netns/netns.ts";
 import { isErrno } from "../sys/errno.ts";
 import * as libc from "../sys/libc.ts";
-import { attributes } from "./attributes.ts";
-import { NetlinkError, NetlinkProtocolError } from "./error.ts";
+import { type NetlinkError, NetlinkProtocolError } from "./error.ts";
 import * as nl from "./message.ts";
-import { bytes, cstring, u32, Writer } from "./wire.ts";
+import { type AnyRequest, type Request, refusal, type Sent } from "./request.ts";
+import { Writer } from "./wire.ts";
 
-const AF_NETLINK = 16;
-const SOCK_RAW = 3;
+export const AF_NETLINK = 16;
+export const SOCK_RAW = 3;
 const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
@@ -48,34 +48,13 @@ const REQUESTS_IN_FLIGHT = 64;
 /** What an acknowledgement takes of the receive buffer at most, with the kernel's own bytes about it. */
 const ACKNOWLEDGEMENT_BYTES = 2_048;
 
-/** NLMSGERR_ATTR_* (linux/netlink.h): what an extended acknowledgement says. */
-export const extendedAck = attributes("NLMSGERR_ATTR", {
-  msg: [1, cstring],
-  offs: [2, u32],
-  cookie: [3, bytes],
-});
-
-/**
- * One request: what it is, how it is written, and for the error how `ip` would put it ("create link
- * \"eth0\"").
- */
-export interface Request<H extends object, A, R = H & A> {
-  readonly doing: string;
-  readonly type: number;
-  /** The type's name in the kernel's header, for errors. */
-  readonly name: string;
-  readonly flags?: number;
-  readonly codec: { write(to: Writer, header: H, attributes: A): void; read(body: Uint8Array): R } & Pick<
-    nl.MessageCodec<H, A>,
-    "attributeAt"
-  >;
-  readonly header: H;
-  readonly attributes: A;
+/** A dump under way. */
+export interface Dump {
+  /** Takes the next datagram. @returns whether there are more @throws NetlinkError when it is refused */
+  receive(): boolean;
+  /** A change interrupted it: what it told is not one state. */
+  readonly isInterrupted: boolean;
 }
-
-// A list of requests of different kinds; each was checked against its own codec where it was made.
-// biome-ignore lint/suspicious/noExplicitAny: see above
-export type AnyRequest = Request<any, any, any>;
 
 let receiveBuffer: Uint8Array | undefined;
 let nextSequence = 1;
@@ -120,30 +99,41 @@ export class NetlinkSocket implements Disposable {
    */
   change(...requests: AnyRequest[]): void {
     let refused: NetlinkError | undefined;
-    for (let from = 0; from < requests.length; from += REQUESTS_IN_FLIGHT) {
-      const refusedNow = this.#changeTogether(requests.slice(from, from + REQUESTS_IN_FLIGHT));
-      refused ??= refusedNow;
-    }
+    this.changeEach(requests, (_request, error) => {
+      refused ??= error;
+    });
     if (refused) throw refused;
   }
 
-  /** @returns the first refusal */
-  #changeTogether(requests: readonly AnyRequest[]): NetlinkError | undefined {
+  /** As change(), and `onRefusal` is told of every request that the kernel refuses. */
+  changeEach<R extends AnyRequest>(
+    requests: readonly R[],
+    onRefusal: (request: R, error: NetlinkError) => void,
+  ): void {
+    for (let from = 0; from < requests.length; from += REQUESTS_IN_FLIGHT) {
+      this.#changeTogether(requests.slice(from, from + REQUESTS_IN_FLIGHT), onRefusal);
+    }
+  }
+
+  #changeTogether<R extends AnyRequest>(
+    requests: readonly R[],
+    onRefusal: (request: R, error: NetlinkError) => void,
+  ): void {
     const sent = this.#send(requests, nl.NLM_F_REQUEST | nl.NLM_F_ACK);
     const first = sent[0]?.sequence ?? 0;
-    let refused: NetlinkError | undefined;
     let waiting = sent.length;
     while (waiting > 0) {
       for (const message of this.#receive(requests[0])) {
-        const request = sent[(message.sequence - first) >>> 0]; // they are numbered in their order
-        if (!request || message.type !== nl.NLMSG_ERROR || request.isAnswered) continue;
-        request.isAnswered = true;
+        const index = (message.sequence - first) >>> 0; // they are numbered in their order
+        const one = sent[index];
+        const request = requests[index];
+        if (!one || !request || message.type !== nl.NLMSG_ERROR || one.isAnswered) continue;
+        one.isAnswered = true;
         waiting--;
-        const refusedNow = refusal(request, message);
-        refused ??= refusedNow;
+        const refused = refusal(one, message);
+        if (refused) onRefusal(request, refused);
       }
     }
-    return refused;
   }
 
   /**
@@ -204,21 +194,39 @@ export class NetlinkSocket implements Disposable {
 
   /** @returns undefined when a change interrupted the dump */
   #dumpOnce<H extends object, A, R>(request: Request<H, A, R>): R[] | undefined {
-    const [sent] = this.#send([request], nl.NLM_F_REQUEST | nl.NLM_F_DUMP);
     const objects: R[] = [];
-    let interrupted = false;
-    for (;;) {
-      for (const message of this.#receive(request)) {
-        if (!sent || message.sequence !== sent.sequence) continue;
-        if (message.flags & nl.NLM_F_DUMP_INTR) interrupted = true;
-        if (message.type === nl.NLMSG_ERROR || message.type === nl.NLMSG_DONE) {
-          const refused = refusal(sent, message);
-          if (refused) throw refused;
-          return interrupted ? undefined : objects;
-        }
-        objects.push(request.codec.read(message.body));
+    const dump = this.openDump(request, (body) => objects.push(request.codec.read(body)));
+    while (dump.receive());
+    return dump.isInterrupted ? undefined : objects;
+  }
+
+  /**
+   * A dump that is taken datagram by datagram, for who has other things to do in between. The socket can do
+   * nothing else until its end. `read` gets the body of each message: a view, which the next one overwrites.
+   */
+  openDump<H extends object, A>(request: Request<H, A, unknown>, read: (body: Uint8Array) => void): Dump {
+    const [sent] = this.#send([request], nl.NLM_F_REQUEST | nl.NLM_F_DUMP);
+    const dump = { isInterrupted: false, receive: () => this.#receivePart(request, sent, read, dump) };
+    return dump;
+  }
+
+  #receivePart(
+    request: AnyRequest,
+    sent: Sent | undefined,
+    read: (body: Uint8Array) => void,
+    dump: { isInterrupted: boolean },
+  ): boolean {
+    for (const message of this.#receive(request)) {
+      if (!sent || message.sequence !== sent.sequence) continue;
+      if (message.flags & nl.NLM_F_DUMP_INTR) dump.isInterrupted = true;
+      if (message.type === nl.NLMSG_ERROR || message.type === nl.NLMSG_DONE) {
+        const refused = refusal(sent, message);
+        if (refused) throw refused;
+        return false;
       }
+      read(message.body);
     }
+    return true;
   }
 
   /**
@@ -314,16 +322,6 @@ export class NetlinkSocket implements Disposable {
   }
 }
 
-interface Sent {
-  readonly request: AnyRequest;
-  readonly sequence: number;
-  /** Where its message lies in the writer. */
-  readonly start: number;
-  readonly end: number;
-  readonly writer: Writer;
-  isAnswered: boolean;
-}
-
 function withAck(request: AnyRequest): AnyRequest {
   return { ...request, flags: (request.flags ?? 0) | nl.NLM_F_ACK };
 }
@@ -332,42 +330,12 @@ function withAck(request: AnyRequest): AnyRequest {
  * `struct sockaddr_nl` (linux/netlink.h): u16 family, u16 zero, u32 port, u32 groups. Port 0: the kernel
  * chooses.
  */
-function netlinkAddress(): Uint8Array<ArrayBuffer> {
+export function netlinkAddress(): Uint8Array<ArrayBuffer> {
   const address = new Uint8Array(new ArrayBuffer(12));
   new DataView(address.buffer).setUint16(0, AF_NETLINK, true);
   return address;
 }
 
-function portOf(address: Uint8Array<ArrayBuffer>): number {
+export function portOf(address: Uint8Array<ArrayBuffer>): number {
   return new DataView(address.buffer).getUint32(4, true);
-}
-
-/** Reads the errno of NLMSG_ERROR or NLMSG_DONE; undefined when it is 0. */
-function refusal(sent: Sent, message: nl.ReceivedMessage): NetlinkError | undefined {
-  if (message.body.length < 4) {
-    if (message.type === nl.NLMSG_DONE) return undefined; // of an old kernel
-    throw new NetlinkProtocolError(sent.request.doing, `an acknowledgement of ${message.body.length} bytes`);
-  }
-  const view = new DataView(message.body.buffer, message.body.byteOffset, message.body.byteLength);
-  const errno = -view.getInt32(0, true);
-  if (errno === 0) return undefined;
-  const { detail, offset } = readExtendedAck(message);
-  const { request } = sent;
-  const body = sent.writer.finish().subarray(sent.start + nl.NLMSG_HEADER_BYTES, sent.end);
-  const attribute =
-    offset === undefined ? undefined : request.codec.attributeAt(body, offset - nl.NLMSG_HEADER_BYTES);
-  return new NetlinkError(request.doing, { request: request.name, errno, detail, attribute });
-}
-
-/** Malformed attributes here do not hide the error they come with. */
-function readExtendedAck(message: nl.ReceivedMessage): { detail?: string; offset?: number } {
-  if (!(message.flags & nl.NLM_F_ACK_TLVS)) return {};
-  // struct nlmsgerr: s32 error, then the header of the request; NLM_F_CAPPED: without the request's body.
-  const errorBytes = message.type === nl.NLMSG_DONE ? 4 : 4 + nl.NLMSG_HEADER_BYTES;
-  try {
-    const { msg, offs } = extendedAck.read(message.body.subarray(errorBytes));
-    return { ...(msg === undefined ? {} : { detail: msg }), ...(offs === undefined ? {} : { offset: offs }) };
-  } catch {
-    return {};
-  }
 }

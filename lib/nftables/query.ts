@@ -2,7 +2,7 @@
 
 import type { NetfilterSocket, nfgenmsg } from "../netfilter/socket.ts";
 import { unlessMissing } from "../netlink/error.ts";
-import type { Request } from "../netlink/socket.ts";
+import type { Request } from "../netlink/request.ts";
 import {
   chainMessage,
   generationMessage,

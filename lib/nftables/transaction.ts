@@ -15,7 +15,7 @@ import {
 import type { Values } from "../netlink/attributes.ts";
 import type { NetlinkError } from "../netlink/error.ts";
 import { NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from "../netlink/message.ts";
-import type { AnyRequest } from "../netlink/socket.ts";
+import type { AnyRequest } from "../netlink/request.ts";
 import {
   batchMessage,
   chainMessage,

@@ -2,7 +2,7 @@
 import { encode } from "../netlink/attributes.ts";
 import { NetlinkError, unlessMissing } from "../netlink/error.ts";
 import { NLM_F_CREATE, NLM_F_EXCL } from "../netlink/message.ts";
-import type { Request } from "../netlink/socket.ts";
+import type { Request } from "../netlink/request.ts";
 import type { Netns } from "../netns/netns.ts";
 import { afSpec, bridgePort, linkMessage, veth } from "./link-attributes.ts";
 import { AF_UNSPEC, openRouteSocket, type RouteSocket, RTNLGRP_LINK } from "./route-socket.ts";

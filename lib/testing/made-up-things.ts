@@ -2,7 +2,8 @@
 import { expect } from "bun:test";
 import { attributes, encode } from "../netlink/attributes.ts";
 import * as nl from "../netlink/message.ts";
-import { NetlinkSocket, type Request } from "../netlink/socket.ts";
+import type { Request } from "../netlink/request.ts";
+import { NetlinkSocket } from "../netlink/socket.ts";
 import { cstring, s32, struct, u16, u32, Writer } from "../netlink/wire.ts";
 import { type Answer, type AnswerMessage, FakeKernel } from "./fake-kernel.ts";
 
