@@ -15,17 +15,17 @@ import { Writer } from "./wire.ts";
 
 export const AF_NETLINK = 16;
 export const SOCK_RAW = 3;
-const SOL_SOCKET = 1;
+export const SOL_SOCKET = 1;
 const SO_SNDBUF = 7;
-const SO_RCVBUF = 8;
+export const SO_RCVBUF = 8;
 const SO_RCVTIMEO = 20;
 const SO_SNDBUFFORCE = 32;
-const SO_RCVBUFFORCE = 33;
-const SOL_NETLINK = 270;
+export const SO_RCVBUFFORCE = 33;
+export const SOL_NETLINK = 270;
 /** The kernel's own address on netlink (netlink(7), nl_pid). */
-const KERNEL_PORT = 0;
+export const KERNEL_PORT = 0;
 // linux/netlink.h, socket options
-const NETLINK_ADD_MEMBERSHIP = 1;
+export const NETLINK_ADD_MEMBERSHIP = 1;
 const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
 const NETLINK_GET_STRICT_CHK = 12;
@@ -39,7 +39,7 @@ const DUMP_ATTEMPTS = 20;
 /** The least default there is (net/core/sock.c, sk_wmem_max on a 32-bit kernel). */
 const SEND_BUFFER_BYTES = 131_072;
 /** Twice what the kernel puts into one datagram of a dump (netlink_dump(), NLMSG_GOODSIZE). */
-const RECEIVE_BYTES = 65_536;
+export const RECEIVE_BYTES = 65_536;
 /**
  * Requests sent at a time. Their acknowledgements wait in the socket's receive buffer, which holds some 250
  * by default (net.core.rmem_default); the kernel drops what does not fit in without a word.

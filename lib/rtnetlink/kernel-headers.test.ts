@@ -39,6 +39,7 @@ const HEADERS = [
 /** What is ours in those modules, not the kernel's. */
 const OURS = new Set([
   ...["ANSWER_TIMEOUT_S", "DUMP_ATTEMPTS", "RECEIVE_BYTES", "REQUESTS_IN_FLIGHT", "KERNEL_PORT"],
+  ...["BUFFER_BYTES", "RETRY_MS", "SUN_PATH_MAX", "LINE_FEED"],
   ...[
     "INITIAL_BYTES",
     "MAX_BYTES",

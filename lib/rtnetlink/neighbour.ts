@@ -2,13 +2,14 @@
 import { type Address, formatAddress } from "../netaddr/address.ts";
 import { formatMac } from "../netaddr/mac.ts";
 import { attributes } from "../netlink/attributes.ts";
-import { messageCodec, NLM_F_CREATE, NLM_F_REPLACE } from "../netlink/message.ts";
+import { messageCodec, NLM_F_APPEND, NLM_F_CREATE, NLM_F_REPLACE } from "../netlink/message.ts";
+import type { Request } from "../netlink/request.ts";
 import { address, be16, bytes, s32, struct, u8, u16, u32 } from "../netlink/wire.ts";
 import { AF_BRIDGE, addressFamily, type RouteSocket } from "./route-socket.ts";
 
-const RTM_NEWNEIGH = 28;
-const RTM_DELNEIGH = 29;
-const RTM_GETNEIGH = 30;
+export const RTM_NEWNEIGH = 28;
+export const RTM_DELNEIGH = 29;
+export const RTM_GETNEIGH = 30;
 
 // linux/neighbour.h
 export const NUD_NOARP = 0x40;
@@ -70,15 +71,21 @@ export function deleteNeighbour(socket: RouteSocket, entry: Pick<Neighbour, "ifi
   changeNeighbour(socket, "delete", { ...entry, mac: new Uint8Array(0), state: 0 });
 }
 
-function changeNeighbour(socket: RouteSocket, verb: keyof typeof VERBS, entry: Neighbour): void {
+function changeNeighbour(socket: RouteSocket, verb: EntryVerb, entry: Neighbour): void {
+  socket.change(neighbourRequest(verb, entry));
+}
+
+/** The request, for who sends many at a time. Of a deletion ifindex and address count. */
+export function neighbourRequest(verb: EntryVerb, entry: Neighbour): EntryRequest {
   const { ifindex, address: dst, mac, state, flags = 0, protocol } = entry;
-  socket.change({
+  const isDeleted = verb === "delete";
+  return {
     ...VERBS[verb],
     doing: `${verb} neighbour ${formatAddress(dst)}`,
     codec: neighbourMessage,
-    header: { family: addressFamily(dst.family), index: ifindex, state, flags },
-    attributes: { dst, lladdr: mac.length > 0 ? mac : undefined, protocol },
-  });
+    header: { family: addressFamily(dst.family), index: ifindex, ...(!isDeleted && { state, flags }) },
+    attributes: isDeleted ? { dst } : { dst, lladdr: mac.length > 0 ? mac : undefined, protocol },
+  };
 }
 
 /** Equivalent to `bridge fdb replace MAC dev … [self] [master] [dst ADDRESS]`. */
@@ -86,24 +93,44 @@ export function replaceFdbEntry(socket: RouteSocket, entry: FdbEntry): void {
   changeFdbEntry(socket, "replace", entry);
 }
 
+/**
+ * Equivalent to `bridge fdb append MAC dev … self dst ADDRESS`: a tunnel sends to this address as well. Again
+ * is nothing.
+ */
+export function appendFdbEntry(socket: RouteSocket, entry: FdbEntry): void {
+  changeFdbEntry(socket, "append", entry);
+}
+
 /** Equivalent to `bridge fdb del MAC dev … [self] [master] [dst ADDRESS]`. */
 export function deleteFdbEntry(socket: RouteSocket, entry: Omit<FdbEntry, "state">): void {
   changeFdbEntry(socket, "delete", { ...entry, state: 0 });
 }
 
-function changeFdbEntry(socket: RouteSocket, verb: keyof typeof VERBS, entry: FdbEntry): void {
+function changeFdbEntry(socket: RouteSocket, verb: EntryVerb, entry: FdbEntry): void {
+  socket.change(fdbRequest(verb, entry));
+}
+
+/** The request, for who sends many at a time. */
+export function fdbRequest(verb: EntryVerb, entry: FdbEntry): EntryRequest {
   const { ifindex, mac, flags, state, dst, vlan } = entry;
-  socket.change({
+  return {
     ...VERBS[verb],
     doing: `${verb} forwarding entry ${formatMac(mac)}`,
     codec: neighbourMessage,
     header: { family: AF_BRIDGE, index: ifindex, state, flags },
     attributes: { lladdr: mac, dst, vlan },
-  });
+  };
 }
+
+type EntryVerb = keyof typeof VERBS;
+type EntryRequest = Request<
+  Parameters<typeof neighbourMessage.write>[1],
+  Parameters<typeof neighbourMessage.write>[2]
+>;
 
 const VERBS = {
   replace: { name: "RTM_NEWNEIGH", type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_REPLACE },
+  append: { name: "RTM_NEWNEIGH", type: RTM_NEWNEIGH, flags: NLM_F_CREATE | NLM_F_APPEND },
   delete: { name: "RTM_DELNEIGH", type: RTM_DELNEIGH, flags: 0 },
 } as const;
 
@@ -126,9 +153,9 @@ export function listNeighbours(
   );
 }
 
-/** Equivalent to `bridge fdb show [br BRIDGE]`. `master` is the bridge's ifindex. */
-export function listFdb(socket: RouteSocket, filter: { master?: number } = {}): FdbEntry[] {
-  return list(socket, { family: AF_BRIDGE, master: filter.master }).map((message) => ({
+/** Equivalent to `bridge fdb show [br BRIDGE] [brport PORT]`. `master` and `ifindex` are theirs. */
+export function listFdb(socket: RouteSocket, filter: { master?: number; ifindex?: number } = {}): FdbEntry[] {
+  return list(socket, { family: AF_BRIDGE, ...filter }).map((message) => ({
     ifindex: message.index ?? 0,
     mac: message.lladdr ?? new Uint8Array(0),
     flags: message.flags ?? 0,

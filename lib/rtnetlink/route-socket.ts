@@ -1,4 +1,5 @@
 /** The rtnetlink socket: NETLINK_ROUTE in one namespace (rtnetlink(7)). */
+import { NetlinkEvents } from "../netlink/events.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
 import type { Netns } from "../netns/netns.ts";
 
@@ -6,6 +7,8 @@ const NETLINK_ROUTE = 0;
 
 /** linux/rtnetlink.h RTNLGRP_*: what a socket can subscribe to. */
 export const RTNLGRP_LINK = 1;
+export const RTNLGRP_NEIGH = 3;
+export const RTNLGRP_IPV4_IFADDR = 5;
 export const RTNLGRP_IPV6_IFADDR = 9;
 
 // linux/socket.h
@@ -20,6 +23,11 @@ export type RouteSocket = NetlinkSocket;
 /** Opens a socket in `netns`, or in the namespace the process runs in. */
 export function openRouteSocket(netns?: Netns): RouteSocket {
   return new NetlinkSocket(NETLINK_ROUTE, netns);
+}
+
+/** Opens a socket that hears of what happens in some groups (RTNLGRP_*). Equivalent to `ip monitor`. */
+export function openRouteEvents(groups: readonly number[], netns?: Netns): NetlinkEvents {
+  return new NetlinkEvents(NETLINK_ROUTE, groups, { netns });
 }
 
 export function addressFamily(family: 4 | 6): number {

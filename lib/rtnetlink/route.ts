@@ -4,6 +4,7 @@ import { formatPrefix, type Prefix } from "../netaddr/prefix.ts";
 import { attributes } from "../netlink/attributes.ts";
 import { NetlinkError } from "../netlink/error.ts";
 import { messageCodec, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../netlink/message.ts";
+import type { Request } from "../netlink/request.ts";
 import { address, bytes, s32, struct, u8, u32 } from "../netlink/wire.ts";
 import { addressFamily, type RouteSocket } from "./route-socket.ts";
 
@@ -81,6 +82,7 @@ export interface Route {
 
 type Header = Parameters<typeof routeMessage.write>[1];
 type Attributes = Parameters<typeof routeMessage.write>[2];
+type RouteRequest = Request<Header, Attributes>;
 
 /** Equivalent to `ip route add …`. @throws NetlinkError EEXIST where such a route is */
 export function addRoute(socket: RouteSocket, route: Route): void {
@@ -97,11 +99,20 @@ export function appendRoute(socket: RouteSocket, route: Route): void {
 
 /** Equivalent to `ip route replace …`. */
 export function replaceRoute(socket: RouteSocket, route: Route): void {
-  newRoute(socket, route, { doing: "replace", flags: NLM_F_CREATE | NLM_F_REPLACE });
+  socket.change(replaceRouteRequest(route));
 }
 
 function newRoute(socket: RouteSocket, route: Route, how: { doing: string; flags: number }): void {
-  socket.change({
+  socket.change(newRouteRequest(route, how));
+}
+
+/** The request of replaceRoute(), for who sends many at a time. */
+export function replaceRouteRequest(route: Route): RouteRequest {
+  return newRouteRequest(route, { doing: "replace", flags: NLM_F_CREATE | NLM_F_REPLACE });
+}
+
+function newRouteRequest(route: Route, how: { doing: string; flags: number }): RouteRequest {
+  return {
     doing: `${how.doing} route ${formatRoute(route)}`,
     name: "RTM_NEWROUTE",
     type: RTM_NEWROUTE,
@@ -114,20 +125,25 @@ function newRoute(socket: RouteSocket, route: Route, how: { doing: string; flags
       scope: route.scope ?? 0,
     },
     attributes: routeSettings(route),
-  });
+  };
 }
 
 /** Equivalent to `ip route del …`: the first route that agrees in all that is given. */
 export function deleteRoute(socket: RouteSocket, route: Route): void {
+  socket.change(deleteRouteRequest(route));
+}
+
+/** The request of deleteRoute(), for who sends many at a time. */
+export function deleteRouteRequest(route: Route): RouteRequest {
   const RT_SCOPE_NOWHERE = 255;
-  socket.change({
+  return {
     doing: `delete route ${formatRoute(route)}`,
     name: "RTM_DELROUTE",
     type: RTM_DELROUTE,
     codec: routeMessage,
     header: { ...routeHeader(route), scope: route.scope ?? RT_SCOPE_NOWHERE, type: RTN_UNSPEC },
     attributes: routeSettings(route),
-  });
+  };
 }
 
 function routeHeader({ dst, table = RT_TABLE_MAIN, onlink }: Route): Header {

@@ -294,6 +294,22 @@ export function recvfrom(fd: number, into: Uint8Array, sender: Uint8Array): numb
   });
 }
 
+const MSG_DONTWAIT = 0x40;
+const EAGAIN = 11;
+
+/**
+ * As recvfrom(), without waiting and without throwing where there is nothing: for who looks often.
+ * @returns undefined when nothing has come
+ */
+export function receiveNow(fd: number, into: Uint8Array, sender: Uint8Array): number | undefined {
+  const senderLength = new Uint32Array([sender.length]);
+  const length = Number(libc.recvfrom(fd, into, into.length, MSG_TRUNC | MSG_DONTWAIT, sender, senderLength));
+  if (length >= 0) return length;
+  const errno = memory.i32(errnoPointer, 0);
+  if (errno === EAGAIN || errno === EINTR) return undefined;
+  fail("recvfrom", errno);
+}
+
 /** Fills in the address the socket is bound to, a struct sockaddr. */
 export function getsockname(fd: number, into: Uint8Array): void {
   const length = new Uint32Array([into.length]);
