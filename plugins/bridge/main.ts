@@ -10,60 +10,36 @@
  * Reference: https://www.cni.dev/plugins/current/main/bridge/
  */
 import validate from "../../generated/validate/bridge.js";
-import {
-  checkAddressesAvailable,
-  releaseAddresses,
-  releaseStaleAddresses,
-} from "../../lib/addressed-interface.ts";
 import { networkAlias } from "../../lib/alias.ts";
 import {
   attachBridge,
   type BridgeSettings,
-  checkBridge,
-  checkBridgeAvailable,
   deleteOwnBridge,
   keepBridgeMac,
   whenUnused,
 } from "../../lib/bridge.ts";
-import { addBridgeGateways, checkBridgeGateways, gatewayLinkName } from "../../lib/bridge-gateway.ts";
-import { type BridgePortSettings, checkPort, setUpPort } from "../../lib/bridge-port.ts";
-import { awaitCarrier, awaitContainer } from "../../lib/carrier.ts";
-import { chooseDns, requestedMac, requiredPrevResult } from "../../lib/cni/call.ts";
+import { gatewayLinkName } from "../../lib/bridge-gateway.ts";
+import {
+  attachToBridge,
+  type BridgedSettings,
+  checkAttachable,
+  checkAttachment,
+  detachFromBridge,
+  isGateway,
+  staleAttachmentSteps,
+} from "../../lib/bridged/attachment.ts";
+import { requestedMac } from "../../lib/cni/call.ts";
 import { faultOfIfname } from "../../lib/cni/environment.ts";
 import { invalidConfig } from "../../lib/cni/error.ts";
 import { type Call, everyStep, type GcCall, type Plugin } from "../../lib/cni/plugin.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { ALL_VERSIONS } from "../../lib/cni/version.ts";
-import { gatewayPrefixes, withGateways } from "../../lib/gateway.ts";
-import {
-  announceAddresses,
-  checkInterface,
-  checkLink,
-  configureInterface,
-  describeLink,
-  failed,
-} from "../../lib/interface.ts";
-import { ipamAdd, ipamCheck } from "../../lib/ipam/delegate.ts";
-import {
-  addMasquerade,
-  checkMasquerade,
-  checkMasqueradeAvailable,
-  deleteMasquerade,
-  staleMasqueradeSteps,
-} from "../../lib/masquerade/masquerade.ts";
 import { verifyMtu } from "../../lib/mtu.ts";
 import { hasVlans, type PortVlans, parseVlanTrunk } from "../../lib/port-vlan.ts";
-import { IFALIAS_MAX, IFNAME_MAX, type Link, linkByName, setLink } from "../../lib/rtnetlink/link.ts";
+import { IFALIAS_MAX, IFNAME_MAX, type Link } from "../../lib/rtnetlink/link.ts";
 import { openRouteSocket } from "../../lib/rtnetlink/route-socket.ts";
 import { openSandbox, refuseExistingInterface } from "../../lib/sandbox.ts";
-import {
-  addSpoofCheck,
-  checkSpoofCheck,
-  deleteSpoofCheck,
-  staleSpoofCheckSteps,
-} from "../../lib/spoof-check.ts";
-import { findHostEnd } from "../../lib/veth.ts";
-import { createRecordedVeth, deleteVeth, recordVeth, staleVethSteps } from "../../lib/veth-attachment.ts";
+import { createRecordedVeth, recordVeth } from "../../lib/veth-attachment.ts";
 import { type Config, schema } from "./schema.ts";
 
 function verify(config: Config): void {
@@ -93,7 +69,7 @@ function verify(config: Config): void {
 }
 
 function add(call: Call<Config>): Result {
-  const { config, ifname, args } = call;
+  const { config, args } = call;
   const mac = requestedMac(config.runtimeConfig.mac, config.args.cni.mac, args["MAC"]);
   const sandbox = openSandbox(call);
   const { host, container } = sandbox;
@@ -101,70 +77,18 @@ function add(call: Call<Config>): Result {
 
   const hostName = recordVeth(call, "bridge", sandbox);
   const attached = attachBridge(call, host, bridgeSettings(config));
-  const { bridge } = attached;
-  createRecordedVeth(call, sandbox, { hostName, master: bridge.index, mac, mtu: config.mtu || undefined });
+  const { index: master } = attached.bridge;
+  createRecordedVeth(call, sandbox, { hostName, master, mac, mtu: config.mtu || undefined });
   keepBridgeMac(host, attached, config.name);
-  setUpPort(host, hostName, portSettings(config));
-
-  const inside = linkByName(container, ifname);
-  const leased = config.ipam.type ? withGateways(ipamAdd(call), config) : undefined;
-  const duplicateDetection = config.enabledad ? "complete" : "none";
-  if (leased) configureInterface(sandbox, inside, leased, { duplicateDetection });
-  else setLink(container, inside, { up: !config.disableContainerInterface });
-  const gateways = isGateway(config) ? gatewayPrefixes(leased?.ips) : [];
-  const gatewayLink = addBridgeGateways(host, attached, { ...gatewaySettings(config), gateways });
-  addSpoofCheck(call, hostName, inside.mac);
-  addMasquerade(call, gatewayLink.name, leased?.ips);
-
-  const outside = config.disableContainerInterface
-    ? linkByName(host, hostName)
-    : awaitCarrier(host, hostName, { what: "bridge port" });
-  if (leased) {
-    awaitContainer(sandbox, inside, leased.ips);
-    announceAddresses(sandbox, inside);
-  }
-  // The new port may have changed it: its MTU is the least of its ports', and so may be a foreign one's MAC.
-  const master = linkByName(host, bridge.name);
-  const interfaces = [describeLink(master), describeLink(outside), describeLink(inside, call.netnsPath)];
-  if (gatewayLink !== bridge) interfaces.push(describeLink(gatewayLink));
-  return {
-    ...leased,
-    interfaces,
-    ips: leased?.ips.map((ip) => ({ ...ip, interface: 2 })),
-    dns: chooseDns(config.dns, leased?.dns),
-  };
+  return attachToBridge(call, sandbox, { attached, hostName }, settingsOf(config));
 }
 
 function del(call: Call<Config>): void {
-  everyStep(
-    // first: what the kernel then waits for passes while the link is deleted
-    () => deleteMasquerade(call),
-    () => deleteSpoofCheck(call),
-    () => deleteVeth(call, "bridge", () => releaseAddresses(call)),
-  );
+  detachFromBridge(call, "bridge");
 }
 
 function check(call: Call<Config>): void {
-  const { config } = call;
-  const prevResult = requiredPrevResult(call);
-  const { interfaces = [], ips } = prevResult;
-  if (config.ipam.type) ipamCheck(call);
-  const sandbox = openSandbox(call);
-  const { host } = sandbox;
-
-  const given = (name: string) => interfaces.find((it) => it.name === name && !it.sandbox) ?? { name };
-  const bridge = checkBridge(host, given(config.bridge), bridgeSettings(config));
-  const expected = { kind: "veth", up: !config.disableContainerInterface };
-  const inside = checkInterface(sandbox, { ...call, prevResult }, expected);
-  const outside = findHostEnd(host, inside);
-  if (outside?.master !== bridge.index)
-    throw failed(`CNI veth created for bridge ${bridge.name} was not found`);
-  checkPort(host, checkLink(host, given(outside.name)), portSettings(config));
-  const gateways = isGateway(config) ? gatewayPrefixes(ips) : [];
-  const gatewayLink = gatewayLinkName(config.bridge, config.vlan);
-  checkBridgeGateways(host, gatewayLink, gateways);
-  checkSpoofCheck(call, outside.name, inside.mac);
-  checkMasquerade(call, gateways.length > 0 ? gatewayLink : config.bridge, ips);
+  checkAttachment(call, settingsOf(call.config));
 }
 
 function gc(call: GcCall<Config>): void {
@@ -172,19 +96,23 @@ function gc(call: GcCall<Config>): void {
   const host = resources.use(openRouteSocket());
   const deleteBridge = (bridge: Link) => deleteOwnBridge(host, bridge, config.name);
   everyStep(
-    ...staleMasqueradeSteps(call),
-    ...staleSpoofCheckSteps(call),
-    ...staleVethSteps(call, "bridge", host),
-    () => releaseStaleAddresses(call),
+    ...staleAttachmentSteps(call, "bridge", host),
     () => validAttachments.length === 0 && whenUnused(host, bridgeSettings(config), deleteBridge),
   );
 }
 
 function status(call: Call<Config>): void {
-  const { config, resources } = call;
-  checkBridgeAvailable(resources.use(openRouteSocket()), bridgeSettings(config));
-  checkMasqueradeAvailable(call);
-  checkAddressesAvailable(call);
+  checkAttachable(call, call.resources.use(openRouteSocket()), bridgeSettings(call.config));
+}
+
+function settingsOf(config: Config): BridgedSettings {
+  const { vlan: vlanId, hairpinMode, portIsolation, disableContainerInterface } = config;
+  return {
+    bridge: bridgeSettings(config),
+    port: { hairpin: hairpinMode, isolated: portIsolation, vlans: portVlans(config) },
+    vlanId,
+    isUp: !disableContainerInterface,
+  };
 }
 
 function bridgeSettings(config: Config): BridgeSettings {
@@ -197,20 +125,8 @@ function bridgeSettings(config: Config): BridgeSettings {
   };
 }
 
-function portSettings(config: Config): BridgePortSettings {
-  return { hairpin: config.hairpinMode, isolated: config.portIsolation, vlans: portVlans(config) };
-}
-
 function portVlans({ vlan, vlanTrunk, preserveDefaultVlan }: Config): PortVlans {
   return { access: vlan, trunk: parseVlanTrunk(vlanTrunk), preserveDefault: preserveDefaultVlan };
-}
-
-function gatewaySettings({ name, vlan, forceAddress }: Config) {
-  return { network: name, vlanId: vlan, forceAddress };
-}
-
-function isGateway({ isGateway, isDefaultGateway }: Config): boolean {
-  return isGateway || isDefaultGateway;
 }
 
 export const bridgePlugin: Plugin<Config> = {

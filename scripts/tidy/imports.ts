@@ -32,6 +32,7 @@ const STOREYS: readonly (readonly string[])[] = [
   ["lib/"],
   ["lib/store/"],
   ["lib/masquerade/", "lib/publish/", "lib/isolate/", "lib/host-device/", "lib/overlay/"],
+  ["lib/bridged/"],
   ["plugins/", "agent/"],
   ["plugins.ts"],
   ["cli/"],
