@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { parseAddress } from "../netaddr/address.ts";
 import { expectSameMessage, type Layout } from "../testing/golden.ts";
 import { messageOf } from "../testing/recorded.ts";
 import { createLink } from "./link.ts";
@@ -13,8 +14,11 @@ import {
   macvlan,
   macvlanData,
   nameOf,
+  readVxlan,
   vlan,
   vlanData,
+  vxlan,
+  vxlanData,
 } from "./link-kinds.ts";
 
 /** Links whose IFLA_INFO_DATA is such. */
@@ -23,6 +27,25 @@ const layout = (data: Layout["set"]): Layout => ({
   set: linkAttributes,
   inside: { linkinfo: { set: linkinfo, inside: { data: { set: data } } } },
 });
+
+const VXLAN = {
+  vni: 42,
+  link: 3,
+  local: parseAddress("192.0.2.1"),
+  group: undefined,
+  port: 4789,
+  ttl: 9,
+  learning: false,
+};
+const VXLAN_V6 = {
+  ...VXLAN,
+  vni: 43,
+  link: undefined,
+  local: parseAddress("2001:db8::1"),
+  port: 4790,
+  ttl: undefined,
+  learning: true,
+};
 
 const kindLine = (kind: string) => `IFLA_LINKINFO IFLA_INFO_KIND ${new TextEncoder().encode(kind).toHex()}`;
 
@@ -62,6 +85,34 @@ describe("what the kernel tells", () => {
     // "info_kind":"vlan","info_data":{"protocol":"802.1Q","id":10,"flags":["REORDER_HDR"]}
     expect(vlan.read(dataOf(golden.VLAN_LINKINFO))).toEqual({ id: 10, protocol: 0x8100 });
   });
+});
+
+test.each([
+  ["vx42", vxlanData(VXLAN), golden.ADD_VXLAN],
+  ["vx43", vxlanData(VXLAN_V6), golden.ADD_VXLAN_V6],
+  [
+    "vx44",
+    vxlanData({ vni: 44, link: 3, group: parseAddress("239.1.1.1"), port: 4791, learning: true }),
+    golden.ADD_VXLAN_GROUP,
+  ],
+  [
+    "vx45",
+    vxlanData({ vni: 45, link: 3, group: parseAddress("ff02::42"), port: 4792, learning: true }),
+    golden.ADD_VXLAN_GROUP6,
+  ],
+])("createLink() of %s, a VXLAN device, says what ip says", (name, data, theirs) => {
+  const message = messageOf((socket) => createLink(socket, { name, kind: "vxlan", data }));
+  expectSameMessage(message, theirs, layout(vxlan), {
+    onlyOurs: [kindLine("vxlan\0")],
+    onlyTheirs: [kindLine("vxlan")],
+  });
+});
+
+test("readVxlan() reads what ip -d showed", () => {
+  // vxlan id 42 local 192.0.2.1 dev u0 srcport 0 0 dstport 4789 nolearning ttl 9
+  expect(readVxlan(linkinfo.read(golden.VXLAN_LINKINFO).data!)).toEqual(VXLAN);
+  // vxlan id 43 local 2001:db8::1 srcport 0 0 dstport 4790 ttl auto
+  expect(readVxlan(linkinfo.read(golden.VXLAN_V6_LINKINFO).data!)).toEqual(VXLAN_V6);
 });
 
 test("nameOf() gives the number where it has no name, and says when there is none", () => {

@@ -109,3 +109,19 @@ export const FDB_ANSWER = hex(`
     0800 0100  c000 0201                                 //   NDA_DST 192.0.2.1
     1400 0300  0000 0000 0200 0000 0200 0000 0000 0000   //   NDA_CACHEINFO 16 bytes
 `);
+
+// $ bridge fdb append 00:00:00:00:00:00 dev vx42 dst 192.0.2.2
+export const APPEND_FDB_V4 = hex(`
+  30000000 1c00 050c 89b1016b 00000000                   // 48 bytes, RTM_NEWNEIGH, REQUEST ACK CREATE APPEND
+  07 00 0000 04000000 c000 02 00                         // ndmsg: AF_BRIDGE, ifindex 4, NOARP PERMANENT, SELF
+    0a00 0200  000000000000  0000                        //   NDA_LLADDR 00:00:00:00:00:00, padding
+    0800 0100  c0000202                                  //   NDA_DST 192.0.2.2
+`);
+
+// $ bridge fdb append 00:00:00:00:00:00 dev vx43 dst 2001:db8::2
+export const APPEND_FDB_V6 = hex(`
+  3c000000 1c00 050c 89b1016b 00000000                   // 60 bytes, RTM_NEWNEIGH, REQUEST ACK CREATE APPEND
+  07 00 0000 05000000 c000 02 00                         // ndmsg: AF_BRIDGE, ifindex 5, NOARP PERMANENT, SELF
+    0a00 0200  000000000000  0000                        //   NDA_LLADDR 00:00:00:00:00:00, padding
+    1400 0100  20010db8 00000000 00000000 00000002       //   NDA_DST 2001:db8::2
+`);

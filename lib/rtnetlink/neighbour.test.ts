@@ -5,6 +5,7 @@ import { expectSameMessage, type Layout } from "../testing/golden.ts";
 import { answeredWith, messageOf } from "../testing/recorded.ts";
 import * as golden from "./neighbour.golden.ts";
 import {
+  appendFdbEntry,
   deleteFdbEntry,
   deleteNeighbour,
   listFdb,
@@ -76,6 +77,24 @@ describe("replaceFdbEntry()", () => {
     );
     expectSameMessage(message, golden.REPLACE_FDB_MASTER, NEIGHBOUR);
   });
+});
+
+test.each([
+  [4, "192.0.2.2", golden.APPEND_FDB_V4],
+  [5, "2001:db8::2", golden.APPEND_FDB_V6],
+])("appendFdbEntry() says of device %d what bridge says of %s", (ifindex, dst, theirs) => {
+  const entry = {
+    ifindex,
+    mac: new Uint8Array(6),
+    flags: NTF_SELF,
+    state: NUD_PERMANENT | NUD_NOARP,
+    dst: parseAddress(dst),
+  };
+  expectSameMessage(
+    messageOf((socket) => appendFdbEntry(socket, entry)),
+    theirs,
+    NEIGHBOUR,
+  );
 });
 
 test("deleteFdbEntry() says what bridge says", () => {
