@@ -88,6 +88,16 @@ export function parseRangeSets({ cniVersion, ipam, runtimeConfig }: RangeConfig)
   return sets;
 }
 
+/** What parseRangeSets() makes the set of. */
+export function rangeKeysOf(set: RangeSet): RangeKeys[] {
+  return set.map(({ first, last, subnet, gateway }) => ({
+    subnet: formatPrefix(subnet),
+    rangeStart: formatAddress(first),
+    rangeEnd: formatAddress(last),
+    gateway: formatAddress(gateway),
+  }));
+}
+
 /** The range of the set that has the address. */
 export function findRange(set: RangeSet, address: Address): SubnetRange | undefined {
   return set.find((range) => rangeContains(range, address));

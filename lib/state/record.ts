@@ -91,6 +91,14 @@ export function hasRecords(name: AttachmentName): boolean {
   return listDirectory(networkDirectory(name.network)).some((file) => file.startsWith(start));
 }
 
+/** hasRecords() for many attachments of a network: it is as of this call. */
+export function recordedAttachments(network: string): (name: Omit<AttachmentName, "network">) => boolean {
+  const starts = new Set(
+    listDirectory(networkDirectory(network)).map((file) => `${file.split(":", 2).join(":")}:`),
+  );
+  return (name) => starts.has(attachmentFileName(name, ""));
+}
+
 /** The plugin's records on a network. */
 export function listRecords<Details>(plugin: string, network: string): AttachmentRecord<Details>[] {
   const directory = networkDirectory(network);

@@ -88,6 +88,11 @@ export function attachmentKey({ containerId, ifname }: { containerId: string; if
   return `${containerId}:${ifname}`;
 }
 
+/** "c1 eth0 of host node-a" */
+export function formatHolder({ containerId, ifname, host }: AddressValue): string {
+  return `${containerId} ${ifname} of host ${host}`;
+}
+
 /** The keys under a prefix. What ends with "/" is the beginning of many. */
 export function storeKeys(prefix: string) {
   const root = `${prefix}/v${LAYOUT_VERSION}`;

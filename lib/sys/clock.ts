@@ -17,3 +17,8 @@ export function nowNs(): bigint {
 export function sleepMs(durationMs: number): void {
   ppoll(-1, 0, durationMs);
 }
+
+/** Milliseconds since this machine booted: the same for every process, and nobody can set it. */
+export function uptimeMs(): number {
+  return Number(clockGettime(CLOCK_BOOTTIME) / 1_000_000n);
+}
