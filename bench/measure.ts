@@ -7,6 +7,7 @@ import { type RowText, rowOf } from "./emulated-rows.ts";
 import { copyUnread, cpuTimes, readAnew, setUpHost } from "./host.ts";
 import { measureCase } from "./measure-case.ts";
 import { type Memory, measureMemory } from "./memory.ts";
+import type { OverlayFigures } from "./overlay/figures.ts";
 import { profileSteps } from "./phases/profile.ts";
 import { Program } from "./process.ts";
 import { type Circumstances, formatReport, type Group, type Results, type Row } from "./report.ts";
@@ -30,6 +31,8 @@ export interface Order {
   readonly load: number;
   /** What was measured in the emulated machine. */
   readonly emulated: readonly RowText[];
+  /** What was measured before, on hosts of its own. */
+  readonly overlay: OverlayFigures;
   /** The file to write. */
   readonly report?: string | undefined;
 }
@@ -72,7 +75,7 @@ const SCALE_GROUP = {
 } as const;
 
 function measure(order: Order): Results {
-  const { suites, folder, only, rounds } = order;
+  const { suites, folder, only, rounds, overlay } = order;
   const [ours] = suites;
   if (!ours) throw new RangeError("Cannot measure without our own plugins");
   setUpHost();
@@ -101,11 +104,13 @@ function measure(order: Order): Results {
     { ...SCALE_GROUP, contestants: sizes.map(({ name }) => name), rows: rowsOf(scaleCases(), sizes) },
   ];
   const throughput = "throughput".includes(only) ? measureThroughput(suites) : new Map();
-  if (only !== "") return { groups, throughput, starts: new Map(), memory: new Map(), profiles: new Map() };
+  const nothing = { starts: new Map(), memory: new Map(), profiles: new Map() };
+  if (only !== "") return { groups, throughput, overlay, ...nothing };
   console.error("start, memory, profile");
   return {
     groups,
     throughput,
+    overlay,
     starts: measureStarts(folder),
     memory: new Map(suites.map((suite) => [suite.name, medianMemory(suite)])),
     profiles: profileBridge(folder),

@@ -1,9 +1,12 @@
 /** The report: tables of medians and ratios, what was to be reached, and the machine they are of. */
 import { describeMachine } from "./host.ts";
 import type { Memory } from "./memory.ts";
+import type { OverlayFigures } from "./overlay/figures.ts";
+import { overlaySections } from "./overlay/report.ts";
 import { PHASES, type Profile } from "./phases/profile.ts";
 import type { Contest } from "./rounds.ts";
-import { median, percentile, ratioOfMedians } from "./statistics.ts";
+import { median, ratioOfMedians } from "./statistics.ts";
+import { distribution, mib, round, table, verdict } from "./table.ts";
 import type { Throughput } from "./throughput.ts";
 
 export interface Row {
@@ -31,6 +34,7 @@ export interface Group {
 export interface Results {
   readonly groups: readonly Group[];
   readonly throughput: Throughput;
+  readonly overlay: OverlayFigures;
   /** Processes that do nothing. */
   readonly starts: Contest;
   readonly memory: ReadonlyMap<string, Memory>;
@@ -58,6 +62,7 @@ export function formatReport(results: Results, circumstances: Circumstances): st
       "does not say otherwise; every executable was read into the page cache from start to end before.",
     ...results.groups.flatMap(groupSection),
     ...(results.throughput.size > 0 ? throughputSection(results.throughput) : []),
+    ...overlaySections(results.overlay),
     ...(results.starts.size > 0 ? startSection(results.starts) : []),
     ...(results.memory.size > 0 ? memorySection(results.memory) : []),
     ...[...results.profiles].flatMap(([step, profile]) => profileSection(step, profile)),
@@ -189,26 +194,4 @@ function profileSection(step: string, profile: Profile): string[] {
     table(["phase", "ms", "", ""], [...rows, ["sum", round(total), "", ""]]),
     "Medians, of an executable with marks between the phases.",
   ];
-}
-
-function distribution(times: readonly number[]): string {
-  return `**${round(median(times))}** (${round(Math.min(...times))}, ${round(percentile(times, 0.95))})`;
-}
-
-function verdict(value: number, bar: number, unit = ""): string {
-  const missed = `missed by ${Math.round(100 * (value / bar - 1))} %`;
-  return `≤ ${bar}${unit}: ${value <= bar ? "held" : missed}`;
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (columns: readonly string[]) => `| ${columns.join(" | ")} |`;
-  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
-}
-
-function round(value: number): string {
-  return value.toFixed(2);
-}
-
-function mib(kib: number): string {
-  return `${(kib / 1_024).toFixed(1)} MiB`;
 }

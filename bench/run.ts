@@ -15,6 +15,7 @@ import { compileExecutable } from "../scripts/executable.ts";
 import { measureEmulated } from "./emulated.ts";
 import { load, runInNamespaces } from "./host.ts";
 import type { Order } from "./measure.ts";
+import { measureOverlay } from "./overlay/measure-overlay.ts";
 import { emulatedCases } from "./underlay-cases.ts";
 
 const ROOT = dirname(import.meta.dir);
@@ -35,20 +36,23 @@ try {
   installExecutable(join(folder, "weft"), join(folder, "phased"), [...plugins.keys()]);
 
   const suites = references.filter(({ missing }) => missing === undefined);
+  const ours = values.ours ?? join(ROOT, "dist/bin");
   const selection = {
     suites: [
-      { name: "weft", dir: values.ours ?? join(ROOT, "dist/bin"), index: 0 },
+      { name: "weft", dir: ours, index: 0 },
       ...suites.map(({ version, dir }, index) => ({ name: version, dir, index: index + 1 })),
     ],
     only: values.only ?? "",
     rounds: values.rounds === undefined ? undefined : Number(values.rounds),
   };
   const isEmulatedWanted = emulatedCases().some(({ name }) => name.includes(selection.only));
+  const { only, rounds } = selection;
   const order: Order = {
     ...selection,
     folder,
     load: loadBefore,
     emulated: isEmulatedWanted ? await measureEmulated(folder, selection) : [],
+    overlay: await measureOverlay(folder, { dir: ours, only, rounds }),
     report: values.only || values.rounds || values.ours ? undefined : join(ROOT, "bench/RESULTS.md"),
   };
   process.exitCode = runInNamespaces(join(import.meta.dir, "measure.ts"), [JSON.stringify(order)]);
