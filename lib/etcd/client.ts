@@ -95,7 +95,8 @@ export class EtcdClient implements Disposable {
   }
 
   /**
-   * All keys under a prefix, as they were at one revision, that of the first page. The deadline is of each page, unless given.
+   * All keys under a prefix, as they were at one revision: that of the first page, unless given. The call's
+   * time-out is each page's own.
    * @throws EtcdError "compacted" when that took so long that it is gone
    */
   async listAll(
@@ -139,7 +140,11 @@ export class EtcdClient implements Disposable {
     return decodeRevision(answer.header);
   }
 
-  /** Equivalent to "etcdctl del KEY", with `prefix` "--prefix". @returns how many there were @throws EtcdError */
+  /**
+   * Equivalent to "etcdctl del KEY", with `prefix` "--prefix".
+   * @returns how many there were
+   * @throws EtcdError
+   */
   async deleteKeys(key: string, options: Deadline & { prefix?: true } = {}): Promise<number> {
     const { deadline } = options;
     const request = encodeRange(key, options);

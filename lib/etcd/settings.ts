@@ -103,8 +103,9 @@ function given(value: unknown, name: string): Given | undefined {
 }
 
 function textOf(given: Given | undefined): string | undefined {
-  if (given === undefined || typeof given.value === "string") return given?.value as string | undefined; // that is it
-  throw unfit(given, "must be a text");
+  if (given === undefined) return undefined;
+  if (typeof given.value !== "string") throw unfit(given, "must be a text");
+  return given.value;
 }
 
 function endpointsOf(given: Given): string[] {
