@@ -18,7 +18,9 @@ import { keepUserRules, USER_CHAIN } from "./user-rules.ts";
 
 /** Makes the table where it is missing or of another version. @throws CniError 999 when it is not ours */
 export function ensureTable(socket: NetfilterSocket, table: TableDefinition): void {
-  if (!hasTable(socket, table)) remakeTable(socket, table);
+  if (hasTable(socket, table)) return;
+  const found = findTable(socket, table);
+  if (found?.comment !== table.comment) replaceTable(socket, table, found); // else somebody was faster
 }
 
 /** Whether the table is there, ours, and of this version. */
@@ -41,7 +43,14 @@ export function presentTables(socket: NetfilterSocket): TableDefinition[] {
 
 /** Makes the table, in one transaction with taking away the one that is there. @throws CniError 999 */
 export function remakeTable(socket: NetfilterSocket, table: TableDefinition): void {
-  const found = findTable(socket, table);
+  replaceTable(socket, table, findTable(socket, table));
+}
+
+function replaceTable(
+  socket: NetfilterSocket,
+  table: TableDefinition,
+  found: ReturnType<typeof findTable>,
+): void {
   if (found && !isOurs(found.comment)) throw foreign(table);
   const transaction = new Transaction();
   if (found) transaction.deleteTable(table, found.handle);
