@@ -23,6 +23,9 @@ if (load && process.env["CNI_COMMAND"] === "VERSION") {
 } else if (name === "weft-attach-tap") {
   const { runTapAttach } = await import("./lib/tap-attach.ts"); // a child of the plugin tap
   runTapAttach();
+} else if (name === "weft-ask-store") {
+  const { runAskStore } = await import("./lib/store/child.ts"); // a child of a plugin whose store is etcd
+  await runAskStore();
 } else {
   const known = ["weft", ...plugins.keys()].join(", ");
   console.error(`Cannot run as "${name}": call this executable by one of its names: ${known}`);
