@@ -21,21 +21,31 @@ seq "$1" | CNI_COMMAND=ADD CNI_NETNS=/run/netns/none CNI_IFNAME=eth0 CNI_PATH="$
 export async function measureAddresses(dir: string): Promise<AddressFigures[]> {
   await using site = await Site.open(HOSTS, dir);
   await site.startStore();
-  await site.startAgents();
-  const order = { inTurn: true, atATime: 1 };
-  return [
-    { name: "one after the other", ...(await measureOne(site, "first", order)) },
-    {
-      name: `${HOSTS} hosts at once, ${AT_A_TIME} at a time on each`,
-      ...(await measureOne(site, "second", { inTurn: false, atATime: AT_A_TIME })),
-    },
+  const inTurn = { network: "in-turn", isInTurn: true, atATime: 1 };
+  const atOnce = { network: "at-once", isInTurn: false, atATime: AT_A_TIME };
+  const crowd = `${HOSTS} hosts at once, ${AT_A_TIME} at a time on each`;
+  const alone = [
+    { name: "one after the other, without an agent", ...(await measureOne(site, inTurn)) },
+    { name: `${crowd}, without an agent`, ...(await measureOne(site, atOnce)) },
   ];
+  await site.startAgents();
+  return [
+    ...alone,
+    { name: "one after the other", ...(await measureOne(site, { ...inTurn, network: "in-turn-2" })) },
+    { name: crowd, ...(await measureOne(site, { ...atOnce, network: "at-once-2" })) },
+  ];
+}
+
+interface Order {
+  readonly network: string;
+  /** One host after the other. */
+  readonly isInTurn: boolean;
+  readonly atATime: number;
 }
 
 async function measureOne(
   site: Site,
-  network: string,
-  { inTurn, atATime }: { inTurn: boolean; atATime: number },
+  { network, isInTurn, atATime }: Order,
 ): Promise<Omit<AddressFigures, "name">> {
   const { hosts } = site.fabric;
   const ipam = { type: "etcd-ipam", etcd: {}, ranges: [[{ subnet: "10.50.0.0/22" }]] };
@@ -44,7 +54,7 @@ async function measureOne(
   const words = [`${ADDRESSES_OF_HOST}`, `${atATime}`, join(site.dir, "etcd-ipam")];
   const fillHost = ({ host, name }: FabricHost) => host.exec("sh", ["-c", SCRIPT, "sh", ...words, name]);
   const begin = performance.now();
-  if (inTurn) for (const at of hosts) await fillHost(at);
+  if (isInTurn) for (const at of hosts) await fillHost(at);
   else await Promise.all(hosts.map(fillHost));
   const seconds = (performance.now() - begin) / 1e3;
   const given = hosts.flatMap(({ host }) => addressesOf(readFileSync(host.view(ANSWERS), "utf8")));
