@@ -6,6 +6,7 @@ type Load = () => Promise<{ readonly default: Plugin }>;
 export const plugins: ReadonlyMap<string, Load> = new Map<string, Load>([
   ["bridge", () => import("./plugins/bridge/main.ts")],
   ["dummy", () => import("./plugins/dummy/main.ts")],
+  ["etcd-ipam", () => import("./plugins/etcd-ipam/main.ts")],
   ["firewall", () => import("./plugins/firewall/main.ts")],
   ["host-device", () => import("./plugins/host-device/main.ts")],
   ["host-local", () => import("./plugins/host-local/main.ts")],
@@ -17,6 +18,7 @@ export const plugins: ReadonlyMap<string, Load> = new Map<string, Load>([
   ["static", () => import("./plugins/static/main.ts")],
   ["tap", () => import("./plugins/tap/main.ts")],
   ["vlan", () => import("./plugins/vlan/main.ts")],
+  ["vxlan", () => import("./plugins/vxlan/main.ts")],
 ]);
 
 /** The first version of the specification that a plugin speaks, where that is not the first there is. */

@@ -1,6 +1,6 @@
 /**
  * A process that asks the store one question and ends: a plugin runs this executable by the name of
- * "weft-ask-store" where no agent serves the store. In come settings and request, out goes the answer, as JSON.
+ * "weft-ask-store" where no agent serves the store. JSON comes in, a request with its settings, and goes out.
  */
 import { exitWith, print, readStdin } from "../cni/stdio.ts";
 import { EtcdClient } from "../etcd/client.ts";
