@@ -39,6 +39,7 @@ import {
   isAuto,
   isolationOf,
   type Keepers,
+  overlayPort,
   portToIsolate,
   zoneOf,
 } from "./request.ts";
@@ -80,6 +81,8 @@ export function addIsolation(call: IsolateCall, prevResult: Result): void {
   if (shared.length > 0) claimElements(netfilterSocket(), shared, attachmentName(call));
   if (keepers.backend === "iptables") addIsolateRules(isolation);
   if (details.port) isolatePort(host, details.port);
+  const toOthers = port && overlayPort(call, host);
+  if (toOthers) isolatePort(host, toOthers.name);
 }
 
 /** As the record says; without one, what there is of the attachment and of its addresses. */
@@ -105,8 +108,10 @@ export function checkIsolation(call: IsolateCall, prevResult: Result): void {
   }
   if (keepers.backend === "iptables") checkIsolateRules(isolation);
   const port = portToIsolate(host, isolation, { prevResult, via });
-  if (port) checkPortIsolated(port);
-  else if (recorded?.port) checkPortJoined(host, recorded.port);
+  const toOthers = port && overlayPort(call, host);
+  for (const each of [port, toOthers]) if (each) checkPortIsolated(each);
+  if (port) return;
+  if (recorded?.port) checkPortJoined(host, recorded.port);
 }
 
 /** GC: a step for each attachment that the network no longer owns, and for what no record tells of. */

@@ -26,8 +26,8 @@ export interface Isolation extends AttachmentName {
   /** Whether containers of the bridge reach each other. */
   readonly icc: boolean;
   /**
-   * The device by which the other subnets of its overlay are reached (mode routed): it counts as a part of the
-   * bridge, as the containers behind it do.
+   * The device by which the other subnets of its overlay are reached (mode routed): it counts as a part of
+   * the bridge, as the containers behind it do.
    */
   readonly overlay?: string | undefined;
   /** Interfaces that are exempt from all of it, in both directions. */

@@ -8,7 +8,8 @@ import type { Result } from "../cni/result.ts";
 import type { BusConnection } from "../dbus/connection.ts";
 import { containerPort, hostInterface } from "../host-interface.ts";
 import type { Address } from "../netaddr/address.ts";
-import type { Link } from "../rtnetlink/link.ts";
+import { findOverlayDevice } from "../overlay-device.ts";
+import { findLink, type Link } from "../rtnetlink/link.ts";
 import type { RouteSocket } from "../rtnetlink/route-socket.ts";
 import { areFramesFiltered } from "./bridge-port.ts";
 import { findFirewalld, openFirewalld } from "./firewalld.ts";
@@ -83,6 +84,7 @@ export function isolationOf(
       ...attachmentName(call),
       ...policy,
       via: via?.name ?? "",
+      overlay: via && routedDevice(call),
       addresses,
       permittedInterfaces,
       adminChain,
@@ -117,6 +119,21 @@ export function portToIsolate(
         'chain "firewall" with "bridge", or set net.bridge.bridge-nf-call-iptables and -ip6tables to 1',
     },
   );
+}
+
+/** Mode routed: what the other hosts' containers are behind. In mode bridged that is a port of the bridge. */
+function routedDevice(call: IsolateCall): string | undefined {
+  const overlay = findOverlayDevice(attachmentName(call));
+  return overlay?.mode === "routed" ? overlay.device : undefined;
+}
+
+/**
+ * Mode bridged: the port behind which the other hosts' containers are, for an isolated port cannot reach
+ * another. It is one for all containers of the network, and goes with the last of them.
+ */
+export function overlayPort(call: IsolateCall, host: RouteSocket): Link | undefined {
+  const overlay = findOverlayDevice(attachmentName(call));
+  return overlay?.mode === "bridged" ? findLink(host, overlay.device) : undefined;
 }
 
 export function addressesOf(result: Result | undefined): Address[] {

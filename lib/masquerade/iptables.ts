@@ -54,7 +54,9 @@ function masqueradeRules(target: MasqueradeTarget, family: Family): Rule[] {
     ]);
 }
 
-/** Masquerades what the addresses send out of their subnets and overlay, but for multicast. Again is nothing. */
+/**
+ * Masquerades what the addresses send out of their subnets and overlay, but for multicast. Again is nothing.
+ */
 export function addMasqueradeRules(target: MasqueradeTarget): void {
   for (const family of FAMILIES) {
     const rules = masqueradeRules(target, family);

@@ -68,8 +68,8 @@ export interface PeerEntries {
 
 /**
  * All entries that a host has to have for the others. What this host's own containers have never leads
- * elsewhere; of two remote ones with one MAC or address the later one counts: a container that moved while its
- * former host was away.
+ * elsewhere; of two remote ones with one MAC or address the later one counts: a container that moved while
+ * its former host was away.
  */
 export function entriesFor(devices: OverlayDevices, ownHost: string, view: OverlayView): PeerEntries {
   const entries = noEntries();
