@@ -6,34 +6,26 @@
  */
 import t from "tap";
 import {
+  FAULT_CASES,
   FAULTS_TIMEOUT_MS,
-  type FaultMode,
   type FaultTarget,
+  faultsAt,
   showFaults,
   tracePoints,
-  withFault,
 } from "./fixtures/faults.ts";
 import { makeHost } from "./fixtures/host.ts";
 import { missing, skip } from "./fixtures/kernel.ts";
+import { SEED } from "./fixtures/random.ts";
 
 const DEVICE = "wan0";
 const ipam = { type: "host-local", ranges: [[{ subnet: "10.9.0.0/24" }]] };
 const plugin = { type: "host-device", device: DEVICE, ipam };
 const LIST = { cniVersion: "1.1.0", name: "net", plugins: [plugin] };
 
-type Case = [description: string, command: FaultTarget["command"], mode: FaultMode, fault: string];
-const CASES: readonly Case[] = [
-  ["ADD killed, then DEL and GC", "ADD", "add-del", "signal=KILL"],
-  ["ADD killed, then GC alone", "ADD", "add-gc", "signal=KILL"],
-  ["DEL killed, then DEL", "DEL", "del", "signal=KILL"],
-  ...["EIO", "ENOMEM", "EBUSY"].flatMap((errno): Case[] => [
-    [`ADD with ${errno}`, "ADD", "add", `error=${errno}`],
-    [`DEL with ${errno}, then DEL`, "DEL", "del", `error=${errno}`],
-  ]),
-];
-t.setTimeout(CASES.length * FAULTS_TIMEOUT_MS);
+t.setTimeout(FAULT_CASES.length * FAULTS_TIMEOUT_MS);
+t.comment(`WEFT_SEED=${SEED}`);
 const lacks = await missing("tun");
-for (const [description, command, mode, fault] of CASES) {
+for (const [description, { command, mode, fault }] of FAULT_CASES) {
   await t.test(`${description}, at every system call`, { timeout: FAULTS_TIMEOUT_MS }, async (t) => {
     if (lacks) return skip(t, lacks);
     const host = await makeHost(t);
@@ -44,7 +36,7 @@ for (const [description, command, mode, fault] of CASES) {
     const target: FaultTarget = { list: LIST, plugin: "host-device", command };
     const points = await tracePoints(host, target);
     t.ok(points.length >= 30, `${points.length} system calls`);
-    await showFaults(t, host, { ...target, mode, faults: withFault(points, fault) });
+    await showFaults(t, host, { ...target, mode, faults: faultsAt(points, fault) });
     const [device] = await host.ip("link", "show", "dev", DEVICE);
     t.match(device, { address: "02:00:00:00:00:77", mtu: 1400, ifalias: "to the switch" });
     t.ok(device?.flags.includes("UP"), "the device is what it was");

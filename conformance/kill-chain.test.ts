@@ -7,7 +7,15 @@
  * WEFT_SEED repeats a choice. What bridge does without a packet filter is killed everywhere in kill.test.ts.
  */
 import t, { type Test } from "tap";
-import { FAULTS_TIMEOUT_MS, type FaultMode, showFaults, tracePoints, withFault } from "./fixtures/faults.ts";
+import {
+  ALL_FAULTS,
+  FAULTS_TIMEOUT_MS,
+  type Fault,
+  type FaultMode,
+  faultsAt,
+  showFaults,
+  tracePoints,
+} from "./fixtures/faults.ts";
 import { makeHost } from "./fixtures/host.ts";
 import { missing, skip } from "./fixtures/kernel.ts";
 import { natNetwork, publishing } from "./fixtures/nat-network.ts";
@@ -19,10 +27,8 @@ const RUNTIME = publishing(
   { hostPort: 8080, containerPort: 80, protocol: "tcp" },
   { hostPort: 5353, containerPort: 53, protocol: "udp" },
 );
-const ERRORS = ["EIO", "ENOMEM", "EBUSY"] as const;
 /** Of one case: a call that waits is many system calls when the machine is busy. */
 const FAULTS_MAX = 100;
-const ALL = process.env["WEFT_FAULTS"] === "all";
 
 const lacks = await missing("bridge", "nf_tables");
 t.comment(`WEFT_SEED=${SEED}`);
@@ -32,7 +38,7 @@ interface Case {
   readonly plugin: "bridge" | "portmap" | "firewall";
   readonly command: "ADD" | "DEL";
   readonly mode: FaultMode;
-  readonly fault: "kill" | "error";
+  readonly fault: Fault;
   /** Nothing of the packet filter is there when the plugin begins. */
   readonly cold?: boolean;
   /** How many system calls apart the faults are. */
@@ -48,22 +54,14 @@ async function runCase(t: Test, each: Case, random: Random): Promise<void> {
   const target = { list, runtime: RUNTIME, plugin, command };
   const points = await tracePoints(host, target);
   t.ok(points.length >= 20, `${points.length} system calls`);
-  const every = ALL ? 1 : Math.max(each.every, Math.ceil(points.length / FAULTS_MAX));
+  const every = ALL_FAULTS ? 1 : Math.max(each.every, Math.ceil(points.length / FAULTS_MAX));
   const first = Math.floor(random() * every);
   const tried = points.filter((_, index) => index % every === first);
-  const faults = fault === "kill" ? withFault(tried, "signal=KILL") : withErrors(tried, random);
-  if (!ALL)
+  const faults = faultsAt(tried, fault);
+  if (!ALL_FAULTS)
     t.comment(`${faults.length} faults at ${points.length} system calls; WEFT_FAULTS=all for the rest`);
   const env = { ...(cold && { COLD: "1" }), ...(backend === "iptables" && { SAVED: "1" }) };
   await showFaults(t, host, { ...target, mode, faults, env });
-}
-
-function withErrors(points: readonly string[], random: Random): string[] {
-  if (ALL) return ERRORS.flatMap((errno) => withFault(points, `error=${errno}`));
-  const first = Math.floor(random() * ERRORS.length);
-  return points.flatMap((point, index) =>
-    withFault([point], `error=${ERRORS[(first + index) % ERRORS.length]}`),
-  );
 }
 
 type Kind = readonly [what: string, Pick<Case, "command" | "mode" | "fault" | "cold">, every: number];

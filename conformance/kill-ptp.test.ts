@@ -7,12 +7,15 @@
 import t, { type Test } from "tap";
 import type { ChainConfig } from "./fixtures/chain.ts";
 import {
+  ALL_FAULTS,
+  FAULT_CASES,
   FAULTS_TIMEOUT_MS,
+  type Fault,
   type FaultMode,
   type FaultTarget,
+  faultsAt,
   showFaults,
   tracePoints,
-  withFault,
 } from "./fixtures/faults.ts";
 import { makeHost } from "./fixtures/host.ts";
 import { missing, skip } from "./fixtures/kernel.ts";
@@ -20,7 +23,6 @@ import type { Backend } from "./fixtures/packet-filter.ts";
 import { ptpNetwork } from "./fixtures/ptp-network.ts";
 import { randomFrom, SEED } from "./fixtures/random.ts";
 
-const ALL = process.env["WEFT_FAULTS"] === "all";
 const lacks = await missing("nf_tables");
 t.comment(`WEFT_SEED=${SEED}`);
 
@@ -33,32 +35,20 @@ function listOf(backend: Backend | undefined): ChainConfig {
 interface Case {
   readonly command: FaultTarget["command"];
   readonly mode: FaultMode;
-  readonly fault: string;
+  readonly fault: Fault;
   /** undefined: nothing is masqueraded. */
   readonly backend?: Backend;
   /** How many system calls apart the faults are. */
   readonly every?: number;
 }
 
-const KILLS: Readonly<Record<string, Case>> = {
-  "ADD killed, then DEL and GC": { command: "ADD", mode: "add-del", fault: "signal=KILL" },
-  "ADD killed, then GC alone": { command: "ADD", mode: "add-gc", fault: "signal=KILL" },
-  "DEL killed, then DEL": { command: "DEL", mode: "del", fault: "signal=KILL" },
-};
-const errors = (errno: string): Record<string, Case> => ({
-  [`ADD with ${errno}`]: { command: "ADD", mode: "add", fault: `error=${errno}` },
-  [`DEL with ${errno}, then DEL`]: { command: "DEL", mode: "del", fault: `error=${errno}` },
-});
-const masquerading = (cases: Readonly<Record<string, Case>>, how: Pick<Case, "backend" | "every">) =>
-  Object.entries(cases).map(([what, each]): [string, Case] => [
-    `${how.backend}: ${what}`,
-    { ...each, ...how },
-  ]);
+const masquerading = (cases: typeof FAULT_CASES, how: Pick<Case, "backend" | "every">) =>
+  cases.map(([what, each]): [string, Case] => [`${how.backend}: ${what}`, { ...each, ...how }]);
 
 const CASES: readonly (readonly [what: string, each: Case])[] = [
-  ...Object.entries({ ...KILLS, ...errors("EIO"), ...(ALL && { ...errors("ENOMEM"), ...errors("EBUSY") }) }),
-  ...masquerading({ ...KILLS, ...errors("EIO") }, { backend: "nftables", every: 2 }),
-  ...masquerading(KILLS, { backend: "iptables", every: 10 }),
+  ...FAULT_CASES,
+  ...masquerading(FAULT_CASES, { backend: "nftables", every: 2 }),
+  ...masquerading(FAULT_CASES.slice(0, 3), { backend: "iptables", every: 10 }),
 ];
 
 async function runCase(t: Test, { command, mode, fault, backend, every = 1 }: Case): Promise<void> {
@@ -68,11 +58,11 @@ async function runCase(t: Test, { command, mode, fault, backend, every = 1 }: Ca
   const target: FaultTarget = { list: listOf(backend), plugin: "ptp", command };
   const points = await tracePoints(host, target);
   t.ok(points.length >= 30, `${points.length} system calls`);
-  const apart = ALL ? 1 : every;
+  const apart = ALL_FAULTS ? 1 : every;
   const first = Math.floor(randomFrom(SEED)() * apart);
   const tried = points.filter((_, index) => index % apart === first);
   const env: Record<string, string> = backend === "iptables" ? { SAVED: "1" } : {};
-  await showFaults(t, host, { ...target, mode, faults: withFault(tried, fault), env });
+  await showFaults(t, host, { ...target, mode, faults: faultsAt(tried, fault), env });
 }
 
 t.setTimeout(CASES.length * FAULTS_TIMEOUT_MS);

@@ -5,14 +5,15 @@
  */
 import t from "tap";
 import {
+  FAULT_CASES,
   FAULTS_TIMEOUT_MS,
-  type FaultMode,
   type FaultTarget,
+  faultsAt,
   showFaults,
   tracePoints,
-  withFault,
 } from "./fixtures/faults.ts";
 import { missing, skip } from "./fixtures/kernel.ts";
+import { SEED } from "./fixtures/random.ts";
 import { makeUnderlay } from "./fixtures/underlay.ts";
 
 const lacks = await missing("macvlan");
@@ -25,16 +26,9 @@ const PLUGIN = {
 };
 const LIST = { cniVersion: "1.1.0", name: "net", plugins: [PLUGIN] };
 
-type Case = [description: string, command: FaultTarget["command"], mode: FaultMode, fault: string];
-const CASES: readonly Case[] = [
-  ["ADD killed, then DEL and GC", "ADD", "add-del", "signal=KILL"],
-  ["ADD killed, then GC alone", "ADD", "add-gc", "signal=KILL"],
-  ["DEL killed, then DEL", "DEL", "del", "signal=KILL"],
-  ["ADD with EIO", "ADD", "add", "error=EIO"],
-  ["DEL with EIO, then DEL", "DEL", "del", "error=EIO"],
-];
-t.setTimeout(CASES.length * FAULTS_TIMEOUT_MS);
-for (const [description, command, mode, fault] of CASES) {
+t.setTimeout(FAULT_CASES.length * FAULTS_TIMEOUT_MS);
+t.comment(`WEFT_SEED=${SEED}`);
+for (const [description, { command, mode, fault }] of FAULT_CASES) {
   await t.test(`${description}, at every system call`, { timeout: FAULTS_TIMEOUT_MS }, async (t) => {
     if (lacks) return skip(t, lacks);
     const { host } = await makeUnderlay(t);
@@ -44,6 +38,6 @@ for (const [description, command, mode, fault] of CASES) {
     const target: FaultTarget = { list: LIST, plugin: "macvlan", command };
     const points = await tracePoints(host, target);
     t.ok(points.length >= 30, `${points.length} system calls`);
-    await showFaults(t, host, { ...target, mode, faults: withFault(points, fault) });
+    await showFaults(t, host, { ...target, mode, faults: faultsAt(points, fault) });
   });
 }

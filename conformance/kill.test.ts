@@ -6,41 +6,28 @@
 import t from "tap";
 import { bridgeNetwork } from "./fixtures/attachment.ts";
 import {
+  FAULT_CASES,
   FAULTS_TIMEOUT_MS,
-  type FaultMode,
   type FaultTarget,
+  faultsAt,
   showFaults,
   tracePoints,
-  withFault,
 } from "./fixtures/faults.ts";
 import { makeHost } from "./fixtures/host.ts";
 import { missing, skip } from "./fixtures/kernel.ts";
+import { SEED } from "./fixtures/random.ts";
 
 const { cniVersion, name, ...bridge } = bridgeNetwork("net", ["10.9.0.0/24", "fd00:9::/64"]);
 const tap = { type: "tap", owner: 5, group: 6, mtu: 1400, ipam: bridge["ipam"] };
-/**
- * The second makes its interface itself, and is otherwise the same: it has fewer errors unless all are
- * wanted.
- */
-const EVERY_ERROR = ["EIO", "ENOMEM", "EBUSY"];
 const PLUGINS = [
-  { plugin: bridge, feature: "bridge", errors: EVERY_ERROR },
-  { plugin: tap, feature: "tun", errors: process.env["WEFT_FAULTS"] === "all" ? EVERY_ERROR : ["EIO"] },
+  { plugin: bridge, feature: "bridge" },
+  { plugin: tap, feature: "tun" }, // makes its interface itself
 ] as const;
 
-type Case = [description: string, command: FaultTarget["command"], mode: FaultMode, fault: string];
-const casesOf = (errors: readonly string[]): readonly Case[] => [
-  ["ADD killed, then DEL and GC", "ADD", "add-del", "signal=KILL"],
-  ["ADD killed, then GC alone", "ADD", "add-gc", "signal=KILL"],
-  ["DEL killed, then DEL", "DEL", "del", "signal=KILL"],
-  ...errors.flatMap((errno): Case[] => [
-    [`ADD with ${errno}`, "ADD", "add", `error=${errno}`],
-    [`DEL with ${errno}, then DEL`, "DEL", "del", `error=${errno}`],
-  ]),
-];
-t.setTimeout(PLUGINS.length * casesOf(EVERY_ERROR).length * FAULTS_TIMEOUT_MS);
-for (const { plugin, feature, errors } of PLUGINS) {
-  for (const [description, command, mode, fault] of casesOf(errors)) {
+t.setTimeout(PLUGINS.length * FAULT_CASES.length * FAULTS_TIMEOUT_MS);
+t.comment(`WEFT_SEED=${SEED}`);
+for (const { plugin, feature } of PLUGINS) {
+  for (const [description, { command, mode, fault }] of FAULT_CASES) {
     const title = `${plugin.type}: ${description}, at every system call`;
     await t.test(title, { timeout: FAULTS_TIMEOUT_MS }, async (t) => {
       const lacks = await missing(feature);
@@ -51,7 +38,7 @@ for (const { plugin, feature, errors } of PLUGINS) {
       const target: FaultTarget = { list, plugin: plugin.type, command };
       const points = await tracePoints(host, target);
       t.ok(points.length >= 30, `${points.length} system calls`);
-      await showFaults(t, host, { ...target, mode, faults: withFault(points, fault) });
+      await showFaults(t, host, { ...target, mode, faults: faultsAt(points, fault) });
     });
   }
 }
