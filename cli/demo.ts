@@ -12,6 +12,7 @@ import { isolatedNetworks } from "./demo/topologies/isolated-networks.ts";
 import { joined } from "./demo/topologies/joined.ts";
 import { none } from "./demo/topologies/none.ts";
 import { oneMac } from "./demo/topologies/one-mac.ts";
+import { overlay } from "./demo/topologies/overlay.ts";
 import { publishedPort } from "./demo/topologies/published-port.ts";
 import { routed } from "./demo/topologies/routed.ts";
 import { tagged } from "./demo/topologies/tagged.ts";
@@ -25,6 +26,7 @@ const TOPOLOGIES: readonly Topology[] = [
   joined,
   none,
   publishedPort,
+  overlay,
   flat,
   tagged,
   oneMac,

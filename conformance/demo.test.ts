@@ -11,7 +11,7 @@ import { BUILT_PLUGINS } from "./fixtures/project.ts";
 const WEFT = join(BUILT_PLUGINS, "weft");
 const LINE_TIMEOUT_MS = 60_000;
 const END_TIMEOUT_MS = 10_000;
-const TOPOLOGIES = ["T1", "T2", "T3", "T4", "T6", "T7", "T9", "T10", "T11", "T13", "T14", "T17"];
+const TOPOLOGIES = ["T1", "T2", "T3", "T4", "T6", "T7", "T8", "T9", "T10", "T11", "T13", "T14", "T17"];
 /** How a colour begins. */
 const ESCAPE = "\u001b[";
 
@@ -126,9 +126,10 @@ await t.test("weft demo says what it lacks", async (t) => {
     t.equal(exitCode, 1);
     t.match(stderr, message);
   };
-  await lacks(/^weft: no topology "T99": there are T1, T2, T3, T4, T6, T7, T9, T10, T11, T13, T14, T17\n$/, [
-    "T99",
-  ]);
+  await lacks(
+    /^weft: no topology "T99": there are T1, T2, T3, T4, T6, T7, T8, T9, T10, T11, T13, T14, T17\n$/,
+    ["T99"],
+  );
   await lacks(/^weft: not in namespaces of its own: run weft demo\n$/, ["--role", "host", "T1"]);
   await lacks(/^weft: .*ping.* missing: apt-get install .*iputils-ping/, [], ["PATH=/nowhere"]);
   const path = `PATH=${fakeProgram(t, "unshare")}:${process.env["PATH"]}`;

@@ -21,9 +21,9 @@ export function wordsOf(command: string): string[] {
   return command.replace(/^(ip netns exec \S+ )?weft /, `$1${process.execPath} `).split(" ");
 }
 
-/** Runs a command, with variables beside those it inherits. */
-export function look(command: string, variables: Variables = {}): Run {
-  const [program = "", ...args] = wordsOf(command);
+/** Runs a command, with variables beside those it inherits. Given as words, they may have blanks in them. */
+export function look(command: string | readonly string[], variables: Variables = {}): Run {
+  const [program = "", ...args] = typeof command === "string" ? wordsOf(command) : command;
   const { CNI_IFNAME: _ifname, CNI_ARGS: _args, CAP_ARGS: _capabilities, ...inherited } = process.env;
   const own = { NETCONFPATH: NETWORKS_DIR, CNI_PATH: dirname(process.execPath) };
   const env = { ...inherited, ...own, ...variables };
@@ -33,7 +33,7 @@ export function look(command: string, variables: Variables = {}): Run {
     timeout: TIMEOUT_MS,
     killSignal: "SIGKILL",
   });
-  if (error) throw new Error(`"${command}" failed: ${error.message}`, { cause: error });
+  if (error) throw new Error(`"${program} ${args.join(" ")}" failed: ${error.message}`, { cause: error });
   return { status: status ?? -1, stdout, stderr };
 }
 

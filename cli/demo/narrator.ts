@@ -32,12 +32,11 @@ export class Narrator {
     for (const line of fold(text, 0)) console.log(line);
   }
 
-  /** Lines after the first are the rest of the same command. */
-  command(text: string): void {
-    const lines = text.split("\n").flatMap((line) => {
-      return line.length > COLUMNS - 4 ? continued(line, COLUMNS - 4) : line;
-    });
-    for (const line of `$ ${lines.join("\n")}`.split("\n")) console.log(cyan(`  ${line}`));
+  /** Lines after the first are the rest of the same command; `at` is the host, where there are several. */
+  command(text: string, at = ""): void {
+    const width = COLUMNS - 4 - at.length;
+    const lines = text.split("\n").flatMap((line) => (line.length > width ? continued(line, width) : line));
+    for (const line of `${at}$ ${lines.join("\n")}`.split("\n")) console.log(cyan(`  ${line}`));
   }
 
   /** What a command printed, with its columns drawn together. */

@@ -21,6 +21,8 @@ export interface Picture {
   readonly sandboxes: readonly PictureSandbox[];
   readonly bases: readonly PictureBase[];
   readonly outside?: PictureOutside | undefined;
+  /** Default: "host". */
+  readonly title?: string;
 }
 
 /** Another host, and the cable to it. */
@@ -65,7 +67,7 @@ const COLUMN_MIN = 18;
 /** The host's border and the blank inside it. */
 const MARGIN = 3;
 
-export function drawPicture({ sandboxes, bases, outside }: Picture): string[] {
+export function drawPicture({ sandboxes, bases, outside, title = "host" }: Picture): string[] {
   const endpoints = sandboxes.flatMap((sandbox) => sandbox.endpoints);
   const texts = [
     ...endpoints.flatMap(({ ifname, addresses, label }) => [ifname, label, ...addresses]),
@@ -102,7 +104,7 @@ export function drawPicture({ sandboxes, bases, outside }: Picture): string[] {
     canvas.lines(span, baseTop + 1, [name, ...addresses]);
     for (const column of columns) canvas.joint({ first: column, last: column }, baseTop, "┴");
   }
-  const lines = canvas.framed("host", bases.length > 0 ? baseTop + baseHeight : sandboxHeight + 1);
+  const lines = canvas.framed(title, bases.length > 0 ? baseTop + baseHeight : sandboxHeight + 1);
   if (!outside) return lines;
   const isDrawn = bases.some(({ name }) => name === outside.uplink);
   return withOutside(lines, outside, isDrawn ? [] : [outside.uplink, ...outside.hostAddresses]);

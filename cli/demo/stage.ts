@@ -107,13 +107,13 @@ export class Stage implements AsyncDisposable {
   async outside(options: { ipv6?: boolean } = {}): Promise<Outside> {
     const outside = joinOutside((command) => this.run(command), options);
     this.#outside = outside;
-    await this.#carrier(outside.uplink);
-    await this.#carrier(outside.uplink, outside.name);
+    await this.carrier(outside.uplink);
+    await this.carrier(outside.uplink, outside.name);
     return outside;
   }
 
   /** A cable carries nothing before the kernel has noticed both of its ends. */
-  async #carrier(ifname: string, sandbox?: string): Promise<void> {
+  async carrier(ifname: string, sandbox?: string): Promise<void> {
     for (let step = 0; this.interface(ifname, sandbox)?.operstate !== "UP"; step++) {
       if (step === CARRIER_STEPS) throw new Error(`${ifname} of ${sandbox ?? "the host"} has no carrier`);
       await delay(CARRIER_STEP_MS);

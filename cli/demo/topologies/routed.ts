@@ -23,7 +23,8 @@ export const routed: Topology = {
   story:
     "The host is a router, and every container a network of one. All that a container sends goes to its end of " +
     "the cable on the host; the host has a route to each container. Each host has a subnet of its own, and " +
-    "tells others the way to it: nothing is masqueraded, and nothing is broadcast.",
+    "tells others the way to it: nothing is masqueraded, and nothing is broadcast. Here that is done by hand; " +
+    "vxlan in mode routed leases each host a subnet and keeps the routes between them, with etcd and weft agent.",
   show,
 };
 
