@@ -5,6 +5,7 @@
  *     weft:<network>/<containerId>/<ifname>    an attachment's interface
  *     weft:<network>                           a network's own, such as its bridge
  */
+import { invalidConfig } from "./cni/error.ts";
 import type { Call } from "./cni/plugin.ts";
 import { IFALIAS_MAX, type Link } from "./rtnetlink/link.ts";
 import type { AttachmentName } from "./state/record.ts";
@@ -22,6 +23,13 @@ export function attachmentAlias({ network, containerId, ifname }: AttachmentName
 
 export function networkAlias(network: string): string {
   return `weft:${network}`;
+}
+
+/** @throws CniError 7 for a network whose name no alias can hold */
+export function verifyNetworkName(network: string): void {
+  if (networkAlias(network).length <= IFALIAS_MAX) return;
+  const longest = IFALIAS_MAX - networkAlias("").length;
+  throw invalidConfig("network name is too long", `"name" may have ${longest} characters`);
 }
 
 /** Whose interface it is; undefined where no alias of ours says. */

@@ -5,7 +5,7 @@
  */
 import type { NetConf } from "./cni/config.ts";
 import { faultOfIfname } from "./cni/environment.ts";
-import { CniError, invalidConfig } from "./cni/error.ts";
+import { CniError, invalidConfig, recoded } from "./cni/error.ts";
 import type { Call } from "./cni/plugin.ts";
 import { failed } from "./interface.ts";
 import { verifyMtu } from "./mtu.ts";
@@ -231,14 +231,4 @@ function defaultRouteLink(socket: RouteSocket): Link {
     if (first?.oif !== undefined) return linkByIndex(socket, first.oif);
   }
   throw invalidConfig("no default route interface found", 'set "master" to the interface to use');
-}
-
-/** What `find` returns; its complaint of the configuration is, to CHECK and STATUS, one of the host. */
-function recoded<T>(code: number, find: () => T): T {
-  try {
-    return find();
-  } catch (error) {
-    if (!(error instanceof CniError)) throw error;
-    throw new CniError(code, error.msg, { details: error.details });
-  }
 }

@@ -35,7 +35,7 @@ import {
 /** What the claim of a link begins with. */
 const CLAIM = "link ";
 /** What is shared. */
-const KINDS = ["vlan", "dummy", "macvlan"];
+const KINDS = ["vlan", "dummy", "macvlan", "vxlan", "bridge"];
 
 /** What the link is made with. */
 export interface SharedLinkSettings {
@@ -44,6 +44,11 @@ export interface SharedLinkSettings {
   readonly data?: Uint8Array;
   /** ifindex of the device below. */
   readonly link?: number;
+  /** The kernel's choice when undefined, as of the MTU, in bytes. */
+  readonly mac?: Uint8Array;
+  readonly mtu?: number;
+  /** ifindex of the bridge it is a port of from the start. */
+  readonly master?: number | undefined;
 }
 
 /** Has a link that this attachment stands on stay there for it, where it is one of those; else nothing. */
@@ -77,7 +82,7 @@ export function shareLink(
   const { name, kind, link: below } = settings;
   const existing = findLink(host, name);
   const isOther = existing && (existing.kind !== kind || existing.link !== below);
-  const isForeign = existing && !isSharedLink(existing);
+  const isForeign = existing && !isMadeHere(existing);
   if (isForeign && !isOther && kind === "vlan") return existing;
   if (isOther || isForeign) {
     const wanted = below === undefined ? `a ${kind}` : `the ${kind} of this master`;
@@ -144,7 +149,11 @@ function isLinkClaim(what: string): boolean {
   return what.startsWith(CLAIM);
 }
 
-/** Whether a network of ours made it. */
-export function isSharedLink({ kind, alias }: Link): boolean {
+/** Whether a network of ours made it for attachments to share. Plugin bridge's bridges are not claimed. */
+export function isSharedLink(link: Link): boolean {
+  return isMadeHere(link) && (link.kind !== "bridge" || isClaimed(CLAIM + link.name));
+}
+
+function isMadeHere({ kind, alias }: Link): boolean {
   return KINDS.includes(kind) && alias.startsWith(networkAlias("")) && !alias.includes("/");
 }

@@ -21,14 +21,14 @@ interface Details {
 
 /**
  * Chooses the name of the end on the host and records it,
- * for ADD to start with. The record goes when ADD fails.
+ * for ADD to start with, with what `more` the plugin knows. The record goes when ADD fails.
  * @throws CniError 4 when the attachment has a pair already:
  * in another namespace, since here its name is free
  */
-export function recordVeth(call: Call, plugin: string, { host }: Sandbox): string {
+export function recordVeth(call: Call, plugin: string, { host }: Sandbox, more: object = {}): string {
   refuseSecondPair(call, host, plugin);
   const hostName = randomVethName();
-  ownRecords<Details>(plugin).write(call, { hostName }, removeRecord);
+  ownRecords<Details>(plugin).write(call, { ...more, hostName }, removeRecord);
   return hostName;
 }
 

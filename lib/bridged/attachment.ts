@@ -60,6 +60,8 @@ export interface BridgedSettings {
   readonly vlanId: number;
   /** Whether the container's interface is set up. */
   readonly isUp: boolean;
+  /** The device by which the other subnets of an overlay are reached, where it is no port of the bridge. */
+  readonly overlay?: string | undefined;
 }
 
 /** What ADD has made so far. */
@@ -98,7 +100,7 @@ export function attachToBridge(
   const gateways = isGateway(config) ? gatewayPrefixes(leased?.ips) : [];
   const gatewayLink = addBridgeGateways(host, attached, { ...gatewaySettings(config, settings), gateways });
   addSpoofCheck(call, hostName, inside.mac);
-  addMasquerade(call, gatewayLink.name, leased?.ips);
+  addMasquerade(call, { via: gatewayLink.name, overlay: settings.overlay }, leased?.ips);
 
   const outside = settings.isUp
     ? awaitCarrier(host, hostName, { what: "bridge port" })
@@ -158,7 +160,8 @@ export function checkAttachment(call: BridgedCall, settings: BridgedSettings): L
   const gatewayLink = gatewayLinkName(bridge.name, settings.vlanId);
   checkBridgeGateways(host, gatewayLink, gateways);
   checkSpoofCheck(call, outside.name, inside.mac);
-  checkMasquerade(call, gateways.length > 0 ? gatewayLink : bridge.name, ips);
+  const via = gateways.length > 0 ? gatewayLink : bridge.name;
+  checkMasquerade(call, { via, overlay: settings.overlay }, ips);
   return inside;
 }
 

@@ -45,6 +45,16 @@ export function invalidConfig(msg: string, details = ""): CniError {
   return new CniError(CniError.INVALID_NETWORK_CONFIG, msg, { details });
 }
 
+/** What `find` returns; its complaint of the configuration is, to CHECK and STATUS, one of the host. */
+export function recoded<T>(code: number, find: () => T): T {
+  try {
+    return find();
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    throw new CniError(code, error.msg, { details: error.details });
+  }
+}
+
 /** The JSON document that answers for `error`, whatever was thrown. */
 export function formatError(error: unknown, cniVersion: string): string {
   const { code, msg, details } = toCniError(error);

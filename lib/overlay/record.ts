@@ -4,7 +4,14 @@
  */
 import { attachmentName } from "../alias.ts";
 import type { Call } from "../cni/plugin.ts";
-import { type AttachmentRecord, findRecord, listAllRecords, listRecords } from "../state/record.ts";
+import type { EtcdKeys } from "../etcd/settings.ts";
+import {
+  type AttachmentRecord,
+  findRecord,
+  listAllRecords,
+  listRecords,
+  updateRecord,
+} from "../state/record.ts";
 import type { OverlayMode } from "../store/layout.ts";
 
 /** Whose records they are. */
@@ -30,7 +37,7 @@ export interface OverlayDetails extends UnderlayKeys {
   readonly device: string;
   readonly bridge: string;
   /** `etcd` of the configuration, as it stood there; undefined for a network without a store. */
-  readonly etcd?: Readonly<Record<string, unknown>> | undefined;
+  readonly etcd?: EtcdKeys | undefined;
   /** Of the container, for its endpoint in the store; undefined until IPAM has answered. */
   readonly mac?: string | undefined;
   /** Without prefix length. */
@@ -44,6 +51,12 @@ export type OverlayRecord = AttachmentRecord<OverlayDetails>;
 /** The call's own, or undefined where it is lost or not yet written. */
 export function findOverlayRecord(call: Call): OverlayRecord | undefined {
   return findRecord<OverlayDetails>({ plugin: VXLAN_PLUGIN, ...attachmentName(call) });
+}
+
+/** ADD: notes what it has come to know. */
+export function extendOverlayRecord(call: Call, more: Partial<OverlayDetails>): void {
+  const record = findOverlayRecord(call);
+  if (record) updateRecord({ ...record, details: { ...record.details, ...more } });
 }
 
 /** Of one network of this host, or of all. */

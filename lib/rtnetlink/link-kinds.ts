@@ -1,4 +1,4 @@
-/** What links of a kind are told and tell: IFLA_INFO_DATA of macvlan, ipvlan, vlan and vxlan (linux/if_link.h). */
+/** What links of a kind are told and tell: IFLA_INFO_DATA (linux/if_link.h). */
 import type { Address } from "../netaddr/address.ts";
 import { attributes, encode } from "../netlink/attributes.ts";
 import { address, be16, u8, u16, u32 } from "../netlink/wire.ts";
@@ -68,7 +68,10 @@ export interface VxlanSettings {
   readonly learning: boolean;
 }
 
-/** Equivalent to `type vxlan id VNI [local ADDRESS] [group ADDRESS] [dev NAME] dstport PORT [ttl TTL] [no]learning`. */
+/**
+ * Equivalent to `type vxlan id VNI [local ADDRESS] [group ADDRESS] [dev NAME] dstport PORT [ttl TTL]
+ * [no]learning`.
+ */
 export function vxlanData({ vni, local, group, link, port, ttl, learning }: VxlanSettings): Uint8Array {
   return encode(vxlan, {
     id: vni,

@@ -153,11 +153,15 @@ describe("routeTo()", () => {
       oif: 3,
       prefixLength: 32,
       isLocal: false,
+      prefsrc: parseAddress("10.22.0.5"),
+      mtu: undefined,
     });
     expect(answeredWith(golden.GOT_LOCAL, (socket) => routeTo(socket, address))).toEqual({
       oif: 1,
       prefixLength: 32,
       isLocal: true,
+      prefsrc: parseAddress("10.22.0.5"),
+      mtu: undefined,
     });
   });
 });

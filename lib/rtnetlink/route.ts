@@ -207,6 +207,10 @@ export interface RouteTo {
   readonly prefixLength: number;
   /** The address is of this host. */
   readonly isLocal: boolean;
+  /** The source address of packets that have none yet; not told of the route that matched. */
+  readonly prefsrc: Address | undefined;
+  /** Bytes: the metric `mtu` of that route, if it has one; where the route was asked for. */
+  readonly mtu: number | undefined;
 }
 
 /** Equivalent to `ip route get [fibmatch] ADDRESS`; undefined where no route leads there. */
@@ -229,8 +233,8 @@ export function routeTo(
       attributes: { dst },
     });
   try {
-    const { oif, type, dstLen = 0 } = ask();
-    return { oif, prefixLength: dstLen, isLocal: type === RTN_LOCAL };
+    const { oif, type, dstLen = 0, prefsrc, metrics } = ask();
+    return { oif, prefixLength: dstLen, isLocal: type === RTN_LOCAL, prefsrc, mtu: metrics?.mtu };
   } catch (error) {
     // EINVAL is the answer of a route of type blackhole, EACCES that of prohibit
     const nowhere = ["ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EACCES"];

@@ -10,7 +10,7 @@
  * Reference: https://www.cni.dev/plugins/current/main/bridge/
  */
 import validate from "../../generated/validate/bridge.js";
-import { networkAlias } from "../../lib/alias.ts";
+import { verifyNetworkName } from "../../lib/alias.ts";
 import {
   attachBridge,
   type BridgeSettings,
@@ -36,7 +36,7 @@ import type { Result } from "../../lib/cni/result.ts";
 import { ALL_VERSIONS } from "../../lib/cni/version.ts";
 import { verifyMtu } from "../../lib/mtu.ts";
 import { hasVlans, type PortVlans, parseVlanTrunk } from "../../lib/port-vlan.ts";
-import { IFALIAS_MAX, IFNAME_MAX, type Link } from "../../lib/rtnetlink/link.ts";
+import { IFNAME_MAX, type Link } from "../../lib/rtnetlink/link.ts";
 import { openRouteSocket } from "../../lib/rtnetlink/route-socket.ts";
 import { openSandbox, refuseExistingInterface } from "../../lib/sandbox.ts";
 import { createRecordedVeth, recordVeth } from "../../lib/veth-attachment.ts";
@@ -46,10 +46,7 @@ function verify(config: Config): void {
   const { name, bridge, mtu, vlan, hairpinMode, promiscMode, disableContainerInterface, ipam } = config;
   const fault = faultOfIfname(bridge);
   if (fault) throw invalidConfig(`invalid "bridge": ${JSON.stringify(bridge)} ${fault.msg}`, fault.details);
-  if (networkAlias(name).length > IFALIAS_MAX) {
-    const longest = IFALIAS_MAX - networkAlias("").length;
-    throw invalidConfig("network name is too long", `"name" may have ${longest} characters`);
-  }
+  verifyNetworkName(name);
   verifyMtu(mtu);
   if (hairpinMode && promiscMode) {
     throw invalidConfig("cannot set hairpin mode and promiscuous mode at the same time");

@@ -1,0 +1,53 @@
+/** CHECK and STATUS of a network's devices. */
+import { networkAlias } from "../alias.ts";
+import { CniError } from "../cni/error.ts";
+import { checkLink, failed } from "../interface.ts";
+import { formatMac } from "../netaddr/mac.ts";
+import { findLink, type Link, linkByName } from "../rtnetlink/link.ts";
+import type { RouteSocket } from "../rtnetlink/route-socket.ts";
+import { type DeviceSettings, differenceOf, findVniHolder, portFlags, vniInUse } from "./devices.ts";
+import { bridgeMac } from "./mac.ts";
+import { missingRemotes } from "./remotes.ts";
+import type { Underlay } from "./underlay.ts";
+
+/** @throws CniError 100 that says what is not as it was. `inside` is the container's end. */
+export function checkDevices(host: RouteSocket, inside: Link, settings: DeviceSettings): void {
+  const { device, network, vxlan, isPort, remotes } = settings;
+  const link = checkLink(host, { name: device, mtu: inside.mtu });
+  if (link.kind !== "vxlan") throw failed(`Interface ${device} is not a VXLAN device`);
+  if (!link.up) throw failed(`Interface ${device} is down`);
+  const difference = differenceOf(link, settings);
+  if (difference) throw failed(difference);
+  const bridge = linkByName(host, settings.bridge);
+  const expected = formatMac(bridgeMac(network, vxlan.vni));
+  if (formatMac(bridge.mac) !== expected) {
+    const msg = `Interface ${bridge.name} Mac doesn't match: ${expected} expected, ${formatMac(bridge.mac)} found`;
+    throw failed(`${msg}; on every host of the network it is the same`);
+  }
+  if (isPort) checkFlags(link, bridge, settings);
+  const missing = remotes && missingRemotes(host, link, remotes);
+  if (missing) throw failed(`${device} sends no broadcasts to ${missing}`);
+}
+
+function checkFlags({ name, master, port = {} }: Link, bridge: Link, settings: DeviceSettings): void {
+  if (master !== bridge.index) throw failed(`Interface ${name} is not a port of ${bridge.name}`);
+  const held: Readonly<Record<string, unknown>> = port;
+  for (const [flag, value] of Object.entries(portFlags(settings))) {
+    if (held[flag] === value) continue;
+    throw failed(`Interface ${name} has ${flag} ${value === 1 ? "off, not on" : "on, not off"}`);
+  }
+}
+
+/** @throws CniError 50 unless the devices can be made here, or are there already */
+export function checkDevicesAvailable(
+  host: RouteSocket,
+  { link }: Underlay,
+  { network, device, vxlan }: DeviceSettings,
+): void {
+  const refuse = (msg: string) => new CniError(CniError.NOT_AVAILABLE, msg);
+  if (!link.up) throw refuse(`"${link.name}", by which the other hosts are reached, is down`);
+  const existing = findLink(host, device);
+  if (existing?.alias === networkAlias(network)) return;
+  const holder = existing ?? findVniHolder(host, vxlan);
+  if (holder) throw refuse(vniInUse(vxlan.vni, holder).msg);
+}

@@ -1,0 +1,124 @@
+/**
+ * vxlan: connects containers of several hosts to one network: a bridge on each host, VXLAN between them.
+ *
+ *   ADD     make the host's devices if need be, then what bridge makes; tell the store, if there is one
+ *   DEL     delete the container's part, and the devices with this host's last container
+ *   CHECK   devices, both ends, addresses, routes and gateway are as ADD left them
+ *   GC      delete what this network no longer owns
+ *   STATUS  the other hosts can be reached, the VNI is free, the store answers, IPAM has another address
+ *
+ * Reference: RFC 7348
+ */
+import validate from "../../generated/validate/vxlan.js";
+import {
+  attachToBridge,
+  type BridgedSettings,
+  checkAttachable,
+  checkAttachment,
+  detachFromBridge,
+  isGateway,
+  staleAttachmentSteps,
+} from "../../lib/bridged/attachment.ts";
+import { requestedMac } from "../../lib/cni/call.ts";
+import { Cleanup } from "../../lib/cni/cleanup.ts";
+import { CniError, invalidConfig, recoded } from "../../lib/cni/error.ts";
+import { type Call, everyStep, type GcCall, type Plugin } from "../../lib/cni/plugin.ts";
+import type { Result } from "../../lib/cni/result.ts";
+import { ALL_VERSIONS } from "../../lib/cni/version.ts";
+import { checkDevices, checkDevicesAvailable } from "../../lib/overlay/check-devices.ts";
+import {
+  deviceNames,
+  deviceSettings,
+  findHostPart,
+  recordDetails,
+  verifyOverlay,
+} from "../../lib/overlay/configuration.ts";
+import { shareDevices } from "../../lib/overlay/devices.ts";
+import { containerMac } from "../../lib/overlay/mac.ts";
+import { VXLAN_PLUGIN } from "../../lib/overlay/record.ts";
+import { openRouteSocket } from "../../lib/rtnetlink/route-socket.ts";
+import { openSandbox, refuseExistingInterface } from "../../lib/sandbox.ts";
+import { releaseSharedLinks, releaseStaleSharedLinks } from "../../lib/shared-link.ts";
+import { createRecordedVeth, recordVeth } from "../../lib/veth-attachment.ts";
+import { type Config, schema } from "./schema.ts";
+
+function verify(config: Config): void {
+  verifyOverlay(config);
+  if (isGateway(config) && !config.ipam.type) {
+    throw invalidConfig('"isGateway" needs "ipam": the gateway is the addresses\'');
+  }
+}
+
+function add(call: Call<Config>): Result {
+  const { config, args } = call;
+  const mac = requestedMac(config.runtimeConfig.mac, config.args.cni.mac, args["MAC"]);
+  const sandbox = openSandbox(call);
+  const { host, container } = sandbox;
+  refuseExistingInterface(call, container);
+
+  const hostName = recordVeth(call, VXLAN_PLUGIN, sandbox, recordDetails(config));
+  const devices = shareDevices(call, host, deviceSettings(config, findHostPart(host, config)));
+  const { bridge, vxlan } = devices;
+  createRecordedVeth(call, sandbox, { hostName, master: bridge.index, mac, mtu: vxlan.mtu });
+  const attached = { bridge, undoIfUnused: new Cleanup() }; // it goes when nobody uses it, and all with it
+  const pair = { attached, hostName, macFor: mac ? undefined : containerMac };
+  return attachToBridge(call, sandbox, pair, settingsOf(config));
+}
+
+function del(call: Call<Config>): void {
+  detachFromBridge(call, VXLAN_PLUGIN, () => releaseSharedLinks(call));
+}
+
+function check(call: Call<Config>): void {
+  const { config, resources } = call;
+  const inside = checkAttachment(call, settingsOf(config));
+  const host = resources.use(openRouteSocket());
+  const part = recoded(CniError.CHECK_FAILED, () => findHostPart(host, config));
+  checkDevices(host, inside, deviceSettings(config, part));
+}
+
+function gc(call: GcCall<Config>): void {
+  const host = call.resources.use(openRouteSocket());
+  everyStep(
+    ...staleAttachmentSteps(call, VXLAN_PLUGIN, host), //
+    () => releaseStaleSharedLinks(call),
+  );
+}
+
+function status(call: Call<Config>): void {
+  const { config, resources } = call;
+  const host = resources.use(openRouteSocket());
+  const part = recoded(CniError.NOT_AVAILABLE, () => findHostPart(host, config));
+  checkDevicesAvailable(host, part.underlay, deviceSettings(config, part));
+  checkAttachable(call, host, settingsOf(config).bridge);
+}
+
+function settingsOf(config: Config): BridgedSettings {
+  const { name: network, hairpinMode, portIsolation } = config;
+  const { bridge: name } = deviceNames(config);
+  return {
+    bridge: { name, network, mtu: undefined, promiscuous: false, vlanFiltering: false },
+    port: {
+      hairpin: hairpinMode,
+      isolated: portIsolation,
+      vlans: { access: 0, trunk: [], preserveDefault: true },
+    },
+    vlanId: 0,
+    isUp: true,
+  };
+}
+
+export const vxlanPlugin: Plugin<Config> = {
+  name: "vxlan",
+  versions: ALL_VERSIONS,
+  schema,
+  validate,
+  argKeys: ["MAC"],
+  verify,
+  add,
+  del,
+  check,
+  gc,
+  status,
+};
+export default vxlanPlugin;
