@@ -6,6 +6,7 @@ import {
   hasRecords,
   listAllRecords,
   listRecords,
+  recordedAttachments,
   removeRecord,
   updateRecord,
   writeRecord,
@@ -96,6 +97,19 @@ describe("listAllRecords()", () => {
     writeFileSync(`${DIR}/${NETWORK}2`, "a file");
     expect(listed()).toEqual([record()]);
   });
+});
+
+test("recordedAttachments() has those that there is a record of, by any plugin, as hasRecords() does", () => {
+  const long = { containerId: "c".repeat(150), ifname: "eth0" };
+  writeRecord(record());
+  writeRecord(record({ plugin: "two" }));
+  writeRecord(record(long));
+  const isRecorded = recordedAttachments(NETWORK);
+  for (const name of [C1, long, { ...C1, ifname: "eth" }, { ...C1, containerId: "c" }]) {
+    expect(isRecorded(name)).toBe(hasRecords({ ...name, network: NETWORK }));
+  }
+  expect([isRecorded(C1), isRecorded(long)]).toEqual([true, true]);
+  expect(recordedAttachments("none")(C1)).toBe(false);
 });
 
 bunTest("attachmentFileName() is three parts, of which the long ones are hashed", () => {

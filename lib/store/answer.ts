@@ -43,7 +43,7 @@ export async function answerLine(line: string, server: StoreServer): Promise<str
 
 async function answerTo(request: StoreRequest, server: StoreServer): Promise<StoreAnswer> {
   const { operation, input, store } = request;
-  const own = server.own?.[operation];
+  const own = server.own && Object.hasOwn(server.own, operation) ? server.own[operation] : undefined;
   if (own) return { output: (await own(input)) ?? null };
   if (!store || !isSameStore(store, server.settings)) return { serves: identityOf(server.settings) };
   const restMs = request.untilMs === undefined ? OPERATION_TIMEOUT_MS : request.untilMs - uptimeMs();

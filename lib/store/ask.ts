@@ -53,11 +53,12 @@ export function askStore<N extends OperationName>(
   return outputOf(answer) as Output<N>; // the operation of that name made it
 }
 
-/** The agent's answer; undefined where there is none, or only one for another store. */
+/** The agent's answer; undefined where a child may have another: it is away, serves another store, or cannot. */
 function tryAgent(request: StoreRequest, deadline: number): StoreAnswer | undefined {
   try {
     const answer = askAgent(request, deadline);
-    return "serves" in answer ? undefined : answer;
+    const isNone = "serves" in answer || ("error" in answer && answer.error.isAway);
+    return isNone ? undefined : answer;
   } catch (error) {
     if (error instanceof StoreAwayError) return undefined;
     throw error;
