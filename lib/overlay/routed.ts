@@ -18,6 +18,7 @@ import type { Link } from "../rtnetlink/link.ts";
 import type { RouteSocket } from "../rtnetlink/route-socket.ts";
 import type { OverlayMode, SubnetPool } from "../store/layout.ts";
 import { parsePools } from "../store/subnet-pools.ts";
+import { writeSysctlIfPresent } from "../sysctl.ts";
 
 /** What leases addresses out of a host's subnets. */
 const IPAM = "host-local";
@@ -97,8 +98,9 @@ export function withPoolRoutes<R extends Pick<Result, "ips" | "routes">>(
   return { ...result, routes };
 }
 
-/** Equivalent to `ip addr add GATEWAY/32 dev vx7`, for each. */
+/** Equivalent to `ip addr add GATEWAY/32 dev vx7`, for each; those of IPv6 stay when it goes down. */
 export function addressDevice(host: RouteSocket, device: Link, subnets: readonly OwnSubnet[]): void {
+  writeSysctlIfPresent(`net/ipv6/conf/${device.name}/keep_addr_on_down`, "1");
   const held = listAddresses(host, device).map(({ prefix }) => formatPrefix(prefix));
   for (const { gateway } of subnets) {
     const prefix = hostPrefix(gateway);
