@@ -312,39 +312,36 @@ etcdTest("a network in a form of another version is refused by name", async () =
   );
 });
 
-etcdTest(
-  "a user with rights to the prefix alone can do all of it, and one without is denied",
-  async () => {
-    await using own = await TestEtcd.start();
-    const prefix = `/t${++prefixes}`;
-    for (const command of [
-      "role add weft",
-      `role grant-permission weft --prefix=true readwrite ${prefix}/`,
-      "user add weft:secret",
-      "user grant-role weft weft",
-      "user add nobody:secret",
-      "user add root:root",
-      "user grant-role root root",
-      "auth enable",
-    ]) {
-      own.ctl(...command.split(" "));
-    }
-    const storeFor = (user: string) => {
-      const settings = own.settings({ prefix, user, password: "secret" });
-      const client = new EtcdClient(settings);
-      clients.push(client);
-      return storeOf(client, settings, performance.now() + 60_000);
-    };
-    const store = storeFor("weft");
-    const value = encodeValue({ machine: machineId(), bootId: "b" });
-    const lease = await store.client.grantLease(LEASE_TTL_S);
-    await store.client.put(store.keys.host("h1"), value, { lease });
-    await attach(store, "c1", ROUTED);
-    expect(await store.client.keepAlive(lease)).toBe(LEASE_TTL_S);
-    await checkEndpoint(store, { ...container("c1"), endpoint: ENDPOINT });
-    await store.client.revokeLease(lease);
-    expect((await forgetHost(store, { host: "h1" })).networks).toEqual(["net"]);
-    const refused = joinNetwork(storeFor("nobody"), { network: "net", wanted: BRIDGED });
-    expect(await refused.catch((error) => error.kind)).toBe("denied");
-  },
-);
+etcdTest("a user with rights to the prefix alone can do all of it, and one without is denied", async () => {
+  await using own = await TestEtcd.start();
+  const prefix = `/t${++prefixes}`;
+  for (const command of [
+    "role add weft",
+    `role grant-permission weft --prefix=true readwrite ${prefix}/`,
+    "user add weft:secret",
+    "user grant-role weft weft",
+    "user add nobody:secret",
+    "user add root:root",
+    "user grant-role root root",
+    "auth enable",
+  ]) {
+    own.ctl(...command.split(" "));
+  }
+  const storeFor = (user: string) => {
+    const settings = own.settings({ prefix, user, password: "secret" });
+    const client = new EtcdClient(settings);
+    clients.push(client);
+    return storeOf(client, settings, performance.now() + 60_000);
+  };
+  const store = storeFor("weft");
+  const value = encodeValue({ machine: machineId(), bootId: "b" });
+  const lease = await store.client.grantLease(LEASE_TTL_S);
+  await store.client.put(store.keys.host("h1"), value, { lease });
+  await attach(store, "c1", ROUTED);
+  expect(await store.client.keepAlive(lease)).toBe(LEASE_TTL_S);
+  await checkEndpoint(store, { ...container("c1"), endpoint: ENDPOINT });
+  await store.client.revokeLease(lease);
+  expect((await forgetHost(store, { host: "h1" })).networks).toEqual(["net"]);
+  const refused = joinNetwork(storeFor("nobody"), { network: "net", wanted: BRIDGED });
+  expect(await refused.catch((error) => error.kind)).toBe("denied");
+});

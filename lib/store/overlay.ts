@@ -105,8 +105,7 @@ export async function publishEndpoint(
   const networkKey = keys.network(network);
   const hostKey = keys.host(host);
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    const networkKv = await findKey(store, networkKey);
-    const hostKv = await findKey(store, hostKey);
+    const [networkKv, hostKv] = await Promise.all([findKey(store, networkKey), findKey(store, hostKey)]);
     if (!hostKv) throw notRegistered(host);
     if (!networkKv) {
       await ensureNetwork(store, network, wanted);
