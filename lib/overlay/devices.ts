@@ -19,6 +19,7 @@ import { bridge as bridgeAttributes } from "../rtnetlink/link-attributes.ts";
 import { readVxlan, type VxlanSettings, vxlanData } from "../rtnetlink/link-kinds.ts";
 import type { RouteSocket } from "../rtnetlink/route-socket.ts";
 import { shareLink } from "../shared-link.ts";
+import { writeSysctlIfPresent } from "../sysctl.ts";
 import { bridgeMac } from "./mac.ts";
 import { updateRemotes } from "./remotes.ts";
 
@@ -70,8 +71,9 @@ export function shareDevices(
     },
     (link) => {
       refuseOtherNetwork(link, network, vni);
-      // without addresses it has nothing to say
+      // without addresses it has nothing to say; with them they are to be there after it was set down
       if (!settings.isGateway && !link.up) setLink(host, link, { linkLocal: false });
+      else writeSysctlIfPresent(`net/ipv6/conf/${link.name}/keep_addr_on_down`, "1");
     },
   );
   const vxlan = explained(host, settings, () =>
@@ -142,6 +144,7 @@ function completeVxlan(host: RouteSocket, link: Link, bridge: Link, settings: De
   if (difference) throw inUse(difference);
   if (isMtuGiven && link.mtu !== mtu) throw inUse(`the MTU of ${link.name} is ${link.mtu}, not ${mtu}`);
   if (isPort && link.master !== bridge.index) throw inUse(`${link.name} is not a port of ${bridge.name}`);
+  writeSysctlIfPresent(`net/ipv6/conf/${link.name}/disable_ipv6`, isPort ? "1" : "0");
   setLink(host, link, { linkLocal: false, ...(isPort && { port: portFlags(settings) }) });
   if (remotes) updateRemotes(host, link, remotes);
 }

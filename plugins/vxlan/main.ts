@@ -25,6 +25,8 @@ import { CniError, invalidConfig, recoded } from "../../lib/cni/error.ts";
 import { type Call, everyStep, type GcCall, type Plugin } from "../../lib/cni/plugin.ts";
 import type { Result } from "../../lib/cni/result.ts";
 import { ALL_VERSIONS } from "../../lib/cni/version.ts";
+import { ipamAdd } from "../../lib/ipam/delegate.ts";
+import { formatMac } from "../../lib/netaddr/mac.ts";
 import { checkDevices, checkDevicesAvailable } from "../../lib/overlay/check-devices.ts";
 import {
   deviceNames,
@@ -32,10 +34,27 @@ import {
   findHostPart,
   recordDetails,
   verifyOverlay,
+  wantedNetwork,
 } from "../../lib/overlay/configuration.ts";
 import { shareDevices } from "../../lib/overlay/devices.ts";
 import { containerMac } from "../../lib/overlay/mac.ts";
+import {
+  checkMembership,
+  checkOverlayAvailable,
+  gcMembership,
+  leaveOverlay,
+  withdrawContainer,
+} from "../../lib/overlay/membership.ts";
+import {
+  endpointOf,
+  etcdSettings,
+  formerEtcdSettings,
+  joinWith,
+  localCall,
+  publishResult,
+} from "../../lib/overlay/own-part.ts";
 import { VXLAN_PLUGIN } from "../../lib/overlay/record.ts";
+import { addressDevice, withPoolRoutes } from "../../lib/overlay/routed.ts";
 import { openRouteSocket } from "../../lib/rtnetlink/route-socket.ts";
 import { openSandbox, refuseExistingInterface } from "../../lib/sandbox.ts";
 import { releaseSharedLinks, releaseStaleSharedLinks } from "../../lib/shared-link.ts";
@@ -52,50 +71,79 @@ function verify(config: Config): void {
 function add(call: Call<Config>): Result {
   const { config, args } = call;
   const mac = requestedMac(config.runtimeConfig.mac, config.args.cni.mac, args["MAC"]);
+  const etcd = etcdSettings(config);
   const sandbox = openSandbox(call);
   const { host, container } = sandbox;
   refuseExistingInterface(call, container);
 
   const hostName = recordVeth(call, VXLAN_PLUGIN, sandbox, recordDetails(config));
-  const devices = shareDevices(call, host, deviceSettings(config, findHostPart(host, config)));
-  const { bridge, vxlan } = devices;
-  createRecordedVeth(call, sandbox, { hostName, master: bridge.index, mac, mtu: vxlan.mtu });
-  const attached = { bridge, undoIfUnused: new Cleanup() }; // it goes when nobody uses it, and all with it
-  const pair = { attached, hostName, macFor: mac ? undefined : containerMac };
-  return attachToBridge(call, sandbox, pair, settingsOf(config));
+  const part = findHostPart(host, config);
+  const membership = etcd && joinWith(call, etcd, part);
+  const settings = deviceSettings(config, part, { membership, host: etcd?.host });
+  const { bridge, vxlan: device } = shareDevices(call, host, settings);
+  const subnets = membership?.subnets ?? [];
+  if (subnets.length > 0) addressDevice(host, device, subnets);
+  createRecordedVeth(call, sandbox, { hostName, master: bridge.index, mac, mtu: device.mtu });
+
+  const local = localCall(call, subnets);
+  const pair = {
+    attached: { bridge, undoIfUnused: new Cleanup() }, // it goes when nobody uses it, and all with it
+    hostName,
+    macFor: mac ? undefined : containerMac,
+    lease: () => (subnets.length > 0 ? withPoolRoutes(ipamAdd(local), config.subnets) : ipamAdd(local)),
+  };
+  const result = attachToBridge(local, sandbox, pair, settingsOf(config));
+  if (etcd && membership) {
+    const inside = result.interfaces?.[2]?.mac ?? "";
+    publishResult(call, etcd, { membership, part, device, inside, ips: result.ips });
+  }
+  return result;
 }
 
 function del(call: Call<Config>): void {
-  detachFromBridge(call, VXLAN_PLUGIN, () => releaseSharedLinks(call));
+  const etcd = formerEtcdSettings(call);
+  detachFromBridge(localCall(call), VXLAN_PLUGIN, () =>
+    everyStep(
+      () => etcd && withdrawContainer(call, etcd),
+      () => releaseSharedLinks(call),
+      () => etcd && leaveOverlay(call, etcd),
+    ),
+  );
 }
 
 function check(call: Call<Config>): void {
-  const { config, resources } = call;
-  const inside = checkAttachment(call, settingsOf(config));
+  const { config, prevResult, resources } = call;
+  const etcd = etcdSettings(config);
+  const inside = checkAttachment(localCall(call), settingsOf(config));
   const host = resources.use(openRouteSocket());
   const part = recoded(CniError.CHECK_FAILED, () => findHostPart(host, config));
   checkDevices(host, inside, deviceSettings(config, part));
+  if (etcd) checkMembership(call, etcd, endpointOf(formatMac(inside.mac), prevResult?.ips));
 }
 
 function gc(call: GcCall<Config>): void {
   const host = call.resources.use(openRouteSocket());
+  const etcd = formerEtcdSettings(call);
   everyStep(
-    ...staleAttachmentSteps(call, VXLAN_PLUGIN, host), //
+    ...staleAttachmentSteps(call, VXLAN_PLUGIN, host),
     () => releaseStaleSharedLinks(call),
+    () => etcd && gcMembership(call, etcd),
   );
 }
 
 function status(call: Call<Config>): void {
   const { config, resources } = call;
+  const etcd = etcdSettings(config);
   const host = resources.use(openRouteSocket());
   const part = recoded(CniError.NOT_AVAILABLE, () => findHostPart(host, config));
   checkDevicesAvailable(host, part.underlay, deviceSettings(config, part));
-  checkAttachable(call, host, settingsOf(config).bridge);
+  checkAttachable(localCall(call), host, settingsOf(config).bridge);
+  if (etcd) checkOverlayAvailable(call, etcd, wantedNetwork(config, part));
 }
 
 function settingsOf(config: Config): BridgedSettings {
-  const { name: network, hairpinMode, portIsolation } = config;
-  const { bridge: name } = deviceNames(config);
+  const { name: network, mode, hairpinMode, portIsolation } = config;
+  const { bridge: name, device } = deviceNames(config);
   return {
     bridge: { name, network, mtu: undefined, promiscuous: false, vlanFiltering: false },
     port: {
@@ -105,6 +153,7 @@ function settingsOf(config: Config): BridgedSettings {
     },
     vlanId: 0,
     isUp: true,
+    overlay: mode === "routed" ? device : undefined,
   };
 }
 
