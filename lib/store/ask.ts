@@ -48,7 +48,7 @@ export function askStore<N extends OperationName>(
   const answer = needsAgent
     ? askAgent(ask(agentDeadline), agentDeadline)
     : (tryAgent(ask(agentDeadline), agentDeadline) ??
-      askChild({ settings, request: ask(deadline) }, deadline));
+      askChild({ settings, request: ask(deadline), parent: process.pid }, deadline));
   if ("serves" in answer) throw servesAnother(settings, answer.serves);
   return outputOf(answer) as Output<N>; // the operation of that name made it
 }

@@ -37,6 +37,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   ppoll: { args: ["ptr", "u64", "ptr", "ptr"], returns: "i32" },
   clock_gettime: { args: ["i32", "ptr"], returns: "i32" },
   setns: { args: ["i32", "i32"], returns: "i32" },
+  prctl: { args: ["i32", "u64", "u64", "u64", "u64"], returns: "i32" },
   ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" }, // "ptr" takes a number as it is, too
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
@@ -243,6 +244,14 @@ export const CLONE_NEWNET = 0x4000_0000;
 /** Moves this thread into the namespace. JavaScript runs on the process's main thread. */
 export function setns(fd: number, kind: number): void {
   check("setns", undefined, () => libc.setns(fd, kind));
+}
+
+const PR_SET_PDEATHSIG = 1;
+const SIGKILL = 9;
+
+/** Has the kernel kill this process when its parent dies; one that is dead already has no say. */
+export function dieWithParent(): void {
+  check("prctl", undefined, () => libc.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
 }
 
 /**
