@@ -24,7 +24,7 @@ export function macOf(address: string): string {
 export async function floodingByHand(at: FabricHost, options: ByHandOptions): Promise<Container> {
   const { vni, remote } = options;
   await at.host.exec("ip", ["-batch", "-"], {
-    input: `link add vx${vni} mtu ${MTU} type vxlan id ${vni} local ${at.address4} dstport ${PORT}
+    input: `link add vx${vni} mtu ${MTU} type vxlan id ${vni} local ${at.address4} dev eth0 dstport ${PORT}
 ${bridgeLines(vni)}`,
   });
   await at.host.exec("bridge", ["-batch", "-"], {
@@ -41,7 +41,7 @@ export async function programmedByHand(
   const { vni, remote, remoteAddress } = options;
   const mac = macOf(remoteAddress);
   await at.host.exec("ip", ["-batch", "-"], {
-    input: `link add vx${vni} mtu ${MTU} type vxlan id ${vni} local ${at.address4} dstport ${PORT} nolearning
+    input: `link add vx${vni} mtu ${MTU} type vxlan id ${vni} local ${at.address4} dev eth0 dstport ${PORT} nolearning
 ${bridgeLines(vni)}neigh replace ${remoteAddress.replace(/\/.*/, "")} lladdr ${mac} dev vxbr${vni} nud noarp
 `,
   });
@@ -56,7 +56,7 @@ fdb add ${mac} dev vx${vni} master static
 
 /** With a MAC of its own: else it takes that of a port, and with each change forgets its neighbours. */
 function bridgeLines(vni: number): string {
-  return `link add vxbr${vni} mtu ${MTU} address 02:00:00:00:00:01 type bridge
+  return `link add vxbr${vni} mtu ${MTU} address 02:00:00:00:00:01 type bridge mcast_snooping 0
 link set vx${vni} master vxbr${vni} addrgenmode none up
 link set vxbr${vni} addrgenmode none up
 `;

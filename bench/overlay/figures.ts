@@ -11,7 +11,7 @@ export interface PathFigures {
 export interface PathSeries {
   /** Of one TCP connection. */
   readonly gigabits: number[];
-  /** Microseconds from a ping to its answer, the mean of a round. */
+  /** Microseconds of a ping, its answer and what ping does in between, the mean of a round. */
   readonly roundTripUs: number[];
 }
 

@@ -45,7 +45,7 @@ function pathSection(paths: readonly PathFigures[]): string[] {
     "## Through an overlay",
     table(["", "weft", "by hand", "weft / by hand", "bar"], rows),
     "Two hosts on one switch, a container on each, VXLAN in IPv4: weft's, and the same made with `ip` and `bridge`, " +
-      `between the same hosts, in turns. One TCP connection of a second by iperf3, and 2,000 pings one after the ` +
+      `between the same hosts, in turns. One TCP connection of a second by iperf3, and 20,000 pings one after the ` +
       `other, of which the mean counts, in each of ${length} rounds: **median** (least, 95th percentile).`,
   ];
 }
