@@ -17,7 +17,8 @@ const CHANGES = 50;
 const CHANGE_PAUSE_MS = 250;
 const IDLE_S = 60;
 const CONVERGENCE_TIMEOUT_MS = 300_000;
-const STEP_MS = 50;
+/** Looking takes a processor for a while, which the agent may want. */
+const STEP_MS = 200;
 const NETWORK = "large";
 const VNI = 300;
 

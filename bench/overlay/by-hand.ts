@@ -40,8 +40,9 @@ export async function programmedByHand(
 ): Promise<Container> {
   const { vni, remote, remoteAddress } = options;
   const mac = macOf(remoteAddress);
+  const vxlan = `type vxlan id ${vni} local ${at.address4} dev eth0 dstport ${PORT} nolearning`;
   await at.host.exec("ip", ["-batch", "-"], {
-    input: `link add vx${vni} mtu ${MTU} type vxlan id ${vni} local ${at.address4} dev eth0 dstport ${PORT} nolearning
+    input: `link add vx${vni} mtu ${MTU} ${vxlan}
 ${bridgeLines(vni)}neigh replace ${remoteAddress.replace(/\/.*/, "")} lladdr ${mac} dev vxbr${vni} nud noarp
 `,
   });

@@ -39,7 +39,7 @@ async function writeSingly(count: number, pauseMs: number): Promise<void> {
 
 function pairsOf(host: number, endpoints: number): Pair[] {
   const name = `sim${host}`;
-  const address = `192.0.${2 + (host >> 8)}.${host & 255}`;
+  const address = `198.18.${(host + 1) >> 8}.${(host + 1) & 255}`; // RFC 2544
   return [
     [keys.host(name), { machine: name, bootId: name }],
     [keys.vtep(network, name), { address }],

@@ -114,8 +114,8 @@ async function measureRate({ client, address }: Path): Promise<number> {
 }
 
 /**
- * One ping at a time, each as soon as the one before has its answer: of all together, because ping tells whole
- * microseconds of one, which are 6 % of it.
+ * One ping at a time, each as soon as the one before has its answer: the time of all, because ping tells
+ * whole microseconds of one, which are 6 % of it.
  */
 async function measureRoundTrip({ client, address }: Path): Promise<number> {
   const { stdout } = await client.exec("ping", ["-n", "-q", "-f", "-c", `${PINGS}`, address]);
