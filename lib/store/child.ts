@@ -22,7 +22,7 @@ export async function runAskStore(): Promise<never> {
     // askStore() wrote it.
     const { settings, request, parent } = JSON.parse(readStdin({ optional: false })) as ChildRequest;
     dieWithParent();
-    if (process.ppid !== parent) throw new Error("whoever asked is gone");
+    if (process.ppid !== parent) process.exit(1); // it is gone, and nobody is left to tell
     const deadline = performance.now() + (request.untilMs ?? 0) - uptimeMs();
     using client = new EtcdClient(settings, request.untilMs === undefined ? {} : { deadline });
     print(1, await answerLine(JSON.stringify(request), { client, settings }));
