@@ -63,7 +63,7 @@ test("ensureTable() refuses somebody else's table, and changes nothing", async (
   for (const body of [
     "",
     'comment "weft"; ',
-    'comment "weft 1 of mine"; ',
+    `comment "weft ${VERSION} of mine"; `,
     "set masq4 { type ifname . ipv4_addr; }\n",
   ]) {
     using host = await NftHost.make();
@@ -247,6 +247,6 @@ test("ensureTable() keeps the administrator's rules with sets of their own", asy
   expect(host.elements("mine")).toEqual(["1", "2"]);
   expect(host.elements("timed")).toEqual([expect.stringContaining("fd00::1 . 80 timeout 2d expires 1d23h")]);
   expect(host.host.run("nft list chain inet weft mine")).toContain("drop");
-  ensureTable(host.socket, { ...WEFT_TABLE, comment: "weft 2" });
+  ensureTable(host.socket, { ...WEFT_TABLE, comment: `weft ${VERSION + 1}` });
   expect(host.host.run("nft list chain inet weft user")).toBe(before);
 });
