@@ -53,7 +53,7 @@ export const schema = {
       enum: ["bridged", "routed"],
       default: "bridged",
       description: "One segment over all hosts; or a subnet for each, with routes between them (with etcd).",
-      "x-message": 'unknown mode ${value}: use "bridged" or "routed"',
+      "x-message": 'unknown mode "${value}": use "bridged" or "routed"',
     },
     subnets: {
       type: "array",
