@@ -10,6 +10,7 @@ const verbs: ReadonlyMap<string, Load> = new Map<string, Load>([
   ["check", () => import("./check.ts")],
   ["gc", () => import("./gc.ts")],
   ["status", () => import("./status.ts")],
+  ["agent", () => import("./agent.ts")],
   ["restore", () => import("./restore.ts")],
   ["demo", () => import("./demo.ts")],
   ["install", () => import("./install.ts")],

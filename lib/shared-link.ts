@@ -149,6 +149,11 @@ function isLinkClaim(what: string): boolean {
   return what.startsWith(CLAIM);
 }
 
+/** Whether an attachment needs the link. For the holder of the claims' lock (state/claim.ts). */
+export function isLinkClaimed(name: string): boolean {
+  return isClaimed(CLAIM + name);
+}
+
 /** Whether a network of ours made it for attachments to share. Plugin bridge's bridges are not claimed. */
 export function isSharedLink(link: Link): boolean {
   return isMadeHere(link) && (link.kind !== "bridge" || isClaimed(CLAIM + link.name));

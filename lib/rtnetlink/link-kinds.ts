@@ -84,6 +84,11 @@ export function vxlanData({ vni, local, group, link, port, ttl, learning }: Vxla
   });
 }
 
+/** What changes where a VXLAN device sends from, and nothing else: `ip link set … type vxlan id … local …`. */
+export function vxlanChange(vni: number, local: Address): Uint8Array {
+  return encode(vxlan, { id: vni, [local.family === 6 ? "local6" : "local"]: local });
+}
+
 /** What a VXLAN device tells: the `data` of such a link. */
 export function readVxlan(data: Uint8Array): VxlanSettings {
   const { id = 0, local, local6, group, group6, link, port = 0, ttl, learning } = vxlan.read(data);
