@@ -53,7 +53,7 @@ export function askStore<N extends OperationName>(
   return outputOf(answer) as Output<N>; // the operation of that name made it
 }
 
-/** The agent's answer; undefined where a child may have another: it is away, serves another store, or cannot. */
+/** The answer of the agent; undefined where a child may have another: it is away, or serves another store. */
 function tryAgent(request: StoreRequest, deadline: number): StoreAnswer | undefined {
   try {
     const answer = askAgent(request, deadline);
