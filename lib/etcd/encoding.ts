@@ -48,7 +48,7 @@ export function encodeText(text: string): string {
 }
 
 export function decodeText(base64 = ""): string {
-  return new TextDecoder().decode(Uint8Array.fromBase64(base64));
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.fromBase64(base64)); // it is a part of the text
 }
 
 /** A key, or all that begin with it: `key` and `range_end` of a request. */

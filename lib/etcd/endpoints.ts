@@ -10,8 +10,9 @@ const CALL_TIMEOUT_MS = 5_000;
 const ATTEMPT_TIMEOUT_MS = 1_500;
 /** Before all endpoints are asked once more, when none of them can do it. */
 const ROUND_PAUSE_MS = 200;
-/** Rounds in which every endpoint refuses the connection, after which nothing is waited for. */
-const REFUSED_ROUNDS = 2;
+/** Rounds in which no endpoint could even be asked, after which nothing is waited for. */
+const UNHEARD_ROUNDS = 2;
+const CLOSED = "the client was closed";
 
 export interface TimeOptions {
   /** Of a call, in all: 5 s. */
@@ -27,10 +28,15 @@ export interface CallOptions {
   readonly deadline?: number | undefined;
   /** Asking twice may be another thing than asking once: stop where the first may have been heard. */
   readonly once?: boolean;
+  /** An attempt that this ends is the last. */
+  readonly signal?: AbortSignal;
 }
 
-/** Asks one endpoint. The signal is aborted when it has had its time. */
-export type Attempt<T> = (endpoint: string, signal: AbortSignal) => Promise<T>;
+/**
+ * Asks one endpoint. `signal` is aborted when it has had its time. `stay` is aborted when, later on, it fails
+ * a call: what is still open to it then may be as dead.
+ */
+export type Attempt<T> = (endpoint: string, signal: AbortSignal, stay: AbortSignal) => Promise<T>;
 
 export class Endpoints implements Disposable {
   readonly #all: readonly string[];
@@ -54,32 +60,29 @@ export class Endpoints implements Disposable {
     return this.#all[this.#index] ?? "";
   }
 
-  /** Aborted when the current endpoint has failed somebody, also where it stays for want of another. */
-  get stay(): AbortSignal {
-    return this.#stay.signal;
-  }
-
   /**
    * Asks until somebody has answered. No connection, no answer in time and no leader lead to the next
    * endpoint; any other refusal is an answer. @throws EtcdError
    */
   async ask<T>(attempt: Attempt<T>, options: CallOptions = {}): Promise<T> {
     const deadline = Math.min(options.deadline ?? performance.now() + this.#timeoutMs, this.#deadline);
-    const failures = new Map<string, EtcdError>();
-    for (let count = 1, refusals = 0; ; count++) {
+    const failures: EtcdError[] = [];
+    for (let count = 1, unheard = 0; ; count++) {
       const endpoint = this.current;
+      const { signal: stay } = this.#stay;
       try {
-        return await this.#askOnce(endpoint, attempt, deadline);
+        return await this.#askOnce(endpoint, (signal) => attempt(endpoint, signal, stay), deadline);
       } catch (error) {
         const failure = error instanceof EtcdError ? error : noAnswer(error, endpoint);
-        if (!failure.isAway || this.#closed.signal.aborted) throw failure;
-        failures.set(endpoint, failure);
+        const isUnwanted = this.#closed.signal.aborted || options.signal?.aborted;
+        if (!failure.isAway || isUnwanted) throw failure;
+        failures.push(failure);
         this.#leave(endpoint);
-        refusals = failure.words === "connection refused" ? refusals + 1 : 0;
+        unheard = failure.isUnheard ? unheard + 1 : 0;
         const pauseMs = count % this.#all.length === 0 ? ROUND_PAUSE_MS : 0;
-        const isHopeless = refusals >= REFUSED_ROUNDS * this.#all.length;
+        const isHopeless = unheard >= UNHEARD_ROUNDS * this.#all.length;
         const isOver = isHopeless || performance.now() + pauseMs >= deadline;
-        if (isOver || (options.once && failure.isOutcomeUnknown)) throw summary([...failures.values()]);
+        if (isOver || (options.once && failure.isOutcomeUnknown)) throw summary(failures, failure);
         if (pauseMs > 0) await Bun.sleep(pauseMs);
       }
     }
@@ -88,20 +91,24 @@ export class Endpoints implements Disposable {
   /** Ends what is under way. */
   [Symbol.dispose](): void {
     this.#closed.abort();
-    this.#stay.abort();
+    this.#stay.abort(new EtcdError("lost", CLOSED, { endpoint: this.current }));
   }
 
-  async #askOnce<T>(endpoint: string, attempt: Attempt<T>, deadline: number): Promise<T> {
+  async #askOnce<T>(
+    endpoint: string,
+    attempt: (signal: AbortSignal) => Promise<T>,
+    deadline: number,
+  ): Promise<T> {
     const timeoutMs = Math.max(1, Math.min(this.#attemptTimeoutMs, Math.ceil(deadline - performance.now())));
     const stop = new AbortController();
     const fail = (kind: "timeout" | "unavailable", words: string) =>
       stop.abort(new EtcdError(kind, words, { endpoint, isOutcomeUnknown: true }));
     const timer = setTimeout(() => fail("timeout", `no answer within ${timeoutMs} ms`), timeoutMs);
-    const close = () => fail("unavailable", "the client was closed");
+    const close = () => fail("unavailable", CLOSED);
     this.#closed.signal.addEventListener("abort", close);
     try {
       if (this.#closed.signal.aborted) close();
-      return await attempt(endpoint, stop.signal);
+      return await attempt(stop.signal);
     } catch (error) {
       throw stop.signal.aborted ? stop.signal.reason : error;
     } finally {
@@ -110,23 +117,24 @@ export class Endpoints implements Disposable {
     }
   }
 
-  /** Several calls may have failed at the same endpoint: they go on to the same next one. */
+  /** Several calls may have failed at the same endpoint: they go on to the same next one, if there is one. */
   #leave(endpoint: string): void {
     if (this.current !== endpoint) return;
-    this.#index = (this.#index + 1) % this.#all.length;
     const left = this.#stay;
+    this.#index = (this.#index + 1) % this.#all.length;
     this.#stay = new AbortController();
-    left.abort();
+    left.abort(new EtcdError("lost", "it failed another call", { endpoint }));
   }
 }
 
-/** One error for what each endpoint said last: the last one's, who is in front. */
-function summary(failures: readonly EtcdError[]): EtcdError {
-  const last = failures.at(-1) as EtcdError; // there was one, or nothing would have to be summed up
-  const others = failures.slice(0, -1).map(({ endpoint, words }) => `; ${endpoint}: ${words}`);
+/** One error for all of them: the last one, and what other endpoints said last. */
+function summary(failures: readonly EtcdError[], last: EtcdError): EtcdError {
+  const wordsOf = new Map(failures.map(({ endpoint, words }) => [endpoint, words]));
+  wordsOf.delete(last.endpoint);
+  const others = [...wordsOf].map(([endpoint, words]) => `; ${endpoint}: ${words}`);
   return new EtcdError(last.kind, last.words + others.join(""), {
     endpoint: last.endpoint,
-    isOutcomeUnknown: failures.some((failure) => failure.isOutcomeUnknown),
+    isOutcomeUnknown: failures.some(({ isOutcomeUnknown }) => isOutcomeUnknown),
     cause: last.cause,
   });
 }

@@ -50,6 +50,11 @@ export class EtcdError extends Error {
   get isAway(): boolean {
     return this.kind === "unavailable" || this.kind === "timeout" || this.kind === "lost";
   }
+
+  /** There was no connection to ask on. */
+  get isUnheard(): boolean {
+    return this.cause !== undefined && !this.isOutcomeUnknown;
+  }
 }
 
 /** The body of an answer that is not 200 OK; in a stream, the part under `error`. */
@@ -107,23 +112,24 @@ function kindOf(code: number, words: string): EtcdErrorKind {
   }
 }
 
-/** Nothing was sent when these were found. */
+/** What fetch finds before it has sent anything. */
 const NOT_SENT: Readonly<Record<string, string>> = {
   ECONNREFUSED: "connection refused",
   EHOSTUNREACH: "no route to host",
   ENETUNREACH: "network is unreachable",
   ENOTFOUND: "no such host",
   EAI_AGAIN: "the name cannot be resolved now",
+  EPROTO: "the TLS handshake failed",
+  ERR_TLS_CERT_ALTNAME_INVALID: "the certificate is not of this host",
 };
+/** The names that OpenSSL has for what is wrong with a certificate. */
+const CERTIFICATE = /CERT|LEAF_SIGNATURE/;
 
 /** What fetch throws where there is no answer. */
 export function noAnswer(error: unknown, endpoint: string): EtcdError {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  const known = NOT_SENT[code];
-  const words = known ?? (error instanceof Error ? error.message : String(error));
-  return new EtcdError("unavailable", words, {
-    endpoint,
-    isOutcomeUnknown: known === undefined,
-    cause: error,
-  });
+  const message = error instanceof Error ? error.message : String(error);
+  const words = NOT_SENT[code] ?? (code === "ECONNRESET" ? "the connection was closed" : message);
+  const isOutcomeUnknown = !(code in NOT_SENT) && !CERTIFICATE.test(code);
+  return new EtcdError("unavailable", words, { endpoint, isOutcomeUnknown, cause: error });
 }

@@ -41,19 +41,24 @@ export class Gateway implements Disposable {
     );
   }
 
-  /** Opens a stream: there is its first answer when this returns. It ends with `signal`. @throws EtcdError */
+  /**
+   * Opens a stream: there is its first answer when this returns. It ends with `signal`, or when the endpoint
+   * fails a call. @throws EtcdError
+   */
   openStream(path: string, request: object, signal: AbortSignal): Promise<Stream> {
-    return this.endpoints.ask((endpoint, opening) =>
-      this.#withToken(endpoint, opening, async (token) => {
-        const stop = new AbortController();
-        const abort = () => stop.abort();
-        signal.addEventListener("abort", abort);
-        opening.addEventListener("abort", abort);
-        if (signal.aborted || opening.aborted) abort();
-        const { body } = await this.#fetch(endpoint + path, request, { token, signal: stop.signal });
-        opening.removeEventListener("abort", abort);
-        return { endpoint, chunks: body ?? new ReadableStream() };
-      }),
+    return this.endpoints.ask(
+      (endpoint, opening, stay) =>
+        this.#withToken(endpoint, opening, async (token) => {
+          const stop = new AbortController();
+          for (const other of [opening, signal, stay]) {
+            const abort = () => stop.abort(other.reason);
+            other.addEventListener("abort", abort, { signal: stop.signal });
+            if (other.aborted) abort();
+          }
+          const { body } = await this.#fetch(endpoint + path, request, { token, signal: stop.signal });
+          return { endpoint, chunks: body ?? new ReadableStream() };
+        }),
+      { signal },
     );
   }
 

@@ -48,16 +48,10 @@ export async function* watchPrefix(
   options: { readonly fromRevision: bigint; readonly signal: AbortSignal },
 ): AsyncGenerator<WatchUpdate, void> {
   const { fromRevision, signal } = options;
-  using stack = new DisposableStack();
   const stop = new AbortController();
-  stack.defer(() => stop.abort());
-  const stopWith = (other: AbortSignal) => {
-    const abort = () => stop.abort();
-    other.addEventListener("abort", abort);
-    stack.defer(() => other.removeEventListener("abort", abort));
-    if (other.aborted) abort();
-  };
-  stopWith(signal);
+  const abort = () => stop.abort();
+  signal.addEventListener("abort", abort);
+  if (signal.aborted) abort();
   const create_request = {
     ...encodeRange(prefix, { prefix: true }),
     start_revision: String(fromRevision),
@@ -65,13 +59,15 @@ export async function* watchPrefix(
   };
   try {
     const stream = await gateway.openStream("/v3/watch", { create_request }, stop.signal);
-    stopWith(gateway.endpoints.stay);
     for await (const update of updatesOf(stream)) {
       // That it was made tells the revision of the store, not of what has been sent.
       yield update.created ? { events: [], revision: fromRevision - 1n } : decodeUpdate(update);
     }
   } catch (error) {
     if (!signal.aborted) throw error;
+  } finally {
+    signal.removeEventListener("abort", abort);
+    abort();
   }
 }
 
@@ -85,10 +81,8 @@ async function* updatesOf(stream: Stream): AsyncGenerator<JsonUpdate, never> {
       yield update;
     }
   } catch (error) {
-    const isAnswer = error instanceof EtcdError && !error.isAway;
-    throw isAnswer
-      ? error
-      : lost(error instanceof EtcdError ? error.words : noAnswer(error, endpoint).words, error);
+    const failure = error instanceof EtcdError ? error : noAnswer(error, endpoint);
+    throw failure.isAway ? lost(failure.words, error) : failure;
   }
   throw lost("the watch ended");
 }
@@ -120,4 +114,5 @@ async function* linesOf(chunks: ReadableStream<Uint8Array>): AsyncGenerator<stri
     rest = lines.pop() ?? "";
     yield* lines;
   }
+  if (rest !== "") yield rest; // why it ends has no end of a line
 }

@@ -3,7 +3,7 @@
  * was asked to keep is gone with the test, and the kernel kills it when the test is killed.
  */
 import { test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { UnavailableError, unpackedPackage } from "../../conformance/fixtures/debian-package.ts";
@@ -42,20 +42,29 @@ export function etcdTest(name: string, body: () => Promise<void>, lacking?: stri
 
 export interface TestEtcdOptions {
   readonly members?: 1 | 3;
-  /** Of clients' connections: paths, for etcd; and what a client shows is with settings(). */
-  readonly tls?: { readonly caFile: string; readonly certFile: string; readonly keyFile: string };
+  /** Clients have to show a certificate of the same authority. */
+  readonly tls?: TlsFiles;
   /** Further flags of etcd. */
   readonly flags?: readonly string[];
+}
+
+/** PEM. The certificate is a member's and a client's at once. */
+export interface TlsFiles {
+  readonly caFile: string;
+  readonly certFile: string;
+  readonly keyFile: string;
 }
 
 /** A member: a process that can be killed, started again with its data, and made to answer nothing. */
 export class TestMember {
   readonly endpoint: string;
   readonly #command: readonly string[];
+  readonly #tls: EtcdSettings["tls"];
   #process: Bun.Subprocess | undefined;
 
-  constructor(endpoint: string, command: readonly string[]) {
+  constructor(endpoint: string, command: readonly string[], tls: EtcdSettings["tls"]) {
     this.endpoint = endpoint;
+    this.#tls = tls;
     this.#command = command;
   }
 
@@ -63,21 +72,23 @@ export class TestMember {
     this.#process = Bun.spawn([...this.#command], { stdin: "ignore", stdout: "ignore", stderr: "ignore" });
   }
 
-  /** Waits for the port to be open: it is when the member has joined the others. */
+  /** Waits until it serves, and has a leader. */
   async ready(): Promise<void> {
-    const { hostname, port } = new URL(this.endpoint);
     const deadline = performance.now() + START_TIMEOUT_MS;
-    for (;;) {
-      try {
-        const socket = await Bun.connect({ hostname, port: Number(port), socket: { data() {} } });
-        socket.end();
-        return;
-      } catch (error) {
-        const { exitCode } = this.#process ?? { exitCode: 0 };
-        if (exitCode !== null) throw new Error(`etcd ended with ${exitCode}: ${this.#command.join(" ")}`);
-        if (performance.now() > deadline) throw error;
-        await Bun.sleep(POLL_MS);
-      }
+    while (!(await this.#isHealthy())) {
+      const { exitCode } = this.#process ?? { exitCode: 0 };
+      if (exitCode !== null) throw new Error(`etcd ended with ${exitCode}: ${this.#command.join(" ")}`);
+      if (performance.now() > deadline) throw new Error(`etcd does not serve: ${this.#command.join(" ")}`);
+      await Bun.sleep(POLL_MS);
+    }
+  }
+
+  async #isHealthy(): Promise<boolean> {
+    try {
+      const init = { proxy: false, signal: AbortSignal.timeout(1_000), ...(this.#tls && { tls: this.#tls }) };
+      return (await fetch(`${this.endpoint}/health`, init)).ok;
+    } catch {
+      return false;
     }
   }
 
@@ -87,9 +98,11 @@ export class TestMember {
     await this.#process?.exited;
   }
 
-  /** It keeps its connections, accepts others, and answers nothing. */
-  pause(): void {
-    this.#process?.kill("SIGSTOP");
+  /** It keeps its connections, accepts others, and answers nothing, from when this returns. */
+  async pause(): Promise<void> {
+    const { pid = 0 } = this.#process ?? {};
+    process.kill(pid, "SIGSTOP");
+    while (!/^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))) await Bun.sleep(1);
   }
 
   resume(): void {
@@ -129,7 +142,7 @@ export class TestEtcd implements AsyncDisposable {
         ...(tls ? [`--trusted-ca-file=${tls.caFile}`, "--client-cert-auth"] : []),
         ...[...TIMING, ...flags],
       ];
-      return new TestMember(endpoint, command);
+      return new TestMember(endpoint, command, tls && contentOf(tls));
     });
     const clientFlags = tls
       ? [`--cacert=${tls.caFile}`, `--cert=${tls.certFile}`, `--key=${tls.keyFile}`]
@@ -174,6 +187,12 @@ export class TestEtcd implements AsyncDisposable {
 function ofEtcd(part: "server" | "client"): string {
   if (typeof programs === "string") throw new Error(programs);
   return programs[part];
+}
+
+/** As settings have it. */
+export function contentOf({ caFile, certFile, keyFile }: TlsFiles): NonNullable<EtcdSettings["tls"]> {
+  const [ca, cert, key] = [caFile, certFile, keyFile].map((path) => readFileSync(path, "utf8"));
+  return { ca, cert, key } as Required<NonNullable<EtcdSettings["tls"]>>; // three files, three texts
 }
 
 /** Ports that nobody has now. Held together, so that none is given twice. */
