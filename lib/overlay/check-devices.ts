@@ -3,7 +3,7 @@ import { networkAlias } from "../alias.ts";
 import { CniError } from "../cni/error.ts";
 import { checkLink, failed } from "../interface.ts";
 import { formatMac } from "../netaddr/mac.ts";
-import { findLink, type Link, linkByName } from "../rtnetlink/link.ts";
+import { findLink, type Link } from "../rtnetlink/link.ts";
 import type { RouteSocket } from "../rtnetlink/route-socket.ts";
 import { type DeviceSettings, differenceOf, findVniHolder, portFlags, vniInUse } from "./devices.ts";
 import { bridgeMac } from "./mac.ts";
@@ -18,7 +18,7 @@ export function checkDevices(host: RouteSocket, inside: Link, settings: DeviceSe
   if (!link.up) throw failed(`Interface ${device} is down`);
   const difference = differenceOf(link, settings);
   if (difference) throw failed(difference);
-  const bridge = linkByName(host, settings.bridge);
+  const bridge = checkLink(host, { name: settings.bridge, mtu: inside.mtu });
   const expected = formatMac(bridgeMac(network, vxlan.vni));
   if (formatMac(bridge.mac) !== expected) {
     const msg = `Interface ${bridge.name} Mac doesn't match: ${expected} expected, ${formatMac(bridge.mac)} found`;

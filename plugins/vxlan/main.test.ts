@@ -252,6 +252,7 @@ describe("CHECK", () => {
     ["ip link set vx42 type bridge_slave neigh_suppress off", "Interface vx42 has neighSuppress off, not on"],
     ["ip link set vx42 type bridge_slave learning off", "Interface vx42 has learning off, not on"],
     ["bridge fdb del 00:00:00:00:00:00 dev vx42 dst 192.0.2.3", "vx42 sends no broadcasts to 192.0.2.3"],
+    ["ip link set vxbr42 mtu 1400", "Interface vxbr42 MTU doesn't match: 1450 expected, 1400 found"],
     ["ip link set vxbr42 address 02:00:00:00:00:01", "Interface vxbr42 Mac doesn't match"],
     ["ip addr del 10.42.0.1/16 dev vxbr42", "Gateway address 10.42.0.1/16 not found on vxbr42"],
     [

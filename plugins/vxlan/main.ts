@@ -27,6 +27,7 @@ import type { Result } from "../../lib/cni/result.ts";
 import { ALL_VERSIONS } from "../../lib/cni/version.ts";
 import { ipamAdd } from "../../lib/ipam/delegate.ts";
 import { formatMac } from "../../lib/netaddr/mac.ts";
+import { announceContainer } from "../../lib/overlay/announce.ts";
 import { checkDevices, checkDevicesAvailable } from "../../lib/overlay/check-devices.ts";
 import {
   deviceNames,
@@ -93,8 +94,9 @@ function add(call: Call<Config>): Result {
     lease: () => (subnets.length > 0 ? withPoolRoutes(ipamAdd(local), config.subnets) : ipamAdd(local)),
   };
   const result = attachToBridge(local, sandbox, pair, settingsOf(config));
+  const inside = result.interfaces?.[2]?.mac ?? "";
+  announceContainer(device, settings, inside, result.ips);
   if (etcd && membership) {
-    const inside = result.interfaces?.[2]?.mac ?? "";
     publishResult(call, etcd, { membership, part, device, inside, ips: result.ips });
   }
   return result;
