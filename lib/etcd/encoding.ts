@@ -47,8 +47,9 @@ export function encodeText(text: string): string {
   return new TextEncoder().encode(text).toBase64();
 }
 
+/** A byte order mark is a part of the text. */
 export function decodeText(base64 = ""): string {
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.fromBase64(base64)); // it is a part of the text
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.fromBase64(base64));
 }
 
 /** A key, or all that begin with it: `key` and `range_end` of a request. */

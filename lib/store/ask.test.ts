@@ -119,7 +119,7 @@ describe("askStore()", () => {
   test("askStore() waits no longer for an etcd that hangs, by a child or by the agent", async () => {
     await agent(settings());
     const member = etcd?.members[0];
-    member?.pause();
+    await member?.pause();
     try {
       for (const options of [{}, { needsAgent: true }]) {
         const start = performance.now();
