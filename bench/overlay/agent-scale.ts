@@ -47,11 +47,7 @@ export async function measureAgent(dir: string): Promise<AgentFigures> {
   const followCpuS = (await agent.cpuS()) - beforeS;
   await agent.stop();
 
-  await at.host.exec("bridge", ["fdb", "flush", "dev", `vx${VNI}`, "self", "extern_learn"], {
-    reject: false,
-  });
-  await at.host.exec("ip", ["link", "set", `vxbr${VNI}`, "down"]); // its neighbours go
-  await at.host.exec("ip", ["link", "set", `vxbr${VNI}`, "up"]);
+  await forgetAll(at);
   const startedMs = now();
   const again = await BenchAgent.start(at, dir);
   await awaitEntries(at, endpoints);
@@ -77,6 +73,19 @@ async function fill(member: EtcdMember, ...words: readonly string[]): Promise<st
 
 function startFilling({ netns, endpoint }: EtcdMember, words: readonly string[]) {
   return netns.start(BUN, [join(import.meta.dir, "fill-store.ts"), endpoint, NETWORK, ...words]);
+}
+
+/** Empties the kernel's tables: the forwarding table of device and bridge, and, by a flap, the neighbours. */
+async function forgetAll({ host }: FabricHost): Promise<void> {
+  const [device, bridge] = [`vx${VNI}`, `vxbr${VNI}`];
+  await host.exec("bridge", ["fdb", "flush", "dev", device, "self"]);
+  await host.exec("bridge", ["fdb", "flush", "dev", device, "master", "extern_learn"]);
+  for (const state of ["down", "up"]) await host.exec("ip", ["link", "set", bridge, state]);
+  const left = await host.exec("sh", [
+    "-c",
+    `ip -4 neigh show dev ${bridge}; bridge fdb show dev ${device} dynamic`,
+  ]);
+  if (left.stdout !== "") throw new Error(`The kernel has not forgotten: ${left.stdout.slice(0, 200)}`);
 }
 
 /** Until the bridge has a neighbour for each, which the agent makes after the forwarding entry. */
