@@ -13,6 +13,7 @@ import { EtcdClient } from "../lib/etcd/client.ts";
 import type { EtcdSettings } from "../lib/etcd/settings.ts";
 import { sameAddress } from "../lib/netaddr/address.ts";
 import { formatMac } from "../lib/netaddr/mac.ts";
+import type { Netns } from "../lib/netns/netns.ts";
 import { type KernelEvent, KernelEvents } from "../lib/overlay/kernel-events.ts";
 import { openRouteSocket } from "../lib/rtnetlink/route-socket.ts";
 import { attachmentKey, type EndpointValue, storeKeys } from "../lib/store/layout.ts";
@@ -46,6 +47,8 @@ const LOOK_INTERVAL_MS = 60_000;
 const SWEEP_TIMEOUT_MS = 30_000;
 /** How long a publication waits for this host's entries. */
 const PROGRAM_TIMEOUT_MS = 3_000;
+/** Operations of the store after which this host has other containers (lib/store/operations.ts). */
+const ABOUT_CONTAINERS = ["publishEndpoint", "withdrawEndpoint", "leaveNetwork"];
 /** A host's status names so many faults of the store at most. */
 const FAULTS_MAX = 10;
 
@@ -56,6 +59,8 @@ export interface AgentOptions {
   /** Where the metrics are to be had; undefined: nowhere. */
   readonly metrics?: { readonly hostname: string; readonly port: number } | undefined;
   readonly log: Log;
+  /** Whose kernel it is; by default that of the namespace the process is in. The store is asked from there. */
+  readonly netns?: Netns | undefined;
 }
 
 /** Runs until `signal` is aborted, and leaves everything in place. @throws Error when it cannot begin */
@@ -80,21 +85,22 @@ class Agent implements Disposable {
 
   constructor(options: AgentOptions) {
     this.#options = options;
-    const { settings, log, graceS } = options;
+    const { settings, log, graceS, netns } = options;
     const use = <T extends Disposable>(resource: T) => this.#resources.use(resource);
     const keys = storeKeys(settings.prefix);
     this.#client = use(new EtcdClient(settings));
-    this.#events = use(new KernelEvents((ifindex) => this.#networks.counts(ifindex)));
-    const sockets = { writing: use(openRouteSocket()), reading: use(openRouteSocket()) };
+    this.#events = use(new KernelEvents((ifindex) => this.#networks.counts(ifindex), netns));
+    const sockets = { writing: use(openRouteSocket(netns)), reading: use(openRouteSocket(netns)) };
     this.#reconciler = new Reconciler(sockets, { log, metrics: this.#metrics });
     this.#view = new View(this.#client, keys, { log, listener: this.#listener() });
-    this.#networks = new HostNetworks(use(openRouteSocket()), {
+    const networkOptions = {
       settings,
       log,
       reconciler: this.#reconciler,
       view: this.#view,
       changed: () => this.#registration.poke(),
-    });
+    };
+    this.#networks = use(new HostNetworks(use(openRouteSocket(netns)), networkOptions));
     this.#registration = new Registration(this.#client, keys, this.#view, {
       host: settings.host,
       self: { machine: machineId(), bootId: readTextFile("/proc/sys/kernel/random/boot_id").trim() },
@@ -196,18 +202,19 @@ class Agent implements Disposable {
 
   /** An operation of a plugin has succeeded: what it is about is looked at before it is told so. */
   async #done(operation: string, input: unknown): Promise<void> {
-    if (operation !== "publishEndpoint" && operation !== "withdrawEndpoint" && operation !== "leaveNetwork")
-      return;
+    if (!ABOUT_CONTAINERS.includes(operation)) return;
     // What lib/store/overlay.ts takes; it has succeeded with it.
-    const { network, endpoint, ...attachment } = input as {
+    const { network, endpoint, leaving, ...own } = input as {
       network: string;
       endpoint?: EndpointValue;
+      leaving?: { containerId: string; ifname: string };
       containerId: string;
       ifname: string;
     };
-    if (operation === "withdrawEndpoint") this.#networks.withdrawn(network, attachmentKey(attachment));
-    if (operation !== "publishEndpoint" || !endpoint) return;
-    this.#networks.published(network, attachmentKey(attachment), endpoint);
+    if (operation === "withdrawEndpoint") this.#networks.withdrawn(network, attachmentKey(own));
+    if (operation === "leaveNetwork" && leaving) this.#networks.left(network, attachmentKey(leaving));
+    if (!endpoint) return;
+    this.#networks.published(network, attachmentKey(own), endpoint);
     if (await this.#reconciler.settles(network, PROGRAM_TIMEOUT_MS)) return;
     throw new CniError(CniError.TRY_AGAIN_LATER, "weft agent could not write this host's entries in time", {
       details: "weft agent --status says why",

@@ -26,6 +26,9 @@ import type { OwnNetwork } from "./registration.ts";
 import { followUnderlay } from "./underlay-follower.ts";
 import type { View } from "./view.ts";
 
+/** After which a device that is gone is a fault: the last DEL removes its record a moment later. */
+const GONE_SETTLE_MS = 1_000;
+
 /** One network. */
 interface HostNetwork {
   local: LocalNetwork;
@@ -34,6 +37,8 @@ interface HostNetwork {
   seen: Link | undefined;
   /** What it sends from. */
   address: Address | undefined;
+  /** Since when a device is gone, by performance.now(): while a DEL is at work that is as it should be. */
+  goneSince: number | undefined;
   faults: string[];
 }
 
@@ -46,16 +51,23 @@ export interface HostNetworksOptions {
   readonly changed: () => void;
 }
 
-export class HostNetworks {
+export class HostNetworks implements Disposable {
   readonly #socket: RouteSocket;
   readonly #options: HostNetworksOptions;
   readonly #networks = new Map<string, HostNetwork>();
+  /** Looks again. */
+  #again: ReturnType<typeof setTimeout> | undefined;
   /** What is wrong with records. */
   faults: readonly string[] = [];
 
   constructor(socket: RouteSocket, options: HostNetworksOptions) {
     this.#socket = socket;
     this.#options = options;
+  }
+
+  /** Looks at nothing any more. */
+  [Symbol.dispose](): void {
+    clearTimeout(this.#again);
   }
 
   /** Reads the records and looks at the devices. */
@@ -92,6 +104,12 @@ export class HostNetworks {
     const endpoints = new Map(known.local.endpoints);
     endpoints.delete(attachment);
     known.local = { ...known.local, endpoints };
+  }
+
+  /** A DEL has taken this host out of the network, if that was its last container. */
+  left(name: string, attachment: string): void {
+    this.withdrawn(name, attachment);
+    if (this.#networks.get(name)?.local.endpoints.size === 0) this.#letGo(name);
   }
 
   /** Whether neighbours and forwarding entries of a device are ours to keep. */
@@ -141,7 +159,14 @@ export class HostNetworks {
   #take(name: string, local: LocalNetwork): void {
     this.#options.log.info("network joined", { network: name, vni: local.vni, mode: local.mode });
     const links = { vxlan: undefined, bridge: undefined };
-    this.#networks.set(name, { local, links, seen: undefined, address: undefined, faults: [] });
+    this.#networks.set(name, {
+      local,
+      links,
+      seen: undefined,
+      address: undefined,
+      goneSince: undefined,
+      faults: [],
+    });
   }
 
   /** Its last container has gone, and its devices with it. */
@@ -164,7 +189,8 @@ export class HostNetworks {
       faults.push(`cannot mend the devices: ${wordsOf(error)}`);
     }
     const fault = faultOfLinks(local, network.links);
-    if (fault) faults.push(fault);
+    if (fault && this.#isGoneForGood(network)) faults.push(fault);
+    if (!fault) network.goneSince = undefined;
     const { address, fault: unfollowed } = followUnderlay(this.#socket, local, { links: network.links, log });
     if (unfollowed) faults.push(unfollowed);
     network.address = address;
@@ -175,6 +201,17 @@ export class HostNetworks {
     network.faults = faults;
     this.#refreshKeeper(network);
     if (textOf(addressBefore) !== textOf(address)) this.#options.changed();
+  }
+
+  #isGoneForGood(network: HostNetwork): boolean {
+    const now = performance.now();
+    network.goneSince ??= now;
+    if (now - network.goneSince >= GONE_SETTLE_MS) return true;
+    this.#again ??= setTimeout(() => {
+      this.#again = undefined;
+      this.refresh();
+    }, GONE_SETTLE_MS);
+    return false;
   }
 
   #mend(network: HostNetwork): void {

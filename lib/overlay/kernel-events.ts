@@ -2,6 +2,7 @@
 import { type Address, formatAddress } from "../netaddr/address.ts";
 import { formatMac } from "../netaddr/mac.ts";
 import type { NetlinkEvent, NetlinkEvents } from "../netlink/events.ts";
+import type { Netns } from "../netns/netns.ts";
 import { IFF_UP } from "../rtnetlink/link.ts";
 import { linkMessage } from "../rtnetlink/link-attributes.ts";
 import {
@@ -56,8 +57,9 @@ export class KernelEvents implements Disposable {
   readonly #counts: (ifindex: number) => boolean;
 
   /** @param counts whether the neighbours and forwarding entries of a device count */
-  constructor(counts: (ifindex: number) => boolean) {
-    this.#events = openRouteEvents([RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR]);
+  constructor(counts: (ifindex: number) => boolean, netns?: Netns) {
+    const groups = [RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR];
+    this.#events = openRouteEvents(groups, netns);
     this.#counts = counts;
   }
 
