@@ -6,8 +6,8 @@ import { arpAnnouncement, neighbourAdvertisement } from "./announce.ts";
 
 const MAC = parseMac("02:42:0a:2a:00:09");
 
-test("arpAnnouncement() says what Linux says with arp_notify", () => {
-  // $ tcpdump -xx: ARP, Request who-has 10.42.0.9 (ff:ff:ff:ff:ff:ff) tell 10.42.0.9, but for a target of zeros
+test("arpAnnouncement() is a request for the own address, to all", () => {
+  // $ tcpdump -vv: ARP, Ethernet (len 6), IPv4 (len 4), Request who-has 10.42.0.9 tell 10.42.0.9
   const expected = hex(`
     ffffffffffff 02420a2a0009 0806                         // to all, from the container, ARP
     0001 0800 06 04 0001                                   // Ethernet, IPv4, ARPOP_REQUEST
@@ -17,7 +17,7 @@ test("arpAnnouncement() says what Linux says with arp_notify", () => {
   expect(arpAnnouncement(MAC, parseAddress("10.42.0.9")).toHex()).toBe(expected.toHex());
 });
 
-test("neighbourAdvertisement() says what Linux says with ndisc_notify", () => {
+test("neighbourAdvertisement() tells all nodes, and overrides what they knew", () => {
   // $ tcpdump -vv: fd42::9 > ff02::1: [icmp6 sum ok] neighbor advertisement, tgt is fd42::9, Flags [override]
   const expected = hex(
     `
