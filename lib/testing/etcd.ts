@@ -190,9 +190,13 @@ function ofEtcd(part: "server" | "client"): string {
 }
 
 /** As settings have it. */
-export function contentOf({ caFile, certFile, keyFile }: TlsFiles): NonNullable<EtcdSettings["tls"]> {
-  const [ca, cert, key] = [caFile, certFile, keyFile].map((path) => readFileSync(path, "utf8"));
-  return { ca, cert, key } as Required<NonNullable<EtcdSettings["tls"]>>; // three files, three texts
+export function contentOf({ caFile, certFile, keyFile }: TlsFiles): {
+  ca: string;
+  cert: string;
+  key: string;
+} {
+  const read = (path: string) => readFileSync(path, "utf8");
+  return { ca: read(caFile), cert: read(certFile), key: read(keyFile) };
 }
 
 /** Ports that nobody has now. Held together, so that none is given twice. */
