@@ -77,6 +77,10 @@ for (const backend of BACKENDS) {
   await t.test(`firewall of an overlay: ${backend}`, { timeout: TIMEOUT_MS }, async (t) => {
     if (lacks) return skip(t, lacks);
     const overlay = await makeOverlay(t, { hosts: 2 });
+    // what nobody accepts is dropped there, as Docker has it
+    const drop = "iptables -P FORWARD DROP && ip6tables -P FORWARD DROP";
+    if (backend === "iptables")
+      for (const { host } of overlay.fabric.hosts) await host.exec("sh", ["-c", drop]);
     const other = await attachChain(
       await overlay.fabric.at(0).host.container("other"),
       otherNetwork(backend),
@@ -139,8 +143,10 @@ async function showPolicy(
   const before = normalise(await h1.host.snapshot());
   const config = overlayNetwork(policy, backend);
   const portMappings = [{ hostPort: PORT, containerPort: 80, protocol: "tcp" }];
-  const c1 = await attachChain(await h1.host.container("c1"), config);
-  const c2 = await attachChain(await h2.host.container("c2"), config, { runtime: { portMappings } });
+  const c1 = await attachChain(await h1.host.container(`${policy.name}-1`), config);
+  const c2 = await attachChain(await h2.host.container(`${policy.name}-2`), config, {
+    runtime: { portMappings },
+  });
   const server = await c2.container.serve({ protocol: "tcp", port: 80, greeting: "c2: " });
   const answering = async (from: Chain, to: Chain) =>
     (await from.container.answering(to.addresses)).length === 2;
