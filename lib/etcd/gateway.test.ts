@@ -1,4 +1,4 @@
-/** Who is asking, and who answers: users with passwords, certificates, proxies that are none of our business. */
+/** Who asks, and who answers: users with passwords, certificates, proxies that are not on our way. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
