@@ -63,7 +63,7 @@ export interface AgentOptions {
   readonly netns?: Netns | undefined;
 }
 
-/** Runs until `signal` is aborted, and leaves everything in place. @throws Error when it cannot begin */
+/** Runs until `signal` is aborted, and leaves all as it is. @throws Error when it cannot begin */
 export async function runAgent(options: AgentOptions, signal: AbortSignal): Promise<void> {
   using agent = new Agent(options);
   await agent.run(signal);
@@ -320,5 +320,5 @@ function isSurprise({ devices, desired, compareFor }: Keeper, event: EntryEvent)
 
 function mend(keeper: Keeper, { kind, key }: EntryEvent): void {
   keeper.mend([{ kind, key }]);
-  if (keeper.urgent.size > MENDED_MAX) keeper.compareFor = "many entries were changed by others";
+  if (keeper.urgent.size > MENDED_MAX) keeper.compareFor ??= "many entries were changed by others";
 }

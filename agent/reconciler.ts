@@ -72,7 +72,8 @@ export class Reconciler {
 
   /** There is something to do. What has just changed is written before this returns, if the rate allows. */
   poke(): void {
-    if (this.#isAnything("urgent") && performance.now() >= this.#nextBatchAt) this.#writeBatch();
+    if (!this.#isAnything("urgent")) return;
+    if (performance.now() >= this.#nextBatchAt) this.#writeBatch();
     this.#wake();
   }
 
