@@ -9,11 +9,13 @@ import type { Call, GcCall } from "../cni/plugin.ts";
 import type { EtcdSettings } from "../etcd/settings.ts";
 import { type Address, parseAddress } from "../netaddr/address.ts";
 import { type Prefix, parsePrefix } from "../netaddr/prefix.ts";
+import { hasRecordsOf } from "../state/record.ts";
 import { askStore } from "../store/ask.ts";
 import type { EndpointValue, NetworkValue, VtepValue } from "../store/layout.ts";
 import type { WantedNetwork } from "../store/networks.ts";
 import { isStoreAway } from "../store/protocol.ts";
 import { forgetSwept } from "../store/swept.ts";
+import { VXLAN_PLUGIN } from "./record.ts";
 
 export type { WantedNetwork } from "../store/networks.ts";
 
@@ -80,6 +82,7 @@ export function withdrawContainer(call: Call, settings: EtcdSettings): void {
 export function leaveOverlay(call: Call, settings: EtcdSettings): void {
   const { network, containerId, ifname } = attachmentName(call);
   const leaving = { containerId, ifname };
+  if (hasRecordsOf(VXLAN_PLUGIN, network, leaving)) return; // asked there too, where an ADD may be meanwhile
   orSwept(call, settings, () => askStore(settings, "leaveNetwork", { network, leaving }));
 }
 

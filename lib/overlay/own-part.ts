@@ -25,8 +25,8 @@ export function etcdSettings({ etcd }: OverlayConfig): EtcdSettings | undefined 
  * where nobody can tell any more.
  */
 export function formerEtcdSettings(call: OverlayCall): EtcdSettings | undefined {
-  const others = listOverlayRecords(call.config.name);
-  const known = findOverlayRecord(call) ?? others.find(({ details }) => details.etcd);
+  const known =
+    findOverlayRecord(call) ?? listOverlayRecords(call.config.name).find(({ details }) => details.etcd);
   const keys = known ? known.details.etcd : call.config.etcd;
   try {
     return keys && readEtcdSettings(keys, "etcd");

@@ -4,6 +4,7 @@ import {
   attachmentFileName,
   findRecord,
   hasRecords,
+  hasRecordsOf,
   listAllRecords,
   listRecords,
   recordedAttachments,
@@ -110,6 +111,17 @@ test("recordedAttachments() has those that there is a record of, by any plugin, 
   }
   expect([isRecorded(C1), isRecorded(long)]).toEqual([true, true]);
   expect(recordedAttachments("none")(C1)).toBe(false);
+});
+
+test("hasRecordsOf() tells of a plugin's records on a network, but for one attachment's", () => {
+  expect(hasRecordsOf("one", NETWORK)).toBe(false);
+  writeRecord(record());
+  expect(hasRecordsOf("one", NETWORK)).toBe(true);
+  expect(hasRecordsOf("two", NETWORK)).toBe(false);
+  expect(hasRecordsOf("one", NETWORK, C1)).toBe(false);
+  expect(hasRecordsOf("one", NETWORK, { ...C1, ifname: "eth1" })).toBe(true);
+  writeRecord(record({ containerId: "c2" }));
+  expect(hasRecordsOf("one", NETWORK, C1)).toBe(true);
 });
 
 bunTest("attachmentFileName() is three parts, of which the long ones are hashed", () => {

@@ -99,6 +99,18 @@ export function recordedAttachments(network: string): (name: Omit<AttachmentName
   return (name) => starts.has(attachmentFileName(name, ""));
 }
 
+/** Whether the plugin has records on a network, of other attachments than `except`; told by their names. */
+export function hasRecordsOf(
+  plugin: string,
+  network: string,
+  except?: Omit<AttachmentName, "network">,
+): boolean {
+  const excepted = except && attachmentFileName(except, plugin);
+  return listDirectory(networkDirectory(network)).some(
+    (name) => name.endsWith(`:${plugin}`) && name !== excepted,
+  );
+}
+
 /** The plugin's records on a network. */
 export function listRecords<Details>(plugin: string, network: string): AttachmentRecord<Details>[] {
   const directory = networkDirectory(network);

@@ -10,7 +10,7 @@ import type { KeyValue } from "../etcd/encoding.ts";
 import { type Compare, deleteOp, modRevisionIs, putOp } from "../etcd/transaction.ts";
 import { formatAddress } from "../netaddr/address.ts";
 import { formatPrefix } from "../netaddr/prefix.ts";
-import { listRecords } from "../state/record.ts";
+import { hasRecordsOf } from "../state/record.ts";
 import { leaseSubnets, listSubnets } from "./host-subnets.ts";
 import {
   attachmentKey,
@@ -150,7 +150,7 @@ export async function leaveNetwork(
   const { network, leaving } = input;
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const own = await listOwn(store, network);
-    if (hasContainers(network, leaving)) return false;
+    if (hasRecordsOf(RECORDING_PLUGIN, network, leaving)) return false;
     if (!(await deleteUnchanged(store, own))) continue;
     await removeEmptyNetwork(store, network);
     return true;
@@ -251,12 +251,6 @@ export async function probeNetwork(
   const fault = there && faultOfSettings(network, there, wanted);
   if (fault) throw fault;
   if (!(await findKey(store, store.keys.host(store.host)))) throw notRegistered(store.host);
-}
-
-function hasContainers(network: string, leaving: AttachmentInput | undefined): boolean {
-  return listRecords(RECORDING_PLUGIN, network).some(
-    (record) => !leaving || attachmentKey(record) !== attachmentKey(leaving),
-  );
 }
 
 function notRegistered(host: string): CniError {
