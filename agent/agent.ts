@@ -22,6 +22,7 @@ import { sweepOverlay } from "../lib/store/overlay-sweep.ts";
 import { AGENT_SOCKET } from "../lib/store/protocol.ts";
 import { storeOf } from "../lib/store/store.ts";
 import { sweep } from "../lib/store/sweep.ts";
+import { isSweepDue } from "../lib/store/swept.ts";
 import { readTextFile } from "../lib/sys/file.ts";
 import { version } from "../package.json" with { type: "json" };
 import { HostNetworks } from "./host-networks.ts";
@@ -59,7 +60,7 @@ export interface AgentOptions {
   /** Where the metrics are to be had; undefined: nowhere. */
   readonly metrics?: { readonly hostname: string; readonly port: number } | undefined;
   readonly log: Log;
-  /** Whose kernel it is; by default that of the namespace the process is in. The store is asked from there. */
+  /** Whose kernel it is; by default where the process is. The store is asked from there in any case. */
   readonly netns?: Netns | undefined;
 }
 
@@ -81,7 +82,8 @@ class Agent implements Disposable {
   readonly #registration: Registration;
   /** An address of this host has come or gone since the devices were looked at. */
   #isAddressChanged = false;
-  #sweepNow: () => void = () => {};
+  /** Ends the pause before the next look; one that is asked for while a look goes on follows it at once. */
+  #lookNow = new AbortController();
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -150,7 +152,7 @@ class Agent implements Disposable {
         }
         this.#reconciler.compare("the store was listed");
         this.#registration.poke();
-        this.#sweepNow();
+        this.#lookNow.abort();
       },
       changed: (name: string, touched: Parameters<Keeper["update"]>[1]) => {
         const keeper = this.#reconciler.keepers.get(name);
@@ -162,7 +164,10 @@ class Agent implements Disposable {
         if (isOwn && this.#view.hosts.get(host)?.lease !== this.#registration.lease)
           this.#registration.poke();
       },
-      reached: () => this.#registration.poke(),
+      reached: () => {
+        this.#registration.poke();
+        if (isSweepDue(this.#options.settings)) this.#lookNow.abort(); // a DEL could not tell it
+      },
     };
   }
 
@@ -223,14 +228,11 @@ class Agent implements Disposable {
 
   /** Sweeps what this host left in the store, and looks through everything now and then. */
   async #lookNowAndThen(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      const stop = new AbortController();
-      const end = () => stop.abort();
-      this.#sweepNow = end;
-      signal.addEventListener("abort", end);
-      await pause(LOOK_INTERVAL_MS, stop.signal);
-      signal.removeEventListener("abort", end);
+    signal.addEventListener("abort", () => this.#lookNow.abort());
+    for (;;) {
+      await pause(LOOK_INTERVAL_MS, this.#lookNow.signal);
       if (signal.aborted) return;
+      this.#lookNow = new AbortController();
       this.#networks.refresh();
       await this.#sweep();
     }
@@ -306,6 +308,7 @@ type EntryEvent = Extract<KernelEvent, { what: "entry" }>;
 function isSurprise({ devices, desired, compareFor }: Keeper, event: EntryEvent): boolean {
   if (compareFor !== undefined) return false; // it will be found
   const { kind, key, ifindex, isGone, isSelf, isOurs, dst, mac } = event;
+  if (kind === "routes") return ifindex === devices.vxlan && isGone === desired.routes.has(key);
   if (kind === "neighbours") {
     if (ifindex !== (devices.mode === "bridged" ? devices.bridge : devices.vxlan)) return false;
     const wanted = desired.neighbours.get(key);

@@ -110,7 +110,7 @@ async function showRequests(t: Test, { fabric, etcd }: Stage): Promise<void> {
     [{ subnet: "10.6.0.0/24", rangeStart: "10.6.0.10", rangeEnd: "10.6.0.12", gateway: "10.6.0.254" }],
   ];
   const routes = [{ dst: "0.0.0.0/0" }];
-  const small = { ...network("bridge", { ranges, routes }), name: "small" };
+  const small = { ...network("bridge", { ranges, routes }), name: "small", bridge: "cni1" };
   const filling = [];
   for (const [index, at] of [h1, h2, h1].entries()) filling.push(await attachNew(at, `f${index}`, small));
   const taken = filling.map(({ address }) => address).sort();
@@ -182,8 +182,8 @@ async function showAway(
   }
   silent(t, await going.del(), "DEL succeeds");
   await etcd.start();
-  t.ok((await readStore(etcd)).addresses.has(`net ${going.address}`), "the store knows nothing of it");
   if (!withAgent) {
+    t.ok((await readStore(etcd)).addresses.has(`net ${going.address}`), "the store knows nothing of it");
     const next = await attachNew(at, "a3", config); // whoever reaches the store next
     silent(t, await next.del(), "an ADD and DEL of another container");
   }

@@ -91,7 +91,6 @@ const TAMPERINGS: readonly Tampering[] = [
     says: /veth|vxbr100|port/i,
   },
   { what: "the container's port is down", script: "ip link set $VETH down", says: /veth|down|up/i },
-  { what: "hairpin mode is on", script: "bridge link set dev $VETH hairpin on", says: /hairpin/i },
   {
     what: "hairpin mode is off",
     keys: { hairpinMode: true },

@@ -165,9 +165,6 @@ async function showUpheaval(t: Test, stage: Stage): Promise<void> {
     });
     await allReachAll(t, all, "all reach all");
   }
-  const [route] = await host.ip("-4", "route", "show", "dev", "vx300");
-  await host.exec("ip", ["route", "delete", route?.dst ?? "", "dev", "vx300"]);
-  await agree(t, etcd, fabric.hosts, "a route that somebody deleted is there again", { timeoutMs: 5_000 });
   const [c1, c2] = all;
   if (c1 === undefined || c2 === undefined) throw new Error("six were made");
   const traffic = await startTraffic(c1.container, c2.address);
@@ -178,6 +175,19 @@ async function showUpheaval(t: Test, stage: Stage): Promise<void> {
   const { lost, sent } = await traffic.stop();
   t.equal(lost, 0, `${sent} packets, and none was lost`);
   await agree(t, etcd, fabric.hosts, "and with it");
+  const [route] = await host.ip("-4", "route", "show", "dev", "vx300");
+  await host.exec("ip", ["route", "delete", route?.dst ?? "", "dev", "vx300"]);
+  await agree(t, etcd, fabric.hosts, "a route that somebody deleted is there again", { timeoutMs: 5_000 });
+  await agent.kill();
+  await host.exec("ip", ["route", "delete", route?.dst ?? "", "dev", "vx300"]);
+  await host.exec("ip", ["route", "add", "10.8.99.0/24", "dev", "vx300", "protocol", "193"]);
+  await agent.restart();
+  await agree(t, etcd, fabric.hosts, "what somebody changed meanwhile is as it was");
+  t.strictSame(
+    await host.ip("-4", "route", "show", "10.8.99.0/24"),
+    [],
+    "no route is left that nobody is behind",
+  );
 }
 
 async function showLeaving(t: Test, stage: Stage): Promise<void> {

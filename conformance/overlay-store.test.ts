@@ -106,8 +106,10 @@ async function showStoreAway(
   what: "hangs" | "is stopped",
 ): Promise<void> {
   const { host } = fabric.at(0);
-  const going = await attachNew(fabric.at(0), "c4", CONFIG);
-  const container = await host.container("c5");
+  const names = { hangs: ["c4", "c5"], "is stopped": ["c6", "c7"] } as const;
+  const [leaving, coming] = names[what];
+  const going = await attachNew(fabric.at(0), leaving, CONFIG);
+  const container = await host.container(coming);
   const links = async () => (await host.ip("link", "show")).map(({ ifname }) => ifname);
   const before = await links();
   if (what === "hangs") for (const member of etcd.members) member.pause();

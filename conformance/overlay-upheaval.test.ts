@@ -106,11 +106,11 @@ async function showAgentAway(t: Test, { fabric, etcd, agents, all }: Stage): Pro
   const new2 = await attachNew(fabric.at(1), "c2", etcdNetwork(BLUE));
   const new3 = await attachNew(fabric.at(2), "c2", etcdNetwork(BLUE));
   silent(t, await new3.del(), "another host's containers come and go meanwhile");
-  const stale = "bridge fdb add 02:00:00:00:00:98 dev vx100 self permanent dst 192.0.2.98";
-  await host.exec("sh", [
-    "-c",
-    `${stale}; ip neigh replace 10.7.0.250 lladdr 02:00:00:00:00:98 dev vxbr100 nud noarp`,
-  ]);
+  const stale =
+    "bridge fdb add 02:00:00:00:00:98 dev vx100 self master extern_learn permanent dst 192.0.2.98";
+  const neighbour = "ip neighbour replace 10.7.0.250 lladdr 02:00:00:00:00:98 dev vxbr100 nud noarp";
+  // what an agent before this one made, and did not live to take away
+  await host.exec("sh", ["-e", "-c", `${stale}; ${neighbour} extern_learn protocol 193`]);
   t.not((await untruths(await readStore(etcd), [fabric.at(0)])).length, 0, "the kernel knows nothing of it");
   await agent.restart();
   await agree(t, etcd, fabric.hosts, "when the agent is back, it does", { timeoutMs: 3_000 });

@@ -6,7 +6,13 @@ import fc from "fast-check";
 import { linkByName } from "./rtnetlink/link.ts";
 import { macvlanData } from "./rtnetlink/link-kinds.ts";
 import { openRouteSocket } from "./rtnetlink/route-socket.ts";
-import { releaseSharedLinks, releaseStaleSharedLinks, sharedLinkName, shareLink } from "./shared-link.ts";
+import {
+  keepSharedLink,
+  releaseSharedLinks,
+  releaseStaleSharedLinks,
+  sharedLinkName,
+  shareLink,
+} from "./shared-link.ts";
 import { type CallParts, CniHost } from "./testing/cni-host.ts";
 import { thrownBy } from "./testing/made-up-things.ts";
 import { kernelTest, lackingFor, noNetnsReason } from "./testing/netns.ts";
@@ -140,6 +146,36 @@ describe("shareLink()", () => {
   });
 });
 
+describe("a bridge", () => {
+  const keep = () =>
+    host.call({ netns: NETNS }, (call) => {
+      using socket = openRouteSocket();
+      keepSharedLink(call, socket, linkByName(socket, "br0"));
+    });
+
+  test("a bridge that nobody claims is not shared: who stands on it does not take it away", () => {
+    host.netns.run("ip link add br0 type bridge; ip link set br0 alias weft:other"); // plugin bridge's
+    keep();
+    expect(existsSync("/run/weft/claims/link br0")).toBe(false);
+    release();
+    expect(host.links()).toContain("br0 bridge");
+  });
+
+  test("a bridge that is shared goes with the last, also with one that only stands on it", () => {
+    const shareBridge = () =>
+      host.call({ netns: NETNS, network: "other" }, (call) => {
+        using socket = openRouteSocket();
+        shareLink(call, socket, { name: "br0", kind: "bridge" });
+      });
+    shareBridge();
+    keep();
+    release({ network: "other" });
+    expect(host.links()).toContain("br0 bridge");
+    release();
+    expect(host.links()).not.toContain("br0 bridge");
+  });
+});
+
 describe("after a kill", () => {
   test("a claim without a link is no obstacle, and goes with its DEL", () => {
     claimByHand("c1:eth0:net");
@@ -200,6 +236,8 @@ describe("GC", () => {
     host.netns.run("ip link add shim type bridge; ip link set shim alias weft:net"); // a bridge network's
     gc([]);
     expect(host.links()).toContain("shim bridge");
+    host.call({}, (call) => releaseStaleSharedLinks(call, { hasBridge: true }));
+    expect(host.links()).not.toContain("shim bridge");
   });
 });
 

@@ -111,15 +111,22 @@ export function releaseSharedLinks(call: Call): void {
 
 /**
  * GC: the same for every attachment of the network that is not valid any more. When none is, what the network
- * made and nobody claims goes as well: the claims were lost with /run.
+ * made and nobody claims goes as well: the claims were lost with /run. Of bridges only where the network
+ * shares its bridge: plugin bridge's are never claimed.
  */
-export function releaseStaleSharedLinks({ config, validAttachments }: GcCall): void {
+export function releaseStaleSharedLinks(
+  { config, validAttachments }: GcCall,
+  { hasBridge = false }: { hasBridge?: boolean } = {},
+): void {
   releaseWhere(isStaleIn(config.name, validAttachments));
   if (validAttachments.length > 0) return;
   using _lock = lockClaims();
   using host = openRouteSocket();
   const isLost = ({ name, kind, alias }: Link) =>
-    KINDS.includes(kind) && alias === networkAlias(config.name) && !isClaimed(CLAIM + name);
+    KINDS.includes(kind) &&
+    (hasBridge || kind !== "bridge") &&
+    alias === networkAlias(config.name) &&
+    !isClaimed(CLAIM + name);
   for (const { name } of listLinks(host).filter(isLost)) deleteLinkIfThere(host, name);
 }
 

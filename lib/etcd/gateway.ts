@@ -105,6 +105,7 @@ export class Gateway implements Disposable {
       headers,
       signal,
       redirect: "error",
+      timeout: false, // of Bun's own, after minutes of silence: a watch has them where nothing happens
     });
     if (response.ok) return response;
     const { origin } = new URL(url);

@@ -2,8 +2,8 @@
  * Tells the other hosts of a network that learns where a container is now. As the containers' gateway a host
  * keeps announcements from leaving by the bridge (portFlags() of devices.ts): those who talked to a container
  * of that address elsewhere would go on sending there for minutes. So the VXLAN device itself sends them, an
- * ARP announcement (RFC 5227 §2.3) and an unsolicited neighbour advertisement (RFC 4861 §7.2.6). Equivalent to
- * `arping -U -I vx42 ADDRESS`.
+ * ARP announcement (RFC 5227 §2.3) and an unsolicited neighbour advertisement (RFC 4861 §7.2.6). Equivalent
+ * to `arping -U -I vx42 ADDRESS`.
  */
 import type { IpConfig } from "../cni/result.ts";
 import { type Address, addressBytes, parseAddress } from "../netaddr/address.ts";

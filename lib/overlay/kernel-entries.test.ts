@@ -190,6 +190,12 @@ kernelTest(
       ip neigh add 10.5.0.3 lladdr ${MAC} dev br9 nud permanent proto 193
       bridge fdb add ${MAC} dev vx42 self dst 192.0.2.9
       bridge fdb del ${MAC} dev vx42 self
+      ip route add 10.5.1.0/24 dev vx42 proto 193
+      ip route add 10.5.2.0/24 dev br9 proto 193
+      ip route add 10.5.3.0/24 dev vx42
+      ip -6 route add fd05::/64 dev vx42 proto 193
+      ip -6 route replace fd05::/64 dev vx42 proto 193 mtu 1400
+      ip route del 10.5.1.0/24
       ip addr add 192.0.2.1/32 dev lo
       ip link set vx42 down`);
     const seen: string[] = [];
@@ -201,10 +207,14 @@ kernelTest(
       }, 1_000),
     ).toBe("none");
     // the kernel's own addresses and multicast neighbours of links that come up aside
-    expect(seen.filter((line) => /10\.5|fdb/.test(line))).toEqual([
+    expect(seen.filter((line) => /10\.5|fd05|fdb/.test(line))).toEqual([
       "there neighbours 10.5.0.2 true",
       `there fdb ${MAC} false`,
       `gone fdb ${MAC} false`,
+      "there routes 10.5.1.0/24 true",
+      ...Array(2).fill("there routes fd05::/64 true"),
+      "gone routes 10.5.1.0/24 true",
+      "gone routes fd05::/64 true", // with the device
     ]);
     expect(seen).toContain("address");
     expect(seen).toContain("vx42 false");

@@ -13,7 +13,6 @@ import { hasRecordsOf } from "../state/record.ts";
 import { askStore } from "../store/ask.ts";
 import type { EndpointValue, NetworkValue, VtepValue } from "../store/layout.ts";
 import type { WantedNetwork } from "../store/networks.ts";
-import { isStoreAway } from "../store/protocol.ts";
 import { forgetSwept } from "../store/swept.ts";
 import { VXLAN_PLUGIN } from "./record.ts";
 
@@ -28,9 +27,6 @@ export interface Membership {
   readonly subnets: readonly { readonly subnet: Prefix; readonly gateway: Address }[];
 }
 
-/** Calls whose store did not answer: it is not waited for again. */
-const awayFor = new WeakSet<Call>();
-
 /**
  * Has the network be there, and this host in it. After the record was written, before any device is made.
  * Undone when ADD fails.
@@ -40,9 +36,7 @@ const awayFor = new WeakSet<Call>();
 export function joinOverlay(call: Call, settings: EtcdSettings, wanted: WantedNetwork): Membership {
   call.undo.defer(() => leaveOverlay(call, settings));
   const { network } = attachmentName(call);
-  const joined = asked(call, () =>
-    askStore(settings, "joinNetwork", { network, wanted }, { needsAgent: true }),
-  );
+  const joined = askStore(settings, "joinNetwork", { network, wanted }, { needsAgent: true });
   return {
     network: joined.network,
     mtu: joined.network.mtu,
@@ -67,12 +61,12 @@ export function publishContainer(
   const { membership, mac, addresses, vtep } = input;
   const endpoint: EndpointValue = { mac, addresses };
   const question = { ...attachmentName(call), settings: membership.network, endpoint, vtep };
-  asked(call, () => askStore(settings, "publishEndpoint", question, { needsAgent: true }));
+  askStore(settings, "publishEndpoint", question, { needsAgent: true });
 }
 
 /** DEL: the other hosts are to forget the container. Where the store is away the next sweep sees to it. */
 export function withdrawContainer(call: Call, settings: EtcdSettings): void {
-  orSwept(call, settings, () => askStore(settings, "withdrawEndpoint", attachmentName(call)));
+  orSwept(settings, () => askStore(settings, "withdrawEndpoint", attachmentName(call)));
 }
 
 /**
@@ -83,7 +77,7 @@ export function leaveOverlay(call: Call, settings: EtcdSettings): void {
   const { network, containerId, ifname } = attachmentName(call);
   const leaving = { containerId, ifname };
   if (hasRecordsOf(VXLAN_PLUGIN, network, leaving)) return; // asked there too, where an ADD may be meanwhile
-  orSwept(call, settings, () => askStore(settings, "leaveNetwork", { network, leaving }));
+  orSwept(settings, () => askStore(settings, "leaveNetwork", { network, leaving }));
 }
 
 /** @throws CniError 100 unless the store has the container so, and this host; 11 when it is away */
@@ -117,24 +111,12 @@ export function checkOverlayAvailable(call: Call, settings: EtcdSettings, wanted
   }
 }
 
-function asked<T>(call: Call, ask: () => T): T {
+/** Takes something back, or has the next sweep do it: whatever the store said, the container is to go. */
+function orSwept(settings: EtcdSettings, ask: () => void): void {
   try {
-    return ask();
+    ask();
   } catch (error) {
-    if (isStoreAway(error)) awayFor.add(call);
-    throw error;
+    if (!(error instanceof CniError)) throw error;
+    forgetSwept(settings);
   }
-}
-
-/** Takes something back, or has the next sweep do it. */
-function orSwept(call: Call, settings: EtcdSettings, ask: () => void): void {
-  try {
-    if (!awayFor.has(call)) {
-      asked(call, ask);
-      return;
-    }
-  } catch (error) {
-    if (!isStoreAway(error)) throw error;
-  }
-  forgetSwept(settings);
 }

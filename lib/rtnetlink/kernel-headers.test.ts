@@ -17,8 +17,8 @@ import { rtmsg } from "./route.ts";
 import { fibRuleHdr } from "./rule.ts";
 
 const HEADERS = [
-  ...["errno.h", "fcntl.h", "poll.h", "sched.h", "string.h", "time.h"],
-  ...["sys/file.h", "sys/socket.h", "sys/stat.h"],
+  ...["errno.h", "fcntl.h", "poll.h", "sched.h", "signal.h", "string.h", "time.h"],
+  ...["sys/file.h", "sys/prctl.h", "sys/socket.h", "sys/stat.h"],
   ...[
     "if.h",
     "if_addr.h",

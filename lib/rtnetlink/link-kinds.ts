@@ -84,7 +84,7 @@ export function vxlanData({ vni, local, group, link, port, ttl, learning }: Vxla
   });
 }
 
-/** What changes where a VXLAN device sends from, and nothing else: `ip link set … type vxlan id … local …`. */
+/** What changes where a VXLAN device sends from: `ip link set … type vxlan id … local …`. */
 export function vxlanChange(vni: number, local: Address): Uint8Array {
   return encode(vxlan, { id: vni, [local.family === 6 ? "local6" : "local"]: local });
 }

@@ -121,9 +121,9 @@ describe("routes", () => {
     expect(routesOf("ip -j route get fibmatch 10.24.0.9")).toMatchObject([{ dst: "10.24.0.0/24" }]);
     const matched = routeTo(socket, parseAddress("10.24.0.9"), { isMatch: true });
     expect(matched).toMatchObject({ ...direct, prefixLength: 24 });
-    netns.run("ip route add 10.25.0.0/24 via 10.24.0.1 mtu 1400");
-    expect(routeTo(socket, parseAddress("10.25.0.9"), { isMatch: true })?.mtu).toBe(1400);
-    netns.run("ip route del 10.25.0.0/24");
+    netns.run("ip route add 10.26.0.0/24 via 10.24.0.1 mtu 1400");
+    expect(routeTo(socket, parseAddress("10.26.0.9"), { isMatch: true })?.mtu).toBe(1400);
+    netns.run("ip route del 10.26.0.0/24");
     expect(routesOf("ip -j route get 10.24.0.5")).toMatchObject([{ type: "local" }]);
     expect(found("10.24.0.5")?.isLocal).toBe(true);
     expect(found("::1")?.isLocal).toBe(true);

@@ -18,12 +18,15 @@ import {
   storeText,
 } from "./protocol.ts";
 
-/** From the question to the answer, whoever gives it. */
+/** From the question to the answer, whoever gives it; of questions without one in a process, all together. */
 export const STORE_TIMEOUT_MS = 5_000;
 /** How long an agent may keep silent that a child can stand in for. */
 const AGENT_TIMEOUT_MS = 2_000;
 /** What an answer needs to get here in time. */
 const ANSWER_MS = 250;
+
+/** How long this process has waited for a store since that answered last, in milliseconds. */
+const waited = new Map<string, number>();
 
 /**
  * Carries out an operation of the store: over the agent's socket where an agent serves that store, else by a
@@ -36,21 +39,48 @@ export function askStore<N extends OperationName>(
   input: Input<N>,
   options: { needsAgent?: boolean } = {},
 ): Output<N> {
-  const { needsAgent = false } = options;
-  const deadline = performance.now() + STORE_TIMEOUT_MS;
+  const store = JSON.stringify(identityOf(settings));
+  const waitedMs = waited.get(store) ?? 0;
+  const startMs = performance.now();
+  try {
+    const output = askUntil(startMs + STORE_TIMEOUT_MS - waitedMs, {
+      settings,
+      operation,
+      input,
+      ...options,
+    });
+    waited.delete(store);
+    return output as Output<N>; // the operation of that name made it
+  } catch (error) {
+    if (error instanceof StoreAwayError) waited.set(store, waitedMs + performance.now() - startMs);
+    throw error;
+  }
+}
+
+interface Question {
+  readonly settings: EtcdSettings;
+  readonly operation: OperationName;
+  readonly input: unknown;
+  readonly needsAgent?: boolean;
+}
+
+function askUntil(deadline: number, { settings, operation, input, needsAgent = false }: Question): unknown {
+  if (deadline - performance.now() < ANSWER_MS) {
+    throw new StoreAwayError("the store has not answered before", { details: storeText(settings) });
+  }
   const ask = (until: number): StoreRequest => ({
     operation,
     input,
     store: identityOf(settings),
     untilMs: uptimeMs() + until - performance.now() - ANSWER_MS,
   });
-  const agentDeadline = needsAgent ? deadline : performance.now() + AGENT_TIMEOUT_MS;
+  const agentDeadline = needsAgent ? deadline : Math.min(deadline, performance.now() + AGENT_TIMEOUT_MS);
   const answer = needsAgent
     ? askAgent(ask(agentDeadline), agentDeadline)
     : (tryAgent(ask(agentDeadline), agentDeadline) ??
       askChild({ settings, request: ask(deadline), parent: process.pid }, deadline));
   if ("serves" in answer) throw servesAnother(settings, answer.serves);
-  return outputOf(answer) as Output<N>; // the operation of that name made it
+  return outputOf(answer);
 }
 
 /** The answer of the agent; undefined where a child may have another: it is away, or serves another store. */

@@ -128,7 +128,7 @@ function gc(call: GcCall<Config>): void {
   const etcd = formerEtcdSettings(call);
   everyStep(
     ...staleAttachmentSteps(call, VXLAN_PLUGIN, host),
-    () => releaseStaleSharedLinks(call),
+    () => releaseStaleSharedLinks(call, { hasBridge: true }),
     () => etcd && gcMembership(call, etcd),
   );
 }
