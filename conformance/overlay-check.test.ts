@@ -284,7 +284,7 @@ await t.test("CHECK and GC with etcd", { timeout: TIMEOUT_MS }, async (t) => {
   if (without) return skip(t, without);
   const fabric = await makeFabric(t, { hosts: 2 });
   const etcd = await makeEtcd(t, fabric);
-  await Promise.all(fabric.hosts.map((at) => startAgent(at, etcd.endpoints)));
+  const [agent] = await Promise.all(fabric.hosts.map((at) => startAgent(at, etcd.endpoints)));
   const { host } = fabric.at(0);
   const config = etcdNetwork(BLUE);
   const other = await attachNew(fabric.at(1), "c1", config);
@@ -294,13 +294,6 @@ await t.test("CHECK and GC with etcd", { timeout: TIMEOUT_MS }, async (t) => {
       "the device learns",
       () => host.exec("ip", "link set vx100 type vxlan id 100 learning".split(" ")),
       /learn/i,
-    ],
-    ["the port learns", () => host.exec("bridge", "link set dev vx100 learning on".split(" ")), /learn/i],
-    ["the port floods", () => host.exec("bridge", "link set dev vx100 flood on".split(" ")), /flood/i],
-    [
-      "the port answers for nobody",
-      () => host.exec("bridge", "link set dev vx100 neigh_suppress off".split(" ")),
-      /suppress/i,
     ],
     ["the endpoint is not in the store", () => etcd.delete(endpoints), /endpoint|store|etcd/i],
     ["the address is not in the store", () => etcd.delete("/weft/v1/addresses/blue/"), /10\.7\.0|address/i],
@@ -316,6 +309,19 @@ await t.test("CHECK and GC with etcd", { timeout: TIMEOUT_MS }, async (t) => {
     silent(t, await attachment.del(), "DEL");
   }
   const kept = await attach(container, config);
+  for (const flag of ["learning on", "flood on", "mcast_flood on", "neigh_suppress off"]) {
+    await agent?.kill();
+    await host.exec("bridge", `link set dev vx100 ${flag}`.split(" "));
+    const outcome = await kept.check();
+    refused(
+      t,
+      outcome,
+      { code: 100, msg: /vx100/, details: /|./ },
+      `${flag}, without the agent: CHECK fails`,
+    );
+    await agent?.restart();
+    silent(t, await kept.check(), "and is content when the agent is back");
+  }
   const stale = await attachNew(fabric.at(0), "c2", config);
   await stale.container.remove();
   const list = [{ containerID: container.containerId, ifname: "eth0" }];
