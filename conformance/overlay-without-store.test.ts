@@ -4,7 +4,7 @@
  * and see nothing of each other.
  */
 import t, { type Test } from "tap";
-import type { Attachment, NetworkConfig } from "./fixtures/attachment.ts";
+import { type Attachment, attach, type NetworkConfig } from "./fixtures/attachment.ts";
 import { type Fabric, type FabricHost, makeFabric } from "./fixtures/fabric.ts";
 import { missing, skip } from "./fixtures/kernel.ts";
 import { normalise } from "./fixtures/normalise.ts";
@@ -57,6 +57,28 @@ for (const each of CASES) {
     await showOverlay(t, each);
   });
 }
+
+/** Where a host is gateway, a container's own announcements do not leave it. */
+await t.test("an address that moves to another host", { timeout: TIMEOUT_MS }, async (t) => {
+  if (lacks) return skip(t, lacks);
+  const fabric = await makeFabric(t);
+  const attachAt = async (at: FabricHost, name: string, address: string) => {
+    const container = await at.host.container(name);
+    // IPv6 tells of itself by multicast, which does leave
+    await container.exec("sysctl", ["-qw", "net.ipv6.conf.default.disable_ipv6=1"]);
+    const ipam = { type: "static", addresses: [{ address, gateway: "10.7.0.1" }] };
+    const keys = { remotes: remotes(fabric, at, "address4"), isGateway: true, ipam };
+    return attach(container, plainNetwork(BLUE, at, keys));
+  };
+  const peer = await attachAt(fabric.at(2), "c1", "10.7.0.3/24");
+  for (const index of [0, 1, 0]) {
+    const name = `moving${fabric.at(index).host.containers.size}`;
+    const moving = await attachAt(fabric.at(index), name, "10.7.0.9/24");
+    t.ok(await peer.container.ping(moving.address), `on ${fabric.at(index).name} it is reached at once`);
+    t.ok(await moving.container.ping(peer.address), "and reaches");
+    silent(t, await moving.del(), "DEL");
+  }
+});
 
 interface Stage {
   readonly each: Case;
