@@ -116,13 +116,16 @@ export class Keeper {
     if (this.#changedMeanwhile) for (const entry of keys) this.#changedMeanwhile.add(textOf(entry));
   }
 
-  /** Whether all is written, as far as is known. */
+  /** Whether the kernel has been asked for everything, as far as is known. */
+  get isSettled(): boolean {
+    const isWritten = this.urgent.size === 0 && this.bulk.size === 0;
+    const isCompared = this.comparedAt !== undefined && this.compareFor === undefined;
+    return this.isKnown && isWritten && isCompared && !this.#changedMeanwhile;
+  }
+
+  /** Whether it also took everything. */
   get isInStep(): boolean {
-    if (!this.isKnown) return false;
-    const isWritten = this.urgent.size === 0 && this.bulk.size === 0 && this.refused.size === 0;
-    return (
-      isWritten && this.comparedAt !== undefined && this.compareFor === undefined && !this.#changedMeanwhile
-    );
+    return this.isSettled && this.refused.size === 0;
   }
 }
 

@@ -85,10 +85,13 @@ export class Reconciler {
     this.#wake();
   }
 
-  /** Waits until a network's entries are all written. @returns false when that took too long */
+  /**
+   * Waits until a network's entries are all written, but for those that the kernel refuses: one host's wrong
+   * address is no other host's fault. @returns false when that took too long
+   */
   async settles(network: string, timeoutMs: number): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    const look = () => this.keepers.get(network)?.isInStep && resolve(true);
+    const look = () => this.keepers.get(network)?.isSettled && resolve(true);
     const timer = setTimeout(() => resolve(false), timeoutMs);
     this.#waiting.add(look);
     try {

@@ -63,7 +63,14 @@ async function program({ host }: FabricHost, { mac, addresses }: Endpoint, vtep:
 
 async function putByHand(etcd: Etcd, { hosts }: Fabric): Promise<void> {
   const root = "/weft/v1";
-  await etcd.put(`${root}/networks/blue`, { v: 1, vni: VNI, mode: "bridged", port: 4789, mtu: 1450 });
+  await etcd.put(`${root}/networks/blue`, {
+    v: 1,
+    vni: VNI,
+    mode: "bridged",
+    port: 4789,
+    family: 4,
+    mtu: 1450,
+  });
   for (const [index, { name, address4 }] of hosts.entries()) {
     await etcd.put(`${root}/overlay/vteps/blue/${name}`, { v: 1, address: address4 });
     await etcd.put(`${root}/overlay/endpoints/blue/${name}/c1:eth0`, { v: 1, ...endpointOf(index) });

@@ -97,10 +97,14 @@ export function findHostPart(host: RouteSocket, config: OverlayConfig): HostPart
 }
 
 /** What all hosts have to agree on. */
-export function wantedNetwork(config: OverlayConfig, { largestMtu: mtuMax }: HostPart): WantedNetwork {
+export function wantedNetwork(
+  config: OverlayConfig,
+  { underlay, largestMtu: mtuMax }: HostPart,
+): WantedNetwork {
   const { vni, mode, port, mtu, subnets } = config;
   chooseMtu(mtu, mtuMax);
-  return { vni, mode, port, mtu, mtuMax, ...(mode === "routed" && { subnets }) };
+  const { family } = underlay.local;
+  return { vni, mode, port, family, mtu, mtuMax, ...(mode === "routed" && { subnets }) };
 }
 
 /** What the devices are to be. @throws CniError 7 for an MTU that does not fit */

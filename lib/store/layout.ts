@@ -15,6 +15,8 @@
  * is written as "-".
  */
 
+import type { Family } from "../netaddr/address.ts";
+
 /** Of every value. */
 export const LAYOUT_VERSION = 1;
 
@@ -24,6 +26,8 @@ export interface NetworkValue {
   readonly mode: OverlayMode;
   /** UDP. */
   readonly port: number;
+  /** Of the hosts' addresses: IPv4 or IPv6. */
+  readonly family: Family;
   /** Bytes, of the containers' interfaces. */
   readonly mtu: number;
   /** Mode routed: what the hosts lease their subnets of. */

@@ -130,6 +130,10 @@ export function faultOfSettings(
     const msg = `network "${network}" has "${key}": ${has}, not ${asks}`;
     return invalidConfig(msg, "all hosts of a network need the same, and its first host has set it");
   }
+  if (there.family !== wanted.family) {
+    const msg = `the hosts of network "${network}" reach each other by IPv${there.family}, and this host's underlay is IPv${wanted.family}`;
+    return invalidConfig(msg, `name an interface or an address of IPv${there.family} by "dev" or "local"`);
+  }
   if (there.mtu <= wanted.mtuMax) return undefined;
   const msg = `network "${network}" has an MTU that cannot fit: ${there.mtu} bytes, and this host's underlay carries ${wanted.mtuMax}`;
   return invalidConfig(

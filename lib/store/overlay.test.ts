@@ -29,7 +29,7 @@ afterAll(async () => {
 });
 
 const LEASE_TTL_S = 60;
-const BRIDGED: WantedNetwork = { vni: 7, mode: "bridged", port: 4789, mtu: 0, mtuMax: 1450 };
+const BRIDGED: WantedNetwork = { vni: 7, mode: "bridged", port: 4789, family: 4, mtu: 0, mtuMax: 1450 };
 const ROUTED: WantedNetwork = {
   ...BRIDGED,
   mode: "routed",
@@ -105,7 +105,7 @@ etcdTest(
 );
 
 etcdTest(
-  "joinNetwork() refuses a VNI of another network, other settings, an MTU that cannot fit",
+  "joinNetwork() refuses a VNI of another network, other settings, another family, an MTU that cannot fit",
   async () => {
     const [a, b] = (await newHosts("a", "b")) as [Store, Store];
     await attach(a, "c1");
@@ -117,6 +117,9 @@ etcdTest(
     expect(await join({ mtu: 1400 })).toBe('7 network "net" has "mtu": 1450, not 1400');
     expect(await join({ mtuMax: 1380 })).toBe(
       '7 network "net" has an MTU that cannot fit: 1450 bytes, and this host\'s underlay carries 1380',
+    );
+    expect(await join({ family: 6 })).toBe(
+      '7 the hosts of network "net" reach each other by IPv4, and this host\'s underlay is IPv6',
     );
     expect(await join({ mode: "routed", subnets: ROUTED.subnets ?? [] })).toBe(
       '7 network "net" has "mode": "bridged", not "routed"',
@@ -139,7 +142,7 @@ etcdTest("joinNetwork() takes the place of a network that nobody is in", async (
     "vnis/9",
   ]);
   // host a was between joining and publishing, and its network comes back
-  const settings: NetworkValue = { vni: 7, mode: "bridged", port: 4789, mtu: 1450 };
+  const settings: NetworkValue = { vni: 7, mode: "bridged", port: 4789, family: 4, mtu: 1450 };
   await publishEndpoint(a, { ...container("c1"), settings, endpoint: ENDPOINT, vtep: VTEP });
   expect(await keysOf(a)).toContain("networks/net");
 });
