@@ -28,19 +28,44 @@ const UNVERSIONED = "0.1.0";
 
 /** The first list of that name; of a file that cannot be read only when there is none. @throws Error */
 export function findNetwork(directory: string, name: string): NetworkList {
-  const others: string[] = [];
-  const problems: string[] = [];
-  for (const file of configFiles(directory)) {
-    try {
-      const network = parseNetworkList(readFileSync(join(directory, file), "utf8"), directory);
-      if (network.name === name) return network;
-      others.push(network.name);
-    } catch (error) {
-      problems.push(`\n  ${join(directory, file)}: ${error instanceof Error ? error.message : error}`);
-    }
-  }
+  const { networks, unreadable } = readNetworks(directory);
+  const found = networks.find((network) => network.name === name);
+  if (found) return found;
+  const others = networks.map((network) => network.name);
+  const problems = unreadable.map(({ file, reason }) => `\n  ${file}: ${reason}`);
   const there = others.length > 0 ? `it has ${others.join(", ")}` : "it has none (NETCONFPATH says where)";
   throw new Error(`no network "${name}" in ${directory}: ${there}${problems.join("")}`);
+}
+
+/** A list, and the file that it was read from. */
+export interface NetworkFile extends NetworkList {
+  readonly file: string;
+}
+
+export interface UnreadableFile {
+  readonly file: string;
+  readonly reason: string;
+}
+
+/**
+ * Every list of a directory, in the order in which they are looked for: of several with one name the first
+ * counts. @throws Error where the directory cannot be read
+ */
+export function readNetworks(directory: string): {
+  networks: NetworkFile[];
+  unreadable: UnreadableFile[];
+} {
+  const networks: NetworkFile[] = [];
+  const unreadable: UnreadableFile[] = [];
+  for (const name of configFiles(directory)) {
+    const file = join(directory, name);
+    try {
+      networks.push({ ...parseNetworkList(readFileSync(file, "utf8"), directory), file });
+    } catch (error) {
+      unreadable.push({ file, reason: error instanceof Error ? error.message : String(error) });
+    }
+  }
+  return { networks, unreadable };
 }
 
 /**

@@ -66,10 +66,14 @@ export function findCached(
 
 /** Every attachment to the network, also other runtimes'; netns is "" where it was not kept. */
 export function listCached(directory: string, network: string): CachedAttachment[] {
+  return listAllCached(directory).filter((cached) => cached.network === network);
+}
+
+/** The same of all networks. */
+export function listAllCached(directory: string): CachedAttachment[] {
   return listDirectory(directory)
     .sort()
-    .flatMap((name) => readCached(`${directory}/${name}`) ?? [])
-    .filter((cached) => cached.network === network);
+    .flatMap((name) => readCached(`${directory}/${name}`) ?? []);
 }
 
 export function removeCached(directory: string, network: string, attachment: Attachment): void {

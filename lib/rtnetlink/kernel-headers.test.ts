@@ -12,6 +12,7 @@ import { constantsIn, cValues } from "../testing/c-values.ts";
 import { ifaddrmsg } from "./address.ts";
 import { bridgeVlanInfo, ifinfomsg } from "./link-attributes.ts";
 import { IPVLAN_FLAGS, IPVLAN_MODES, MACVLAN_MODES } from "./link-kinds.ts";
+import { rtgenmsg } from "./namespace-id.ts";
 import { ndmsg } from "./neighbour.ts";
 import { rtmsg } from "./route.ts";
 import { fibRuleHdr } from "./rule.ts";
@@ -27,6 +28,7 @@ const HEADERS = [
     "fib_rules.h",
     "limits.h",
     "neighbour.h",
+    "net_namespace.h",
     "netlink.h",
     "nsfs.h",
   ].map((name) => `linux/${name}`),
@@ -60,6 +62,7 @@ const OURS = new Set([
     "MACVLAN_MODES",
     "IPVLAN_MODES",
     "IPVLAN_FLAGS",
+    "MEMBERS",
   ],
 ]);
 
@@ -177,6 +180,7 @@ const STRUCTS: readonly (readonly [
   [ifaddrmsg, "ifaddrmsg", "ifa_"],
   [rtmsg, "rtmsg", "rtm_", { dstLen: "dst_len", srcLen: "src_len" }],
   [fibRuleHdr, "fib_rule_hdr", "", { dstLen: "dst_len", srcLen: "src_len" }],
+  [rtgenmsg, "rtgenmsg", "rtgen_"],
   [ndmsg, "ndmsg", "ndm_", { index: "ifindex" }],
   [bridgeVlanInfo, "bridge_vlan_info", ""],
   [nfgenmsg, "nfgenmsg", "", { family: "nfgen_family", resId: "res_id" }],

@@ -55,6 +55,7 @@ export const linkAttributes = attributes("IFLA", {
   linkinfo: [18, linkinfo],
   netNsPid: [19, u32],
   ifalias: [20, text], // IFALIASZ counts a NUL
+  stats64: [23, bytes],
   afSpec: [26, bytes],
   group: [27, u32],
   netNsFd: [28, u32],

@@ -1,0 +1,207 @@
+/**
+ * The attachments of this host: which interface of which container is on which network.
+ *
+ * What is known of one comes from three places that may each be missing: weft's records (/run/weft), the
+ * results that libcni and runtimes keep (/var/lib/cni), and the kernel's links with our alias.
+ */
+import { attachmentOf } from "../../lib/alias.ts";
+import { isObject, type JsonObject } from "../../lib/cni/json.ts";
+import { isLinkLocal } from "../../lib/netaddr/address.ts";
+import { formatMac } from "../../lib/netaddr/mac.ts";
+import { formatPrefix } from "../../lib/netaddr/prefix.ts";
+import type { Link } from "../../lib/rtnetlink/link.ts";
+import { type AttachmentName, type AttachmentRecord, listAllRecords } from "../../lib/state/record.ts";
+import { CACHE_DIR, type CachedAttachment, listAllCached } from "../runtime/result-cache.ts";
+import { containerName } from "./container-name.ts";
+import { compareTexts, type Namespace } from "./namespaces.ts";
+import type { Peers, Port } from "./peers.ts";
+import type { Stack } from "./stack.ts";
+
+export interface AttachmentView {
+  readonly network: string;
+  readonly containerId: string;
+  readonly ifname: string;
+  /** As people know it. */
+  readonly container: string;
+  /** Where the container is; undefined when it is gone. */
+  readonly namespace: Namespace | undefined;
+  /** CNI_NETNS of the ADD; "" where nobody kept it. */
+  readonly netns: string;
+  /** Types, in the order in which they ran. */
+  readonly plugins: readonly string[];
+  /** With prefix lengths; the kernel's, or where the interface is gone those of the result. */
+  readonly addresses: readonly string[];
+  readonly mac: string | undefined;
+  /** IFLA_INFO_KIND of the container's interface: "veth". */
+  readonly kind: string | undefined;
+  /** The veth's other end, or the device below a macvlan or ipvlan. */
+  readonly hostLink: { readonly name: string; readonly index: number } | undefined;
+  /** The bridge that the veth's other end is a port of. */
+  readonly bridge: string | undefined;
+  readonly ports: readonly PublishedPort[];
+  readonly state: AttachmentState;
+  /** Made by weft's plugins. */
+  readonly isOurs: boolean;
+}
+
+/** "gone": its namespace or its interface is not there. */
+export type AttachmentState = "up" | "down" | "gone";
+
+export interface PublishedPort {
+  readonly hostPort: number;
+  readonly containerPort: number;
+  readonly protocol: string;
+  /** "" for any. */
+  readonly hostIP: string;
+}
+
+/** What may be known of an attachment before the kernel is asked. */
+interface Known {
+  readonly name: AttachmentName;
+  readonly records: AttachmentRecord<JsonObject>[];
+  cached?: CachedAttachment;
+  /** The link that bears its alias. */
+  labelled?: Port;
+}
+
+/** What was read of all of them, before any namespace was opened. */
+export interface AttachmentSources {
+  readonly records: readonly AttachmentRecord<JsonObject>[];
+  readonly cached: readonly CachedAttachment[];
+}
+
+export function readAttachmentSources(): AttachmentSources {
+  return { records: listAllRecords<JsonObject>(), cached: listAllCached(CACHE_DIR) };
+}
+
+/** Every attachment, by network, then by container. */
+export function readAttachments(
+  stacks: readonly Stack[],
+  peers: Peers,
+  sources: AttachmentSources = readAttachmentSources(),
+): AttachmentView[] {
+  return [...merge(stacks, sources).values()]
+    .map((known) => viewOf(known, stacks, peers))
+    .sort(
+      (a, b) =>
+        compareTexts(a.network, b.network) ||
+        compareTexts(a.container, b.container) ||
+        compareTexts(a.ifname, b.ifname),
+    );
+}
+
+function merge(stacks: readonly Stack[], { records, cached }: AttachmentSources): Map<string, Known> {
+  const known = new Map<string, Known>();
+  const of = ({ network, containerId, ifname }: AttachmentName) =>
+    known.getOrInsertComputed(`${network}/${containerId}/${ifname}`, () => ({
+      name: { network, containerId, ifname },
+      records: [],
+    }));
+  for (const record of records) of(record).records.push(record);
+  for (const each of cached) of(each).cached = each;
+  for (const stack of stacks) {
+    for (const link of stack.links) {
+      const owner = attachmentOf(link);
+      if (owner) of(owner).labelled = { stack, link };
+    }
+  }
+  return known;
+}
+
+function viewOf(known: Known, stacks: readonly Stack[], peers: Peers): AttachmentView {
+  const { name, records, cached, labelled } = known;
+  const netns = cached?.netns || records.find((record) => record.netns !== "")?.netns || "";
+  const inside = insideOf(known, netns, stacks, peers);
+  const stack = inside?.stack ?? stacks.find(({ namespace }) => isAt(namespace, netns));
+  const hostEnd = inside ? peers.peerOf(inside.stack, inside.link) : labelled;
+  const master = hostEnd?.link.master === undefined ? undefined : hostEnd.stack.link(hostEnd.link.master);
+  return {
+    ...name,
+    container: containerName({ ...name, args: cached?.args ?? [], namespace: stack?.namespace }),
+    namespace: stack?.namespace,
+    netns,
+    plugins: pluginsOf(known),
+    addresses: inside ? addressesOf(inside) : resultAddresses(cached),
+    mac: inside ? formatMac(inside.link.mac) : resultMac(cached, name.ifname),
+    kind: inside?.link.kind,
+    hostLink: hostEnd && { name: hostEnd.link.name, index: hostEnd.link.index },
+    bridge: master?.kind === "bridge" ? master.name : undefined,
+    ports: portsOf(known),
+    state: inside ? stateOf(inside.link) : "gone",
+    isOurs: records.length > 0 || labelled !== undefined,
+  };
+}
+
+/** The interface in the container, as the namespace's path or the other end of a labelled veth leads there. */
+function insideOf(
+  { name, labelled }: Known,
+  netns: string,
+  stacks: readonly Stack[],
+  peers: Peers,
+): Port | undefined {
+  const stack = stacks.find(({ namespace }) => isAt(namespace, netns));
+  const link = stack?.link(name.ifname);
+  if (stack && link) return { stack, link };
+  const peer = labelled && peers.peerOf(labelled.stack, labelled.link);
+  if (peer?.link.name === name.ifname) return peer;
+  return labelled?.link.name === name.ifname ? labelled : undefined;
+}
+
+function isAt({ paths }: Namespace, netns: string): boolean {
+  return netns !== "" && paths.includes(netns.replace(/^\/var\/run\//, "/run/"));
+}
+
+function stateOf({ up, running, name }: Link): AttachmentState {
+  return up && (running || name === "lo") ? "up" : "down";
+}
+
+function addressesOf({ stack, link }: Port): string[] {
+  return stack
+    .addressesOf(link)
+    .filter(({ prefix }) => !(prefix.address.family === 6 && isLinkLocal(prefix.address)))
+    .map(({ prefix }) => formatPrefix(prefix));
+}
+
+/** Of the cached list, else of the records; a record of a part of a plugin is not a plugin's. */
+function pluginsOf({ cached, records }: Known): string[] {
+  const PARTS = ["masquerade", "host-access", "macspoofchk"];
+  const listed = cached && typesOf(cached.list);
+  if (listed && listed.length > 0) return listed;
+  return records.map(({ plugin }) => plugin).filter((plugin) => !PARTS.includes(plugin));
+}
+
+function typesOf(list: string): string[] {
+  try {
+    const { plugins } = JSON.parse(list) as { plugins?: { type?: unknown }[] }; // libcni parsed it before
+    return plugins?.map(({ type }) => String(type)) ?? [];
+  } catch {
+    return [];
+  }
+}
+
+function resultAddresses(cached: CachedAttachment | undefined): string[] {
+  const { ips, ip4, ip6 } = cached?.result ?? {};
+  const listed = Array.isArray(ips) ? ips.map((ip) => (isObject(ip) ? ip["address"] : undefined)) : [];
+  const old = [ip4, ip6].map((ip) => (isObject(ip) ? ip["ip"] : undefined));
+  return [...listed, ...old].filter((text) => typeof text === "string");
+}
+
+function resultMac(cached: CachedAttachment | undefined, ifname: string): string | undefined {
+  const { interfaces } = cached?.result ?? {};
+  if (!Array.isArray(interfaces)) return undefined;
+  const own = interfaces.find((it) => isObject(it) && it["name"] === ifname && it["sandbox"]);
+  return typeof own?.mac === "string" ? own.mac : undefined;
+}
+
+/** As portmap has published them, else as they were asked for. */
+function portsOf({ records, cached }: Known): PublishedPort[] {
+  const published = records.find(({ plugin }) => plugin === "portmap")?.details["portMappings"];
+  const mappings = published ?? cached?.capabilityArgs["portMappings"];
+  if (!Array.isArray(mappings)) return [];
+  return mappings.filter(isObject).map(({ hostPort, containerPort, protocol, hostIP }) => ({
+    hostPort: Number(hostPort),
+    containerPort: Number(containerPort),
+    protocol: typeof protocol === "string" && protocol !== "" ? protocol.toLowerCase() : "tcp",
+    hostIP: typeof hostIP === "string" ? hostIP : "",
+  }));
+}

@@ -1,0 +1,100 @@
+/** The whole host as the tool sees it: its namespaces, what is in them, its attachments and its networks. */
+import { NetnsError } from "../../lib/netns/netns.ts";
+import type { Link } from "../../lib/rtnetlink/link.ts";
+import { ErrnoError } from "../../lib/sys/errno.ts";
+import { type NetworkFile, readNetworks, type UnreadableFile } from "../runtime/network-list.ts";
+import { type AttachmentView, readAttachmentSources, readAttachments } from "./attachment.ts";
+import { listNamespaces, type Namespace } from "./namespaces.ts";
+import { Peers, type Port } from "./peers.ts";
+import { openStack, type Stack } from "./stack.ts";
+
+interface Parts {
+  readonly stacks: readonly Stack[];
+  readonly unopened: readonly Namespace[];
+  readonly networks: readonly NetworkFile[];
+  readonly unreadable: readonly UnreadableFile[];
+}
+
+export class HostView implements Disposable {
+  /** The host's own first. */
+  readonly stacks: readonly Stack[];
+  /** Namespaces that could not be opened: they belong to others, and we are not root. */
+  readonly unopened: readonly Namespace[];
+  /** Of the directory of networks, in the order in which they are looked for. */
+  readonly networks: readonly NetworkFile[];
+  readonly unreadable: readonly UnreadableFile[];
+  readonly #peers: Peers;
+  readonly #sources: ReturnType<typeof readAttachmentSources>;
+  #attachments: readonly AttachmentView[] | undefined;
+
+  private constructor(parts: Parts, sources: ReturnType<typeof readAttachmentSources>) {
+    this.stacks = parts.stacks;
+    this.unopened = parts.unopened;
+    this.networks = parts.networks;
+    this.unreadable = parts.unreadable;
+    this.#peers = new Peers(this.stacks);
+    this.#sources = sources;
+  }
+
+  /** @param networksDirectory /etc/cni/net.d, or where NETCONFPATH says; it may be missing */
+  static open(networksDirectory: string): HostView {
+    const sources = readAttachmentSources();
+    const told = [...sources.records, ...sources.cached].map(({ netns }) => netns);
+    using opened = new DisposableStack();
+    const stacks: Stack[] = [];
+    const unopened: Namespace[] = [];
+    for (const namespace of listNamespaces([...new Set(told)])) {
+      const stack = tryOpening(namespace);
+      if (stack === "refused") unopened.push(namespace);
+      else if (stack) stacks.push(opened.use(stack));
+    }
+    const view = new HostView({ stacks, unopened, ...networksIn(networksDirectory) }, sources);
+    opened.move();
+    return view;
+  }
+
+  /** This process's own namespace. */
+  get host(): Stack {
+    const [host] = this.stacks;
+    if (!host) throw new Error("cannot open the network namespace of this process");
+    return host;
+  }
+
+  get attachments(): readonly AttachmentView[] {
+    this.#attachments ??= readAttachments(this.stacks, this.#peers, this.#sources);
+    return this.#attachments;
+  }
+
+  /** The stack of a namespace, where it could be opened. */
+  stackOf(namespace: Pick<Namespace, "inode"> | undefined): Stack | undefined {
+    return this.stacks.find((stack) => stack.namespace.inode === namespace?.inode);
+  }
+
+  /** A veth's other end, or the device below a macvlan, ipvlan or VLAN, wherever it is. */
+  peerOf(stack: Stack, link: Link): Port | undefined {
+    return this.#peers.peerOf(stack, link);
+  }
+
+  [Symbol.dispose](): void {
+    for (const stack of this.stacks) stack[Symbol.dispose]();
+  }
+}
+
+/** Undefined for a namespace that has gone since it was listed. */
+function tryOpening(namespace: Namespace): Stack | "refused" | undefined {
+  try {
+    return openStack(namespace);
+  } catch (error) {
+    if (error instanceof ErrnoError) return "refused"; // setns(2): EPERM
+    if (error instanceof NetnsError) return error.missing ? undefined : "refused";
+    throw error;
+  }
+}
+
+function networksIn(directory: string): Pick<Parts, "networks" | "unreadable"> {
+  try {
+    return readNetworks(directory);
+  } catch {
+    return { networks: [], unreadable: [] }; // no directory, no networks
+  }
+}

@@ -1,0 +1,81 @@
+/** A stack: what the kernel has in one network namespace, read once, when it is first asked for. */
+import { inNetns, type Netns, openNetns } from "../../lib/netns/netns.ts";
+import { type LinkAddress, listAddresses } from "../../lib/rtnetlink/address.ts";
+import { type Link, listLinks } from "../../lib/rtnetlink/link.ts";
+import { listRoutes, type Route } from "../../lib/rtnetlink/route.ts";
+import { openRouteSocket, type RouteSocket } from "../../lib/rtnetlink/route-socket.ts";
+import { readSysctl } from "../../lib/sysctl.ts";
+import type { Namespace } from "./namespaces.ts";
+
+export class Stack implements Disposable {
+  readonly namespace: Namespace;
+  readonly netns: Netns;
+  readonly socket: RouteSocket;
+  #links: readonly Link[] | undefined;
+  #addresses: readonly LinkAddress[] | undefined;
+  #routes: readonly Route[] | undefined;
+
+  constructor(namespace: Namespace) {
+    this.namespace = namespace;
+    this.netns = openNetns(namespace.path);
+    try {
+      this.socket = openRouteSocket(this.netns);
+    } catch (error) {
+      this.netns[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** For people. */
+  get name(): string {
+    return this.namespace.name;
+  }
+
+  /** In the order of their indexes. */
+  get links(): readonly Link[] {
+    this.#links ??= listLinks(this.socket);
+    return this.#links;
+  }
+
+  get addresses(): readonly LinkAddress[] {
+    this.#addresses ??= listAddresses(this.socket);
+    return this.#addresses;
+  }
+
+  /** Unicast routes of the main table, of both families. */
+  get routes(): readonly Route[] {
+    this.#routes ??= ([4, 6] as const).flatMap((family) => listRoutes(this.socket, { family }));
+    return this.#routes;
+  }
+
+  /** By index, by name or by an alternative name. */
+  link(key: number | string): Link | undefined {
+    return typeof key === "number"
+      ? this.links.find(({ index }) => index === key)
+      : this.links.find(({ name, altnames }) => name === key || altnames.includes(key));
+  }
+
+  addressesOf({ index }: Pick<Link, "index">): LinkAddress[] {
+    return this.addresses.filter(({ ifindex }) => ifindex === index);
+  }
+
+  /** The ports of a bridge, VRF or bond. */
+  portsOf({ index }: Pick<Link, "index">): Link[] {
+    return this.links.filter(({ master }) => master === index);
+  }
+
+  /** A setting under /proc/sys of this namespace, with slashes; undefined where this kernel has none such. */
+  sysctl(key: string): string | undefined {
+    return inNetns(this.netns, () => readSysctl(key));
+  }
+
+  [Symbol.dispose](): void {
+    this.socket[Symbol.dispose]();
+    this.netns[Symbol.dispose]();
+  }
+}
+
+/** @throws NetnsError where it is gone; ErrnoError where we may not open it */
+export function openStack(namespace: Namespace): Stack {
+  return new Stack(namespace);
+}

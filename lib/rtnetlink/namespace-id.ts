@@ -1,0 +1,40 @@
+/**
+ * Ids of network namespaces: what one namespace calls another (linux/net_namespace.h, net/core/net_namespace.c).
+ * IFLA_LINK_NETNSID is such a number.
+ */
+import { attributes } from "../netlink/attributes.ts";
+import { messageCodec } from "../netlink/message.ts";
+import { s32, struct, u8, u32 } from "../netlink/wire.ts";
+import type { Netns } from "../netns/netns.ts";
+import { AF_UNSPEC, type RouteSocket } from "./route-socket.ts";
+
+const RTM_GETNSID = 90;
+const NETNSA_NSID_NOT_ASSIGNED = -1;
+
+/** struct rtgenmsg (linux/rtnetlink.h) */
+export const rtgenmsg = struct({ family: u8 });
+
+/** NETNSA_* */
+export const namespaceIdAttributes = attributes("NETNSA", {
+  nsid: [1, s32],
+  pid: [2, u32],
+  fd: [3, u32],
+});
+
+export const namespaceIdMessage = messageCodec(rtgenmsg, namespaceIdAttributes);
+
+/**
+ * What the namespace of the socket calls `netns`; undefined where it has no name for it, because no link
+ * leads there. Equivalent to `ip netns list-id`.
+ */
+export function namespaceId(socket: RouteSocket, netns: Netns): number | undefined {
+  const { nsid } = socket.get({
+    doing: "find the id of a namespace",
+    name: "RTM_GETNSID",
+    type: RTM_GETNSID,
+    codec: namespaceIdMessage,
+    header: { family: AF_UNSPEC },
+    attributes: { fd: netns.fd },
+  });
+  return nsid === NETNSA_NSID_NOT_ASSIGNED ? undefined : nsid;
+}
