@@ -5,6 +5,7 @@ import { version } from "../package.json" with { type: "json" };
 type Load = () => Promise<{ readonly command: () => Command }>;
 
 const verbs: ReadonlyMap<string, Load> = new Map<string, Load>([
+  ["ls", () => import("./ls.ts")],
   ["add", () => import("./add.ts")],
   ["del", () => import("./del.ts")],
   ["check", () => import("./check.ts")],

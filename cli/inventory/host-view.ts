@@ -3,6 +3,7 @@ import { NetnsError } from "../../lib/netns/netns.ts";
 import type { Link } from "../../lib/rtnetlink/link.ts";
 import { ErrnoError } from "../../lib/sys/errno.ts";
 import { type NetworkFile, readNetworks, type UnreadableFile } from "../runtime/network-list.ts";
+import { countOf } from "../terminal/quantity.ts";
 import { type AttachmentView, readAttachmentSources, readAttachments } from "./attachment.ts";
 import { listNamespaces, type Namespace } from "./namespaces.ts";
 import { Peers, type Port } from "./peers.ts";
@@ -70,6 +71,13 @@ export class HostView implements Disposable {
     return this.stacks.find((stack) => stack.namespace.inode === namespace?.inode);
   }
 
+  /** A namespace as people know it: by the container that is in it. */
+  nameOf(stack: Stack): string {
+    const { namespace, name } = stack;
+    if (namespace.isHost) return name;
+    return this.attachments.find((each) => each.namespace?.inode === namespace.inode)?.container ?? name;
+  }
+
   /** A veth's other end, or the device below a macvlan, ipvlan or VLAN, wherever it is. */
   peerOf(stack: Stack, link: Link): Port | undefined {
     return this.#peers.peerOf(stack, link);
@@ -78,6 +86,13 @@ export class HostView implements Disposable {
   [Symbol.dispose](): void {
     for (const stack of this.stacks) stack[Symbol.dispose]();
   }
+}
+
+/** Says on standard error that not everything could be seen. */
+export function warnOfUnopened({ unopened }: Pick<HostView, "unopened">): void {
+  if (unopened.length === 0) return;
+  const namespaces = countOf(unopened.length, "network namespace");
+  console.error(`weft: ${namespaces} could not be opened, and what is in there is not shown: run as root`);
 }
 
 /** Undefined for a namespace that has gone since it was listed. */

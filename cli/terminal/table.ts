@@ -6,6 +6,8 @@ export interface Column {
   readonly title: string;
   /** Which column gives way first where the terminal is too narrow: the largest does; 0 or none never. */
   readonly shrink?: number;
+  /** Columns that it keeps until every other one has given way as far as this. */
+  readonly least?: number;
   readonly align?: "left" | "right";
 }
 
@@ -37,25 +39,31 @@ export function formatTable(
 
 function fittedWidths(columns: readonly Column[], natural: readonly number[], room: number): number[] {
   const widths = [...natural];
+  let surplus = widths.reduce((sum, each) => sum + each, 0) - room;
   const order = columns
-    .map(({ shrink = 0, title }, i) => ({ shrink, i, least: Math.max(SHRUNK_MIN, textWidth(title)) }))
+    .map(({ shrink = 0, title, least = 0 }, i) => {
+      const hard = Math.max(SHRUNK_MIN, textWidth(title));
+      return { shrink, i, soft: Math.max(hard, least), hard };
+    })
     .filter(({ shrink }) => shrink > 0)
     .sort((a, b) => b.shrink - a.shrink);
-  let surplus = widths.reduce((sum, each) => sum + each, 0) - room;
-  for (const { i, least } of order) {
-    if (surplus <= 0) break;
-    const now = widths[i] ?? 0;
-    const taken = Math.max(0, Math.min(surplus, now - least));
-    widths[i] = now - taken;
-    surplus -= taken;
+  for (const limit of ["soft", "hard"] as const) {
+    for (const column of order) {
+      const now = widths[column.i] ?? 0;
+      const taken = Math.max(0, Math.min(surplus, now - column[limit]));
+      widths[column.i] = now - taken;
+      surplus -= taken;
+    }
   }
   return widths;
 }
 
-/** The text, or its beginning and "…"; what is cut loses its colours. */
+/** The text, or as many of its words as there is room for and "…"; what is cut loses its colours. */
 export function cut(text: string, width: number): string {
   if (textWidth(text) <= width) return text;
-  return `${[...unpainted(text)].slice(0, Math.max(0, width - 1)).join("")}${ELLIPSIS}`;
+  const start = [...unpainted(text)].slice(0, Math.max(0, width - 1)).join("");
+  const words = start.slice(0, start.lastIndexOf(" ") + 1);
+  return (words === "" ? start : words) + ELLIPSIS;
 }
 
 function pad(text: string, width: number, align: "left" | "right"): string {

@@ -1,0 +1,52 @@
+/** weft ls: the attachments of this host. */
+import { Command } from "commander";
+import { attachmentJson } from "./inventory/attachment-json.ts";
+import { formatAttachments } from "./inventory/attachment-table.ts";
+import { HostView, warnOfUnopened } from "./inventory/host-view.ts";
+import { networksDirectory } from "./runtime-command.ts";
+
+interface Options {
+  readonly network?: string;
+  readonly json?: true;
+}
+
+export function command(): Command {
+  const description = "list the attachments: which container is on which network, and by what";
+  return new Command("ls")
+    .alias("ps")
+    .summary(description)
+    .description(
+      `${description}
+
+One line an interface: the container, its network, its name there, its addresses,
+the other end of its cable on the host (or the device below), the bridge that is
+a port of, what of the host's ports leads to it, and whether it is up. Known are
+those of weft's plugins and those of every runtime that keeps results in
+/var/lib/cni/results.
+
+  weft ls
+  weft ls --network mynet --json`,
+    )
+    .option("-n, --network <name>", "those on this network alone")
+    .option("--json", "as JSON: a list of objects")
+    .addHelpText("after", "\nExit status: 0 listed, also when there are none; 1 not begun.")
+    .action(ls);
+}
+
+function ls({ network, json }: Options): void {
+  using view = HostView.open(networksDirectory(process.env));
+  const attachments = view.attachments.filter((each) => network === undefined || each.network === network);
+  if (json) console.log(JSON.stringify(attachments.map(attachmentJson), null, 2));
+  else if (attachments.length > 0) console.log(formatAttachments(attachments));
+  else console.log(network === undefined ? "no container is attached" : nothingOn(network, view));
+  warnOfUnopened(view);
+}
+
+function nothingOn(network: string, { networks, attachments }: HostView): string {
+  const names = new Set(
+    [...networks, ...attachments.map((each) => ({ name: each.network }))].map(({ name }) => name),
+  );
+  if (names.has(network)) return `no container is attached to "${network}"`;
+  const there = names.size > 0 ? `there are ${[...names].sort().join(", ")}` : "there is none";
+  throw new Error(`no network "${network}": ${there}`);
+}

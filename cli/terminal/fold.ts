@@ -1,0 +1,27 @@
+/** Lines of text that fit the terminal, broken between words. */
+import { terminalColumns } from "./width.ts";
+
+interface FoldOptions {
+  /** Blanks before the first line. */
+  readonly indent?: number;
+  /** Blanks before the others. */
+  readonly hanging?: number;
+  readonly width?: number;
+}
+
+/** A word that is longer than a line stays whole. */
+export function fold(
+  text: string,
+  { indent = 0, hanging = indent, width = terminalColumns() }: FoldOptions,
+): string[] {
+  const lines: string[] = [];
+  let line = " ".repeat(indent);
+  for (const word of text.split(/(?<= )(?! )/)) {
+    if (line.trimStart() !== "" && line.length + word.trimEnd().length > width) {
+      lines.push(line.trimEnd());
+      line = " ".repeat(hanging);
+    }
+    line += word;
+  }
+  return [...lines, line.trimEnd()];
+}
