@@ -6,11 +6,13 @@ type Load = () => Promise<{ readonly command: () => Command }>;
 
 const verbs: ReadonlyMap<string, Load> = new Map<string, Load>([
   ["ls", () => import("./ls.ts")],
+  ["rules", () => import("./rules.ts")],
   ["add", () => import("./add.ts")],
   ["del", () => import("./del.ts")],
   ["check", () => import("./check.ts")],
   ["gc", () => import("./gc.ts")],
   ["status", () => import("./status.ts")],
+  ["doctor", () => import("./doctor.ts")],
   ["agent", () => import("./agent.ts")],
   ["restore", () => import("./restore.ts")],
   ["demo", () => import("./demo.ts")],

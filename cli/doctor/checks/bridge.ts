@@ -1,0 +1,148 @@
+/** A container's bridge and its port there, as `bridge -d link` and `ip -d link` show them. */
+import { networkAlias } from "../../../lib/alias.ts";
+import { formatAddress } from "../../../lib/netaddr/address.ts";
+import { formatPrefix, type Prefix } from "../../../lib/netaddr/prefix.ts";
+import type { Link } from "../../../lib/rtnetlink/link.ts";
+import { bridge as bridgeAttributes } from "../../../lib/rtnetlink/link-attributes.ts";
+import { type Finding, finding, shellWord } from "../finding.ts";
+import { type Attached, type Host, isSet, nameOf, promisedAddresses, promisedBridge } from "../host.ts";
+
+/** BR_MAX_PORTS - 1 (net/bridge/br_private.h) */
+const PORTS_MAX = 1_023;
+/** BR_STATE_* (linux/if_bridge.h) in which a port forwards nothing, and stays so. */
+const BLOCKED: Readonly<Record<number, string>> = { 0: "disabled", 4: "blocking" };
+/** BR_DEFAULT_AGEING_TIME (net/bridge/br_private.h), in hundredths of a second. */
+const AGEING_TIME = 30_000;
+
+export function checkBridges(host: Host): Finding[] {
+  const bridged = host.attachments.filter((attached) => promisedBridge(attached) && attached.inside);
+  const byBridge = Map.groupBy(bridged, (attached) => promisedBridge(attached) ?? "");
+  return [
+    ...[...byBridge].flatMap(([name, attached]) => checkBridge(host, name, attached)),
+    ...bridged.flatMap((attached) => checkPort(host, attached)),
+    ...gatewaysMissing(host),
+    ...host.stack.links.filter(({ kind }) => kind === "bridge").flatMap((bridge) => bridgeFull(host, bridge)),
+  ];
+}
+
+function checkBridge(host: Host, name: string, [first, ...others]: readonly Attached[]): Finding[] {
+  if (!first) return [];
+  const subject = name;
+  const who = others.length === 0 ? nameOf(first) : `${others.length + 1} containers`;
+  const bridge = host.stack.link(name);
+  if (bridge?.kind !== "bridge") {
+    const evidence = `no bridge ${name} on this host, and ${who} should be on it`;
+    return [finding("bridge-missing", { subject, evidence, remedy: makingOf(name, first) })];
+  }
+  const found: Finding[] = [];
+  if (!bridge.up) {
+    const evidence = `${name} is down, and ${who} on it`;
+    found.push(finding("bridge-down", { subject, evidence, remedy: `ip link set ${name} up` }));
+  }
+  if (bridgeAttributes.read(bridge.data).ageingTime === 0) {
+    const evidence = `ageing_time of ${name} is 0: every frame goes to every port`;
+    const remedy = `ip link set ${name} type bridge ageing_time ${AGEING_TIME}`;
+    found.push(finding("learning-off", { subject, evidence, remedy }));
+  }
+  const hairpin = host.stack.portsOf(bridge).find(({ port }) => port?.mode === 1);
+  if (bridge.promiscuous && hairpin) {
+    const evidence = `${name} is promiscuous, and its port ${hairpin.name} in hairpin mode`;
+    const remedy = `ip link set ${name} promisc off`;
+    found.push(finding("promiscuous-hairpin", { subject, evidence, remedy }));
+  }
+  return found;
+}
+
+/** With the MAC that its containers know it by. */
+function makingOf(name: string, { result, network, isOurs }: Attached): string {
+  const mac = result.interfaces?.find((it) => it.name === name && !it.sandbox)?.mac;
+  const address = mac ? ` address ${mac}` : "";
+  const alias = isOurs ? ` && ip link set ${name} alias ${shellWord(networkAlias(network))}` : "";
+  return `ip link add ${name}${address} type bridge${alias} && ip link set ${name} up`;
+}
+
+function checkPort({ stack }: Host, attached: Attached): Finding[] {
+  const { outside } = attached;
+  const name = promisedBridge(attached);
+  const bridge = name === undefined ? undefined : stack.link(name);
+  if (!outside || !name || bridge?.kind !== "bridge") return [];
+  const found: Finding[] = [];
+  const add = (fault: Finding["fault"], evidence: string, remedy: string, isSafe = true) => {
+    found.push(finding(fault, { subject: nameOf(attached), evidence, remedy, isSafe }));
+  };
+  const port = outside.name;
+  if (!outside.up) add("port-down", `${port} is down`, `ip link set ${port} up`);
+  if (outside.master !== bridge.index) {
+    const other = outside.master === undefined ? undefined : stack.link(outside.master)?.name;
+    const evidence = `${port} is ${other ? `a port of ${other}` : "no port of any bridge"}, not of ${name}`;
+    // Where somebody put it may be where they want it.
+    add("not-in-bridge", evidence, `ip link set ${port} master ${name}`, other === undefined);
+    return found;
+  }
+  const { state = 3, learning, unicastFlood, mcastFlood, bcastFlood } = outside.port ?? {};
+  if (BLOCKED[state] && outside.running && bridge.up) {
+    add("port-blocked", `${port} is in state ${BLOCKED[state]}`, `bridge link set dev ${port} state 3`);
+  }
+  if (learning === 0) {
+    add("learning-off", `learning is off at ${port}`, `bridge link set dev ${port} learning on`);
+  }
+  const closed = Object.entries({ flood: unicastFlood, mcast_flood: mcastFlood, bcast_flood: bcastFlood })
+    .filter(([, value]) => value === 0)
+    .map(([flag]) => flag);
+  if (closed.length > 0) {
+    const remedy = `bridge link set dev ${port} ${closed.map((flag) => `${flag} on`).join(" ")}`;
+    add("flooding-off", `${closed.join(", ")} of ${port} off`, remedy);
+  }
+  return found;
+}
+
+/** Where the host is to be the gateway, the address has to be on the bridge or on the pair's end. */
+function gatewaysMissing(host: Host): Finding[] {
+  const found = new Map<string, Finding>();
+  for (const attached of host.attachments) {
+    const name = gatewayLinkOf(attached);
+    const link = name === undefined ? undefined : host.stack.link(name);
+    if (!link) continue;
+    const has = host.stack.addressesOf(link).map(({ prefix }) => prefix.address);
+    for (const gateway of gatewaysOf(attached)) {
+      const { family, value } = gateway.address;
+      if (has.some((address) => address.family === family && address.value === value)) continue;
+      const evidence = `${link.name} has no address ${formatAddress(gateway.address)}, the gateway of ${nameOf(attached)}`;
+      const nodad = family === 6 ? " nodad" : "";
+      const remedy = `ip address add ${formatPrefix(gateway)} dev ${link.name}${nodad}`;
+      const subject = link.name;
+      found.set(remedy, finding("gateway-missing", { subject, evidence, remedy }));
+    }
+  }
+  return [...found.values()];
+}
+
+/** The host's interface that has the gateway's address; undefined where the gateway is another machine. */
+function gatewayLinkOf(attached: Attached): string | undefined {
+  const { main, outside } = attached;
+  if (!attached.inside) return undefined;
+  if (main?.type === "ptp") return outside?.name;
+  if (main?.type !== "bridge" || !(isSet(main, "isGateway") || isSet(main, "isDefaultGateway")))
+    return undefined;
+  const vlan = main["vlan"];
+  const bridge = promisedBridge(attached);
+  return typeof vlan === "number" && vlan !== 0 ? `${bridge}.${vlan}` : bridge;
+}
+
+/** On a bridge with the subnet's length, on a pair by itself. */
+function gatewaysOf(attached: Attached): Prefix[] {
+  const isAlone = attached.main?.type === "ptp";
+  return promisedAddresses(attached).flatMap(({ address, gateway }) => {
+    if (!gateway) return [];
+    const length = isAlone ? { 4: 32, 6: 128 }[gateway.family] : address.length;
+    return { address: gateway, length };
+  });
+}
+
+function bridgeFull({ stack }: Host, bridge: Link): Finding[] {
+  const ports = stack.portsOf(bridge).length;
+  if (ports < PORTS_MAX) return [];
+  const evidence = `${bridge.name} has ${ports} ports, the most that a bridge of Linux takes`;
+  const remedy = "weft network create NAME";
+  return [finding("bridge-full", { subject: bridge.name, evidence, remedy })];
+}

@@ -1,0 +1,131 @@
+/** A container's interface, compared with what ADD answered. */
+
+import type { Route as ResultRoute } from "../../../lib/cni/result.ts";
+import { formatAddress } from "../../../lib/netaddr/address.ts";
+import { formatMac } from "../../../lib/netaddr/mac.ts";
+import { formatPrefix, samePrefix } from "../../../lib/netaddr/prefix.ts";
+import { RT_TABLE_MAIN } from "../../../lib/rtnetlink/route.ts";
+import type { Port } from "../../inventory/peers.ts";
+import { type Finding, finding } from "../finding.ts";
+import {
+  type Attached,
+  type Host,
+  inContainer,
+  isSet,
+  nameOf,
+  promisedAddresses,
+  promisedInside,
+} from "../host.ts";
+
+/** An attachment whose interface is there. */
+type Present = Attached & { readonly inside: Port };
+
+export function checkInterfaces(host: Host): Finding[] {
+  return host.attachments.filter(isPresent).flatMap((attached) => {
+    if (!attached.inside.link.up && !isSet(attached.main, "disableContainerInterface")) return down(attached);
+    return [
+      ...ipv6Disabled(attached),
+      ...addressesMissing(attached),
+      ...routesMissing(attached),
+      ...macsChanged(host, attached),
+    ];
+  });
+}
+
+function isPresent(attached: Attached): attached is Present {
+  return attached.inside !== undefined;
+}
+
+/** The rest is told when it is up again: the kernel takes the routes away. */
+function down(attached: Present): Finding[] {
+  const { name } = attached.inside.link;
+  const remedy = inContainer(attached, `ip link set ${name} up`);
+  return [finding("interface-down", { subject: nameOf(attached), evidence: `${name} is down`, remedy })];
+}
+
+function isWithoutIpv6({ inside: { stack, link } }: Present): boolean {
+  return stack.sysctl(`net/ipv6/conf/${link.name}/disable_ipv6`) === "1";
+}
+
+function ipv6Disabled(attached: Present): Finding[] {
+  const promised = promisedAddresses(attached).find(({ address }) => address.address.family === 6);
+  if (!promised || !isWithoutIpv6(attached)) return [];
+  const key = `net.ipv6.conf.${attached.inside.link.name}.disable_ipv6`;
+  const evidence = `${key} is 1, and ${formatPrefix(promised.address)} its address`;
+  const remedy = inContainer(attached, `sysctl -w ${key}=0`);
+  return [finding("ipv6-disabled", { subject: nameOf(attached), evidence, remedy })];
+}
+
+function addressesMissing(attached: Present): Finding[] {
+  const { stack, link } = attached.inside;
+  const has = stack.addressesOf(link).map(({ prefix }) => prefix);
+  return promisedAddresses(attached).flatMap(({ address }) => {
+    const { family } = address.address;
+    if (has.some((each) => samePrefix(each, address)) || (family === 6 && isWithoutIpv6(attached))) return [];
+    const evidence = `${link.name} has no ${formatPrefix(address)}`;
+    const nodad = family === 6 ? " nodad" : "";
+    const remedy = inContainer(attached, `ip address add ${formatPrefix(address)} dev ${link.name}${nodad}`);
+    return finding("address-missing", { subject: nameOf(attached), evidence, remedy });
+  });
+}
+
+function routesMissing(attached: Present): Finding[] {
+  const { stack, link } = attached.inside;
+  const own = stack.routes.filter(({ oif }) => oif === link.index);
+  const promised = (attached.result.routes ?? []).filter(
+    ({ table }) => (table ?? RT_TABLE_MAIN) === RT_TABLE_MAIN,
+  );
+  return promised.flatMap((route) => {
+    const gateway = gatewayOf(attached, route);
+    const { family } = route.dst.address;
+    if (family === 6 && isWithoutIpv6(attached)) return [];
+    const isThere = own.some(
+      (each) => samePrefix(each.dst, route.dst) && (!gateway || each.gateway?.value === gateway.value),
+    );
+    if (isThere) return [];
+    const dst = route.dst.length === 0 ? "default" : formatPrefix(route.dst);
+    const via = gateway ? ` via ${formatAddress(gateway)}` : "";
+    const evidence = `no route ${dst}${via} by ${link.name}`;
+    const remedy = inContainer(
+      attached,
+      `ip ${family === 6 ? "-6 " : ""}route add ${dst}${via} dev ${link.name}`,
+    );
+    return finding("route-missing", { subject: nameOf(attached), evidence, remedy });
+  });
+}
+
+/** A route without a gateway of its own goes by that of the addresses. */
+function gatewayOf({ result }: Present, { dst, gw, scope }: ResultRoute) {
+  if (gw || (scope ?? 0) !== 0) return gw;
+  return result.ips?.find(({ gateway }) => gateway?.family === dst.address.family)?.gateway;
+}
+
+/** Of both ends of the pair, and of the bridge, which neighbours remember. */
+function macsChanged({ stack }: Host, attached: Present): Finding[] {
+  const { inside, result } = attached;
+  const found: Finding[] = [];
+  const compare = (
+    name: string,
+    is: Uint8Array,
+    was: string | undefined,
+    command: (text: string) => string,
+  ) => {
+    if (!was || formatMac(is) === was.toLowerCase()) return;
+    const evidence = `the MAC of ${name} is ${formatMac(is)}, not ${was}${udevHint(stack.link(name)?.kind)}`;
+    const remedy = command(`ip link set ${name} address ${was}`);
+    found.push(finding("mac-changed", { subject: nameOf(attached), evidence, remedy }));
+  };
+  const promised = promisedInside(attached);
+  compare(inside.link.name, inside.link.mac, promised?.mac, (text) => inContainer(attached, text));
+  for (const { name, mac, sandbox } of result.interfaces ?? []) {
+    const link = sandbox ? undefined : stack.link(name);
+    if (link && (link.kind === "bridge" || link.kind === "veth"))
+      compare(name, link.mac, mac, (text) => text);
+  }
+  return found;
+}
+
+/** systemd's MACAddressPolicy=persistent gives links a MAC of its own choice when they appear. */
+function udevHint(kind: string | undefined): string {
+  return kind === undefined ? "" : "; where udev did it, see systemd.link(5), MACAddressPolicy=none";
+}
