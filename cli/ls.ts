@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { attachmentJson } from "./inventory/attachment-json.ts";
 import { formatAttachments } from "./inventory/attachment-table.ts";
+import { networkNames } from "./inventory/find.ts";
 import { HostView, warnOfUnopened } from "./inventory/host-view.ts";
 import { networksDirectory } from "./runtime-command.ts";
 
@@ -42,11 +43,9 @@ function ls({ network, json }: Options): void {
   warnOfUnopened(view);
 }
 
-function nothingOn(network: string, { networks, attachments }: HostView): string {
-  const names = new Set(
-    [...networks, ...attachments.map((each) => ({ name: each.network }))].map(({ name }) => name),
-  );
-  if (names.has(network)) return `no container is attached to "${network}"`;
-  const there = names.size > 0 ? `there are ${[...names].sort().join(", ")}` : "there is none";
+function nothingOn(network: string, view: HostView): string {
+  const names = networkNames(view);
+  if (names.includes(network)) return `no container is attached to "${network}"`;
+  const there = names.length > 0 ? `there are ${names.join(", ")}` : "there is none";
   throw new Error(`no network "${network}": ${there}`);
 }

@@ -42,6 +42,8 @@ export interface AttachmentView {
   readonly state: AttachmentState;
   /** Made by weft's plugins. */
   readonly isOurs: boolean;
+  /** Of weft's plugins, one each. */
+  readonly records: readonly AttachmentRecord<JsonObject>[];
 }
 
 /** "gone": its namespace or its interface is not there. */
@@ -129,6 +131,7 @@ function viewOf(known: Known, stacks: readonly Stack[], peers: Peers): Attachmen
     ports: portsOf(known),
     state: inside ? stateOf(inside.link) : "gone",
     isOurs: records.length > 0 || labelled !== undefined,
+    records,
   };
 }
 

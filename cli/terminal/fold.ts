@@ -6,13 +6,13 @@ interface FoldOptions {
   readonly indent?: number;
   /** Blanks before the others. */
   readonly hanging?: number;
-  readonly width?: number;
+  readonly width?: number | undefined;
 }
 
 /** A word that is longer than a line stays whole. */
 export function fold(
   text: string,
-  { indent = 0, hanging = indent, width = terminalColumns() }: FoldOptions,
+  { indent = 0, hanging = indent, width = terminalColumns() }: FoldOptions = {},
 ): string[] {
   const lines: string[] = [];
   let line = " ".repeat(indent);

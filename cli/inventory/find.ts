@@ -1,0 +1,80 @@
+/** What a word on the command line means: a container, seen in the host's view. */
+
+import { namespaceInode } from "../containers/container.ts";
+import { findContainer } from "../containers/find.ts";
+import type { AttachmentView } from "./attachment.ts";
+import type { HostView } from "./host-view.ts";
+import type { Stack } from "./stack.ts";
+
+/**
+ * The stack that is meant by "host", a container's name or id, a namespace's name or path, a pid.
+ * @throws Error that says which there are
+ */
+export function findStack(view: HostView, text: string): Stack {
+  const attachment = findByName(view, text);
+  const known = attachment && view.stackOf(attachment.namespace);
+  if (known) return known;
+  const byName = view.stacks.find((stack) => stack.name === text || stack.namespace.paths.includes(text));
+  if (byName) return byName;
+  const { netnsPath, name } = findContainer(text);
+  const inode = namespaceInode(netnsPath);
+  if (inode === undefined)
+    throw new Error(`"${name}" has no network namespace any more: ${netnsPath} is gone`);
+  const stack = view.stackOf({ inode: BigInt(inode) });
+  if (stack) return stack;
+  throw new Error(`cannot open the network namespace of "${name}" (${netnsPath}): run as root`);
+}
+
+/**
+ * The attachments of a container or to a network; all of them where no name is given.
+ * @throws Error that says which there are
+ */
+export function selectAttachments(view: HostView, name: string | undefined): readonly AttachmentView[] {
+  const { attachments } = view;
+  if (name === undefined) return attachments;
+  const ofNetwork = attachments.filter(({ network }) => network === name);
+  if (ofNetwork.length > 0 || isNetwork(view, name)) return ofNetwork;
+  const { namespace } = findStackOrTellNetworks(view, name);
+  return attachments.filter((each) => each.namespace?.inode === namespace.inode);
+}
+
+function findStackOrTellNetworks(view: HostView, name: string): Stack {
+  try {
+    return findStack(view, name);
+  } catch (error) {
+    const names = networkNames(view);
+    if (names.length === 0 || !(error instanceof Error)) throw error;
+    throw new Error(`${error.message}\nnor is it a network: there are ${names.join(", ")}`, { cause: error });
+  }
+}
+
+/** Of every network that there is, or that somebody was attached to. */
+export function networkNames({ networks, attachments }: HostView): string[] {
+  return [
+    ...new Set([...networks.map(({ name }) => name), ...attachments.map(({ network }) => network)]),
+  ].sort();
+}
+
+/** Whether there is a network of that name: in a file, or as somebody was attached to it. */
+export function isNetwork(view: HostView, name: string): boolean {
+  return networkNames(view).includes(name);
+}
+
+/** The first attachment of the container that is meant, by its name, or by its id or an id's beginning. */
+export function findByName({ attachments }: HostView, text: string): AttachmentView | undefined {
+  return (
+    attachments.find(({ container }) => container === text) ??
+    attachments.find(({ containerId }) => containerId === text) ??
+    onlyOne(
+      attachments.filter(({ containerId }) => text.length >= 4 && containerId.startsWith(text)),
+      text,
+    )
+  );
+}
+
+function onlyOne(found: readonly AttachmentView[], text: string): AttachmentView | undefined {
+  const ids = new Set(found.map(({ containerId }) => containerId));
+  if (ids.size <= 1) return found[0];
+  const told = found.map(({ containerId, container }) => `${containerId} (${container})`);
+  throw new Error(`"${text}" is the beginning of several ids: ${told.join(", ")}`);
+}
