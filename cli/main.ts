@@ -6,6 +6,7 @@ type Load = () => Promise<{ readonly command: () => Command }>;
 
 const verbs: ReadonlyMap<string, Load> = new Map<string, Load>([
   ["ls", () => import("./ls.ts")],
+  ["inspect", () => import("./inspect.ts")],
   ["rules", () => import("./rules.ts")],
   ["add", () => import("./add.ts")],
   ["del", () => import("./del.ts")],

@@ -26,6 +26,13 @@ export interface FilterView {
   readonly userRules: number;
 }
 
+const names = new WeakMap<FilterView, ReadonlySet<string>>();
+
+/** Whether an element of this name (elementName()) is in a table that is in force. */
+export function hasElement(filter: FilterView, name: string): boolean {
+  return names.getOrInsertComputed(filter, () => new Set(filter.elements.map(elementName))).has(name);
+}
+
 /** Of the namespace this process is in. */
 export function readFilter(): FilterView {
   const tables = TABLES.map((table) => ({ table, name: nameOf(table), state: stateOf(table) }));

@@ -60,6 +60,13 @@ export function isNetwork(view: HostView, name: string): boolean {
   return networkNames(view).includes(name);
 }
 
+/** The container whose veth on the host is meant; undefined where that is no name of one. */
+export function findByHostLink(view: HostView, name: string): Stack | undefined {
+  const link = view.host.link(name);
+  if (link?.kind !== "veth" || view.stacks.some((stack) => stack.name === name)) return undefined;
+  return view.peerOf(view.host, link)?.stack;
+}
+
 /** The first attachment of the container that is meant, by its name, or by its id or an id's beginning. */
 export function findByName({ attachments }: HostView, text: string): AttachmentView | undefined {
   return (

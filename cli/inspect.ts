@@ -1,0 +1,81 @@
+/** weft inspect: a container's or a network's whole state, from the kernel. */
+import { readFileSync } from "node:fs";
+import { Command, Option } from "commander";
+import type { Link } from "../lib/rtnetlink/link.ts";
+import { containerJson } from "./inventory/container-json.ts";
+import { type ContainerView, formatContainer } from "./inventory/container-text.ts";
+import { readFilter } from "./inventory/filter.ts";
+import { findByHostLink, findStack, isNetwork } from "./inventory/find.ts";
+import { HostView, warnOfUnopened } from "./inventory/host-view.ts";
+import { viewInterface } from "./inventory/interface.ts";
+import { rulesOf } from "./inventory/rules.ts";
+import type { Stack } from "./inventory/stack.ts";
+import { networksDirectory } from "./runtime-command.ts";
+
+interface Options {
+  readonly type?: "container" | "network";
+  readonly json?: true;
+}
+
+export function command(): Command {
+  const description = "a container's interfaces and what is at their other ends, or a network";
+  return new Command("inspect")
+    .summary(description)
+    .description(
+      `${description}
+
+A container is named as weft ls does, by its id, a pid, a name or path of a
+namespace, or by its veth on the host: which container is behind veth1a2b?
+Shown is each interface: its way out (the veth on the host, the bridge, the
+uplink), MAC, MTU, addresses, routes, published ports, rules and counters.
+
+  weft inspect web
+  weft inspect veth1a2b3c4d
+  weft inspect mynet`,
+    )
+    .argument("<name>", "of a container, a veth of the host, or a network")
+    .addOption(new Option("--type <type>", "what the name is of").choices(["container", "network"]))
+    .option("--json", "as JSON: an object")
+    .addHelpText("after", "\nExit status: 0 shown; 1 not begun, or there is no such thing.")
+    .action(inspect);
+}
+
+function inspect(name: string, { type, json }: Options): void {
+  using view = HostView.open(networksDirectory(process.env));
+  if (type === "network" || (type === undefined && isNetwork(view, name))) {
+    throw new Error(`"${name}" is a network: weft network inspect ${name} shows it`);
+  }
+  const container = viewContainer(view, findByHostLink(view, name) ?? findStack(view, name));
+  if (json) console.log(JSON.stringify(containerJson(container), null, 2));
+  else for (const line of formatContainer(container)) console.log(line);
+  warnOfUnopened(view);
+}
+
+function viewContainer(view: HostView, stack: Stack): ContainerView {
+  const filter = readFilter();
+  return {
+    name: view.nameOf(stack),
+    namespace: stack.namespace,
+    programs: stack.namespace.pids.flatMap((pid) => programOf(pid) ?? []),
+    interfaces: byImportance(view, stack).map((link) => {
+      const each = viewInterface(view, { stack, link });
+      return { ...each, rules: each.attachment ? rulesOf(each.attachment, filter) : [] };
+    }),
+  };
+}
+
+/** Those of attachments first, loopback last. */
+function byImportance({ attachments }: HostView, { namespace, links }: Stack): Link[] {
+  const own = attachments.filter((each) => each.namespace?.inode === namespace.inode);
+  const rank = ({ name }: Link) => (name === "lo" ? 2 : Number(!own.some(({ ifname }) => ifname === name)));
+  return [...links].sort((a, b) => rank(a) - rank(b) || a.index - b.index);
+}
+
+/** "1234 (nginx)"; undefined where the process has ended. */
+function programOf(pid: number): string | undefined {
+  try {
+    return `${pid} (${readFileSync(`/proc/${pid}/comm`, "utf8").trim()})`;
+  } catch {
+    return undefined;
+  }
+}
