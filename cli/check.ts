@@ -1,9 +1,8 @@
 /** weft check: whether an attachment is still as it was made. */
 import type { Command } from "commander";
-import { readAttachment } from "./runtime/attachment.ts";
+import { findAttached, unknownAttachment } from "./networks/find-attached.ts";
 import { checkNetwork } from "./runtime/network.ts";
 import { parseNetworkList } from "./runtime/network-list.ts";
-import { findCached } from "./runtime/result-cache.ts";
 import { attachmentCommand, runtimeOf } from "./runtime-command.ts";
 import { warnOfShadowedListeners } from "./shadowed-listeners.ts";
 
@@ -18,18 +17,18 @@ Needs a network of version 0.4.0 or later.
   }).action(check);
 }
 
-function check(networkName: string, netns: string, options: { ifname?: string }): void {
-  const attachment = readAttachment(netns, options.ifname, process.env);
+function check(networkName: string, name: string, options: { ifname?: string }): void {
+  const { ifname } = unknownAttachment(name, options.ifname, process.env);
   const runtime = runtimeOf(process.env);
-  const cached = findCached(runtime.cacheDirectory, networkName, attachment);
-  if (!cached) {
+  const attached = findAttached(networkName, name, runtime).find((each) => each.ifname === ifname);
+  if (!attached) {
     throw new Error(
-      `"${netns}" is not on network "${networkName}" as ${attachment.ifname}: ${runtime.cacheDirectory} has no result of an ADD`,
+      `"${name}" is not on network "${networkName}" as ${ifname}: ${runtime.cacheDirectory} has no result of an ADD`,
     );
   }
-  const network = parseNetworkList(cached.list);
+  const network = parseNetworkList(attached.list);
   if (network.disableCheck)
     console.error(`weft: network "${networkName}" has disableCheck: nothing was checked`);
-  else checkNetwork(runtime, network, cached);
-  warnOfShadowedListeners(network, cached.capabilityArgs, cached.result);
+  else checkNetwork(runtime, network, attached);
+  warnOfShadowedListeners(network, attached.capabilityArgs, attached.result);
 }

@@ -1,28 +1,30 @@
-/** weft del: detaches a network namespace from a network. */
+/** weft del: detaches a container from a network. */
 import type { Command } from "commander";
-import { readAttachment } from "./runtime/attachment.ts";
+import { detachContainer } from "./networks/attach.ts";
+import { findAttached, unknownAttachment } from "./networks/find-attached.ts";
 import { delNetwork } from "./runtime/network.ts";
-import { findNetwork, parseNetworkList } from "./runtime/network-list.ts";
-import { findCached } from "./runtime/result-cache.ts";
+import { findNetwork } from "./runtime/network-list.ts";
 import { attachmentCommand, networksDirectory, runtimeOf } from "./runtime-command.ts";
 
 export function command(): Command {
   return attachmentCommand({
     name: "del",
-    description: "detach a network namespace from a network",
+    description: "detach a container from a network",
     more: `Runs DEL on every plugin of the network, last first, with the network and the
-arguments as weft add had them. May be repeated; the namespace may be gone.
+arguments as weft add had them. May be repeated; the container may be gone.
 
   weft del mynet blue`,
   }).action(del);
 }
 
-function del(networkName: string, netns: string, options: { ifname?: string }): void {
-  const attachment = readAttachment(netns, options.ifname, process.env);
+function del(networkName: string, name: string, options: { ifname?: string }): void {
+  const attachment = unknownAttachment(name, options.ifname, process.env);
   const runtime = runtimeOf(process.env);
-  const cached = findCached(runtime.cacheDirectory, networkName, attachment);
-  if (cached) {
-    delNetwork(runtime, parseNetworkList(cached.list), cached);
+  const attached = findAttached(networkName, name, runtime).find(
+    ({ ifname }) => ifname === attachment.ifname,
+  );
+  if (attached) {
+    detachContainer(attached, runtime);
   } else {
     delNetwork(runtime, findNetwork(networksDirectory(process.env), networkName), attachment);
     console.error(

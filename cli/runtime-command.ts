@@ -48,13 +48,17 @@ interface Words {
   readonly more: string;
 }
 
+/** For the help of whatever takes a container. */
+export const CONTAINER_WORDS =
+  "name of ip netns, path of a namespace, process, container of containerd or podman";
+
 /** A verb for one interface of one container. */
 export function attachmentCommand({ name, description, more }: Words): Command {
   return new Command(name)
     .description(`${description}\n\n${more}`)
     .summary(description)
     .argument("<network>", "name of a network")
-    .argument("<netns>", "name or path of a network namespace")
+    .argument("<container>", CONTAINER_WORDS)
     .option("-i, --ifname <name>", "name of the interface, rather than CNI_IFNAME")
     .addHelpText("after", variablesHelp({ ...VARIABLES, ...ATTACHMENT_VARIABLES }));
 }

@@ -23,7 +23,7 @@ export const HOST: Container = {
   runtime: "host",
 };
 
-/** What tells a namespace from another, whatever the path; undefined where there is none, or none any more. */
+/** What tells a namespace from another, whatever the path; undefined where there is none. */
 export function namespaceInode(path: string): string | undefined {
   try {
     const link = /^\/proc\/[^/]+\/ns\/net$/.test(path) ? readlinkSync(path) : "";

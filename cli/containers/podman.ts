@@ -9,7 +9,7 @@ export interface PodmanContainer extends Container {
   readonly runtime: "podman";
 }
 
-/** By its name or its id, or the beginning of it, as podman itself takes them; undefined where it knows none. */
+/** By its name or its id, or the beginning of it, as podman takes them; undefined where it knows none. */
 export function findPodmanContainer(text: string): PodmanContainer | undefined {
   const [found] = ask(["inspect", "--type", "container", text]);
   if (!isObject(found)) return undefined;

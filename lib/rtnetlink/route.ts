@@ -21,6 +21,11 @@ const RTPROT_BOOT = 3;
 const RTN_UNSPEC = 0;
 const RTN_UNICAST = 1;
 const RTN_LOCAL = 2;
+const RTN_BLACKHOLE = 6;
+const RTN_UNREACHABLE = 7;
+const RTN_PROHIBIT = 8;
+/** All tables at once. */
+const RT_TABLE_UNSPEC = 0;
 const RTNH_F_ONLINK = 4;
 const RTM_F_FIB_MATCH = 0x2000;
 
@@ -197,6 +202,31 @@ export function listRoutes(
       onlink: ((message.flags ?? 0) & RTNH_F_ONLINK) !== 0,
       protocol: message.protocol,
     }));
+}
+
+/**
+ * Every destination that somebody has spoken for, in whatever table: also those that lead nowhere, as routing
+ * daemons make them for the subnets of this host's containers. Equivalent to `ip route show table all`, but
+ * for the local ones.
+ */
+export function listReservedRoutes(
+  socket: RouteSocket,
+  family: 4 | 6,
+): Pick<Route, "dst" | "gateway" | "oif">[] {
+  const types = [RTN_UNICAST, RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT];
+  return socket
+    .dump({
+      doing: "list the routes of all tables",
+      name: "RTM_GETROUTE",
+      type: RTM_GETROUTE,
+      codec: routeMessage,
+      header: { family: addressFamily(family), table: RT_TABLE_UNSPEC, type: RTN_UNSPEC },
+      attributes: {},
+    })
+    .filter(({ type = RTN_UNSPEC }) => types.includes(type))
+    .flatMap(({ dst, dstLen = 0, gateway, oif }) =>
+      dst ? [{ dst: { address: dst, length: dstLen }, gateway, oif }] : [],
+    );
 }
 
 /** How a packet to an address would leave. */

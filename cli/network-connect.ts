@@ -1,0 +1,116 @@
+/** weft network connect, weft network disconnect: the networks of a container that runs. */
+import { Command } from "commander";
+import { isObject } from "../lib/cni/json.ts";
+import { makeDirectory } from "../lib/sys/file.ts";
+import { acquireLock } from "../lib/sys/lock.ts";
+import { collect } from "./collect-option.ts";
+import { namespaceInode } from "./containers/container.ts";
+import { findContainer } from "./containers/find.ts";
+import {
+  type Attached,
+  attachContainer,
+  attachmentFor,
+  attachmentsOn,
+  detachContainer,
+  nextInterface,
+} from "./networks/attach.ts";
+import { findAttached } from "./networks/find-attached.ts";
+import { findNetwork } from "./runtime/network-list.ts";
+import { CONTAINER_WORDS, networksDirectory, runtimeOf } from "./runtime-command.ts";
+import { warnOfShadowedListeners } from "./shadowed-listeners.ts";
+
+const LOCKS_DIR = "/run/weft/locks";
+const ENDING = `
+Exit status: 0 done, 1 not begun, 2 a plugin failed: its words are on stderr.`;
+
+interface ConnectOptions {
+  readonly ifname?: string;
+  readonly ip: string[];
+  readonly mac?: string;
+  readonly publish: string[];
+  readonly json?: true;
+}
+
+export function connectCommand(): Command {
+  const description = "connect a container that runs to a network";
+  return new Command("connect")
+    .summary(description)
+    .description(
+      `${description}
+
+It gets a further interface, the first of eth0, eth1 … that it has not. Its
+default route stays where it is.
+
+  weft network connect blue web --ip 10.224.0.9`,
+    )
+    .argument("<network>", "name of a network")
+    .argument("<container>", CONTAINER_WORDS)
+    .option("-i, --ifname <name>", "name of the interface")
+    .option("--ip <address>", "address to have, one of each family", collect, [])
+    .option("--mac <address>", "MAC to have")
+    .option("-p, --publish <ports>", "[address:]port:port[/udp] of host and container", collect, [])
+    .option("--json", "print the result of CNI")
+    .addHelpText("after", ENDING)
+    .action(connect);
+}
+
+export function disconnectCommand(): Command {
+  const description = "take a container off a network";
+  return new Command("disconnect")
+    .summary(description)
+    .description(
+      `${description}
+
+Takes away that interface, its addresses, ports and rules, and nothing else. A
+container that is gone is named by its id.
+
+  weft network disconnect blue web`,
+    )
+    .argument("<network>", "name of a network")
+    .argument("<container>", CONTAINER_WORDS)
+    .option("-i, --ifname <name>", "which, of several on that network")
+    .addHelpText("after", ENDING)
+    .action(disconnect);
+}
+
+function connect(networkName: string, name: string, { ifname, json, ...words }: ConnectOptions): void {
+  const runtime = runtimeOf(process.env);
+  const network = findNetwork(networksDirectory(process.env), networkName);
+  const container = findContainer(name);
+  makeDirectory(LOCKS_DIR);
+  // Two that connect one container at the same time take different names.
+  using _alone = acquireLock(`${LOCKS_DIR}/connect:${namespaceInode(container.netnsPath) ?? ""}`);
+  const [other] = ifname === undefined ? attachmentsOn(network.name, container, runtime) : [];
+  if (other) {
+    throw new Error(
+      `"${container.name}" is on network "${network.name}" already, as ${other.ifname}: --ifname names another interface`,
+    );
+  }
+  const attachment = attachmentFor(container, ifname ?? nextInterface(container), process.env);
+  const attached = attachContainer(container, network, { attachment, words, runtime });
+  console.log(json ? JSON.stringify(attached.result, null, 4) : describe(container.name, attached));
+  warnOfShadowedListeners(network, attached.attachment.capabilityArgs, attached.result);
+}
+
+/** "web: eth1 10.9.0.2/24" */
+function describe(container: string, { attachment: { ifname }, result }: Attached): string {
+  const ips = Array.isArray(result["ips"]) ? result["ips"].filter(isObject) : [];
+  return `${container}: ${[ifname, ...ips.map(({ address }) => String(address))].join(" ")}`;
+}
+
+function disconnect(networkName: string, name: string, options: { ifname?: string }): void {
+  const runtime = runtimeOf(process.env);
+  const attached = findAttached(networkName, name, runtime);
+  const chosen = attached.filter(({ ifname }) => options.ifname === undefined || options.ifname === ifname);
+  const [first, ...others] = chosen;
+  if (!first) {
+    findNetwork(networksDirectory(process.env), networkName); // says so where there is none
+    const as = options.ifname === undefined ? "" : ` as ${options.ifname}`;
+    throw new Error(`"${name}" is not on network "${networkName}"${as}`);
+  }
+  if (others.length > 0) {
+    const names = chosen.map(({ ifname }) => ifname).join(", ");
+    throw new Error(`"${name}" is on network "${networkName}" as ${names}: say which, with --ifname`);
+  }
+  detachContainer(first, runtime);
+}

@@ -1,0 +1,50 @@
+/** Makes a network: decides what is left open, asks the plugins whether they can, and writes its file. */
+import { openRouteSocket } from "../../lib/rtnetlink/route-socket.ts";
+import { makeDirectory } from "../../lib/sys/file.ts";
+import { acquireLock } from "../../lib/sys/lock.ts";
+import { networkStatus } from "../runtime/network.ts";
+import { type NetworkFile, parseNetworkList, readNetworks } from "../runtime/network-list.ts";
+import type { Runtime } from "../runtime/plugin-request.ts";
+import { networkPath, networkText, writeNetworkFile } from "./network-file.ts";
+import { type NetworkWords, planNetwork } from "./plan.ts";
+import { pluginList } from "./plugin-list.ts";
+
+const LOCKS_DIR = "/run/weft/locks";
+
+export interface CreateOptions {
+  readonly directory: string;
+  readonly runtime: Runtime;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Write nothing. */
+  readonly isDryRun: boolean;
+}
+
+/**
+ * Two that are made at the same time get different subnets.
+ * @throws Error where it cannot be; Failure where a plugin says that it could attach nobody
+ */
+export function createNetwork(words: NetworkWords, options: CreateOptions): NetworkFile {
+  const { directory, runtime, labels, isDryRun } = options;
+  makeDirectory(LOCKS_DIR);
+  using _alone = acquireLock(`${LOCKS_DIR}/networks`);
+  using host = openRouteSocket();
+  const plan = planNetwork(words, { host, networks: networksIn(directory) });
+  const text = networkText(plan.name, pluginList(plan), {
+    driver: plan.driver,
+    created: new Date().toISOString(),
+    ...(Object.keys(labels).length > 0 && { labels }),
+  });
+  const network = parseNetworkList(text);
+  if (!words.force) networkStatus(runtime, network);
+  const file = isDryRun ? networkPath(directory, plan.name) : writeNetworkFile(directory, plan.name, text);
+  return { ...network, file, text };
+}
+
+/** None where there is no directory yet. */
+export function networksIn(directory: string): readonly NetworkFile[] {
+  try {
+    return readNetworks(directory).networks;
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,45 @@
+/** An attachment that was made, by what a user calls its container, also where that is gone. */
+import type { Variables } from "../../lib/cni/environment.ts";
+import type { Container } from "../containers/container.ts";
+import { findContainer, named } from "../containers/find.ts";
+import type { Attachment } from "../runtime/attachment.ts";
+import type { Runtime } from "../runtime/plugin-request.ts";
+import { type CachedAttachment, listCached } from "../runtime/result-cache.ts";
+import { attachmentFor, attachmentsOn } from "./attach.ts";
+
+/** Of an id, that is enough to mean it. */
+const ID_LENGTH_MIN = 6;
+
+/** The container's attachments to the network; of one that is gone by its id, or the beginning of that. */
+export function findAttached(network: string, text: string, runtime: Runtime): CachedAttachment[] {
+  const container = tryFinding(text);
+  if (container) return attachmentsOn(network, container, runtime);
+  const { containerId } = attachmentFor(named(text), undefined, {});
+  return listCached(runtime.cacheDirectory, network).filter(
+    (cached) => cached.containerId === containerId || isIdOf(text, cached.containerId),
+  );
+}
+
+/** What an attachment of that container is called, though nothing is known of it, nor of the container. */
+export function unknownAttachment(
+  text: string,
+  ifname: string | undefined,
+  variables: Variables,
+): Attachment {
+  return attachmentFor(tryFinding(text) ?? named(text), ifname, variables);
+}
+
+/** ctr and nerdctl put containerd's namespace before the id. */
+function isIdOf(text: string, containerId: string): boolean {
+  if (text === containerId || containerId.endsWith(`-${text}`)) return true;
+  return text.length >= ID_LENGTH_MIN && (containerId.startsWith(text) || containerId.includes(`-${text}`));
+}
+
+function tryFinding(text: string): Container | undefined {
+  try {
+    return findContainer(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) throw error;
+    return undefined;
+  }
+}

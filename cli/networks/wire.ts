@@ -1,0 +1,43 @@
+/** The network that a macvlan's or an ipvlan's parent is on, as far as this host knows it. */
+import type { Address } from "../../lib/netaddr/address.ts";
+import { containsAddress, type Prefix } from "../../lib/netaddr/prefix.ts";
+import { listAddresses } from "../../lib/rtnetlink/address.ts";
+import { findLink, linkByIndex } from "../../lib/rtnetlink/link.ts";
+import { listRoutes } from "../../lib/rtnetlink/route.ts";
+import type { RouteSocket } from "../../lib/rtnetlink/route-socket.ts";
+import type { DriverOptions } from "./driver-options.ts";
+
+/** The parent, with its VLAN; where none is named the interface of the default route, as the plugins do. */
+export function parentOf({ parent, vlan }: DriverOptions, host: RouteSocket): string | undefined {
+  const base = parent ?? interfaceOfDefaultRoute(host);
+  return base !== undefined && vlan !== undefined ? `${base}.${vlan}` : base;
+}
+
+/**
+ * The router of the subnet, where this host has its default route by it, and the host's own addresses there,
+ * which no container may get.
+ */
+export function wireThere(
+  host: RouteSocket,
+  parent: string,
+  subnet: Prefix,
+): { gateway: Address | undefined; ownAddresses: Address[] } {
+  const link = findLink(host, parent);
+  if (!link) return { gateway: undefined, ownAddresses: [] };
+  const isInside = (address: Address | undefined) =>
+    address !== undefined && containsAddress(subnet, address);
+  const routes = listRoutes(host, { family: subnet.address.family, oif: link.index });
+  return {
+    gateway: routes.find(({ dst, gateway }) => dst.length === 0 && isInside(gateway))?.gateway,
+    ownAddresses: listAddresses(host, link)
+      .map(({ prefix }) => prefix.address)
+      .filter(isInside),
+  };
+}
+
+function interfaceOfDefaultRoute(host: RouteSocket): string | undefined {
+  const route = ([4, 6] as const)
+    .flatMap((family) => listRoutes(host, { family }))
+    .find(({ dst, oif }) => dst.length === 0 && oif !== undefined);
+  return route?.oif === undefined ? undefined : linkByIndex(host, route.oif).name;
+}
