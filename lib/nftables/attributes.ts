@@ -21,7 +21,13 @@ export const tableAttributes = attributes("NFTA_TABLE", {
 export const tableMessage = messageCodec(nfgenmsg, tableAttributes);
 
 /** NFTA_HOOK_*; the priority is signed in meaning, and written as the u32 of the same bits. */
-export const hookAttributes = attributes("NFTA_HOOK", { hooknum: [1, be32], priority: [2, be32] });
+export const hookDevices = attributes("NFTA_DEVICE", { name: [1, repeated(cstring)] });
+export const hookAttributes = attributes("NFTA_HOOK", {
+  hooknum: [1, be32],
+  priority: [2, be32],
+  dev: [3, cstring],
+  devs: [4, nested(hookDevices)],
+});
 
 /** NFTA_CHAIN_* */
 export const chainAttributes = attributes("NFTA_CHAIN", {

@@ -2,7 +2,7 @@
  * What rules are made of: the kernel's expressions (linux/netfilter/nf_tables.h), each a table of attributes.
  */
 import { type AttributeSet, attributes, encode, type Table, type Values } from "../netlink/attributes.ts";
-import { be32, cstring } from "../netlink/wire.ts";
+import { be32, cstring, u8 } from "../netlink/wire.ts";
 import { data } from "./attributes.ts";
 
 /** An expression as a rule holds it. */
@@ -12,16 +12,22 @@ export interface Expression {
 }
 
 /** NFTA_META_* */
-export const metaAttributes = attributes("NFTA_META", { dreg: [1, be32], key: [2, be32] });
+export const metaAttributes = attributes("NFTA_META", { dreg: [1, be32], key: [2, be32], sreg: [3, be32] });
 /** NFTA_PAYLOAD_* */
 export const payloadAttributes = attributes("NFTA_PAYLOAD", {
   dreg: [1, be32],
   base: [2, be32],
   offset: [3, be32],
   len: [4, be32],
+  sreg: [5, be32],
 });
 /** NFTA_CT_* */
-export const ctAttributes = attributes("NFTA_CT", { dreg: [1, be32], key: [2, be32] });
+export const ctAttributes = attributes("NFTA_CT", {
+  dreg: [1, be32],
+  key: [2, be32],
+  direction: [3, u8],
+  sreg: [4, be32],
+});
 /** NFTA_FIB_* */
 export const fibAttributes = attributes("NFTA_FIB", { dreg: [1, be32], result: [2, be32], flags: [3, be32] });
 /** NFTA_CMP_* */
@@ -40,6 +46,8 @@ export const bitwiseAttributes = attributes("NFTA_BITWISE", {
   len: [3, be32],
   mask: [4, data],
   xor: [5, data],
+  op: [6, be32],
+  data: [7, data],
 });
 /** NFTA_LOOKUP_* */
 export const lookupAttributes = attributes("NFTA_LOOKUP", {

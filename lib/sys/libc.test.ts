@@ -46,6 +46,7 @@ describe("every call is checked where it is made", () => {
     ["bind", "EBADF", () => libc.bind(NO_SUCH_FD, bytes)],
     ["connect", "EBADF", () => libc.connect(NO_SUCH_FD, bytes)],
     ["getsockname", "EBADF", () => libc.getsockname(NO_SUCH_FD, bytes)],
+    ["getsockopt", "EBADF", () => libc.getsockopt(NO_SUCH_FD, { level: 1, name: 8 }, bytes)],
     ["setsockopt", "EBADF", () => libc.setsockopt(NO_SUCH_FD, { level: 1, name: 1 }, bytes)],
     ["send", "EBADF", () => libc.send(NO_SUCH_FD, bytes)],
     ["recvfrom", "EBADF", () => libc.recvfrom(NO_SUCH_FD, bytes, new Uint8Array(12))],

@@ -324,3 +324,21 @@ export function getsockname(fd: number, into: Uint8Array): void {
   const length = new Uint32Array([into.length]);
   check("getsockname", undefined, () => libc.getsockname(fd, into, length));
 }
+
+let rare: ReturnType<typeof openRare> | undefined;
+
+/** What the tool alone needs: a plugin would pay for each symbol at its start. */
+function openRare() {
+  return dlopen("libc.so.6", {
+    getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
+  }).symbols;
+}
+
+/** Fills in the value of an option, part of which may be a question. @returns its length */
+export function getsockopt(fd: number, option: { level: number; name: number }, into: Uint8Array): number {
+  rare ??= openRare();
+  const { getsockopt: call } = rare;
+  const length = new Uint32Array([into.length]);
+  check("getsockopt", undefined, () => call(fd, option.level, option.name, into, length));
+  return length[0] ?? 0;
+}
