@@ -1,6 +1,7 @@
 /** weft doctor: what is wrong with the container networks of this host, and what mends it. */
 import { createInterface } from "node:readline/promises";
 import { Command } from "commander";
+import { parseAddress } from "../lib/netaddr/address.ts";
 import { diagnose } from "./doctor/diagnose.ts";
 import { FAULTS } from "./doctor/faults.ts";
 import type { Finding } from "./doctor/finding.ts";
@@ -18,6 +19,7 @@ interface Options {
   readonly yes?: true;
   readonly json?: true;
   readonly faults?: true;
+  readonly probe?: readonly string[];
 }
 
 export function command(): Command {
@@ -38,6 +40,7 @@ the command that mends it. Nothing is changed without --fix.
     )
     .option("--fix", "run the commands that can harm nobody, after asking, and look again")
     .option("-y, --yes", "with --fix: do not ask")
+    .option("--probe <address...>", "probe the paths to these addresses too, for their MTU")
     .option("--json", "as JSON: { findings, mended }")
     .option("--faults", "list the faults that it knows")
     .addHelpText(
@@ -52,7 +55,9 @@ async function doctor(options: Options): Promise<void> {
     console.log(listFaults(options));
     return;
   }
-  const look = () => diagnose(networksDirectory(process.env), runtimeOf(process.env));
+  const place = { networksDirectory: networksDirectory(process.env), runtime: runtimeOf(process.env) };
+  const probed = (options.probe ?? []).map(parseAddress);
+  const look = () => diagnose({ ...place, probed });
   const before = look();
   const { findings, mended } = options.fix
     ? await fix(before, look, options)

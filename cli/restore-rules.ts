@@ -36,12 +36,22 @@ export function restoreRules(record: AnyRecord): boolean {
   return lacking.length > 0;
 }
 
-function isLacking({ check }: Part): boolean {
+/** What of the record is missing, in the words of CHECK; undefined where nothing is. */
+export function missingRules(record: AnyRecord): string | undefined {
+  const lacking = (PARTS[record.plugin]?.(record) ?? []).flatMap((part) => faultOf(part) ?? []);
+  return lacking.length > 0 ? lacking.join(", ") : undefined;
+}
+
+function isLacking(part: Part): boolean {
+  return faultOf(part) !== undefined;
+}
+
+function faultOf({ check }: Part): string | undefined {
   try {
     check();
-    return false;
+    return undefined;
   } catch (error) {
-    if (error instanceof CniError && error.code === CniError.CHECK_FAILED) return true;
+    if (error instanceof CniError && error.code === CniError.CHECK_FAILED) return error.msg;
     throw error;
   }
 }

@@ -6,7 +6,7 @@ import type { Finding } from "./finding.ts";
 /** Of the word that a finding begins with. */
 const MARGIN = 9;
 
-/** A finding: what is wrong with what, what shows it, and the command, which stays in one line to be copied. */
+/** What is wrong with what, what shows it, and the command: in one line, to be copied. */
 export function formatFinding({ fault, title, severity, subject, evidence, remedy }: Finding): string {
   const paint = severity === "error" ? red : yellow;
   const margin = " ".repeat(MARGIN);

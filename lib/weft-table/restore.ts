@@ -43,6 +43,21 @@ export function restoreTable(socket: NetfilterSocket, table: TableDefinition): T
   return wasWhole ? lacking : records;
 }
 
+/** The records of which restoreTable() would put something back, and what is missing. Changes nothing. */
+export function findMissing(
+  socket: NetfilterSocket,
+  table: TableDefinition,
+): { record: AttachmentRecord<Entries>; missing: string }[] {
+  const records = listAllRecords<Entries>().flatMap((record) => recordIn(table, record) ?? []);
+  if (records.length === 0) return [];
+  const fault = faultOf(socket, table);
+  if (fault !== undefined) return records.map((record) => ({ record, missing: fault }));
+  const there = listTable(socket, table);
+  return records
+    .filter((record) => isLacking(socket, { table, there, record }))
+    .map((record) => ({ record, missing: `its elements in table ${table.family} ${table.name} are gone` }));
+}
+
 /** Not by making it anew: the administrator may have in it what cannot be copied. */
 function repairTable(socket: NetfilterSocket, table: TableDefinition): void {
   const transaction = new Transaction();
@@ -61,11 +76,16 @@ function recordIn(table: TableDefinition, record: AttachmentRecord<Entries>): Ta
 }
 
 function isWhole(socket: NetfilterSocket, table: TableDefinition): boolean {
+  return faultOf(socket, table) === undefined;
+}
+
+/** What checkTable() says is missing. */
+function faultOf(socket: NetfilterSocket, table: TableDefinition): string | undefined {
   try {
     checkTable(socket, table);
-    return true;
+    return undefined;
   } catch (error) {
-    if (error instanceof CniError && error.code === CniError.CHECK_FAILED) return false;
+    if (error instanceof CniError && error.code === CniError.CHECK_FAILED) return error.msg;
     throw error;
   }
 }

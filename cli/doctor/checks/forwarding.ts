@@ -29,7 +29,7 @@ export function checkForwarding(host: Host): Finding[] {
   ];
 }
 
-/** IPv4 forwards where both the host and the interface that a packet comes by do; IPv6 asks the host alone. */
+/** IPv4 asks the host, and the interface that a packet comes by; IPv6 the host alone. */
 function forwardingOff(host: Host, family: 4 | 6): Finding[] {
   const { stack } = host;
   const routed = host.attachments.filter((attached) => isRoutedByHost(host, attached, family));
@@ -53,7 +53,7 @@ function forwardingOff(host: Host, family: 4 | 6): Finding[] {
   );
 }
 
-/** A forwarding host takes router advertisements no more, unless accept_ra is 2; the route it has runs out. */
+/** A forwarding host ignores routers' advertisements unless accept_ra is 2, and its route runs out. */
 function routerAdvertisements({ stack }: Host): Finding[] {
   if (stack.sysctl("net/ipv6/conf/all/forwarding") !== "1") return [];
   return defaultRoutes(stack, 6)

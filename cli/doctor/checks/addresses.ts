@@ -1,0 +1,165 @@
+/** Addresses and MACs: that each is one interface's, and known at the right place. */
+import { type Address, formatAddress, isLinkLocal, sameAddress } from "../../../lib/netaddr/address.ts";
+import { formatMac, randomMac } from "../../../lib/netaddr/mac.ts";
+import { formatPrefix } from "../../../lib/netaddr/prefix.ts";
+import type { Link } from "../../../lib/rtnetlink/link.ts";
+import { listFdb, listNeighbours, NTF_SELF, NUD_NOARP } from "../../../lib/rtnetlink/neighbour.ts";
+import type { Port } from "../../inventory/peers.ts";
+import type { Stack } from "../../inventory/stack.ts";
+import { type Finding, finding, shellWord } from "../finding.ts";
+import { type Attached, type Host, hostSideOf, inContainer, nameOf, promisedAddresses } from "../host.ts";
+
+/** An interface that hears the frames of a bridge: the bridge itself, or what a port leads to. */
+interface Member extends Port {
+  /** The bridge's port; undefined of the bridge itself. */
+  readonly port: Link | undefined;
+}
+
+export function checkAddresses(host: Host): Finding[] {
+  return [
+    ...host.stack.links.filter(({ kind }) => kind === "bridge").flatMap((bridge) => conflicts(host, bridge)),
+    ...host.view.stacks.flatMap((stack) => duplicatesDetected(host, stack)),
+    ...host.attachments.flatMap((attached) => neighboursWrong(host, attached)),
+    ...host.attachments.flatMap((attached) => forwardingWrong(host, attached)),
+  ];
+}
+
+function membersOf({ view, stack }: Host, bridge: Link): Member[] {
+  const behind = stack.portsOf(bridge).flatMap((port) => {
+    const peer = port.kind === "veth" ? view.peerOf(stack, port) : undefined;
+    return peer ? { ...peer, port } : [];
+  });
+  return [{ stack, link: bridge, port: undefined }, ...behind];
+}
+
+function conflicts(host: Host, bridge: Link): Finding[] {
+  const members = membersOf(host, bridge);
+  const found: Finding[] = [];
+  const addresses = new Map<string, Member[]>();
+  const macs = new Map<string, Member[]>();
+  for (const member of members) {
+    macs.getOrInsertComputed(formatMac(member.link.mac), () => []).push(member);
+    for (const { prefix } of member.stack.addressesOf(member.link)) {
+      if (isLinkLocal(prefix.address)) continue;
+      addresses.getOrInsertComputed(formatAddress(prefix.address), () => []).push(member);
+    }
+  }
+  for (const [text, holders] of addresses) {
+    if (holders.length > 1) found.push(addressConflict(host, { bridge, text, holders }));
+  }
+  for (const [text, holders] of macs) {
+    if (holders.length > 1) found.push(macConflict(host, { bridge, text, holders }));
+  }
+  return found;
+}
+
+interface Conflict {
+  readonly bridge: Link;
+  readonly text: string;
+  /** At least two. */
+  readonly holders: readonly Member[];
+}
+
+/** Who was not given the address has to give it up; where that is nobody, or all, the last. */
+function addressConflict(host: Host, { bridge, text, holders }: Conflict): Finding {
+  const isGiven = (holder: Member) => {
+    const attached = attachedAt(host, holder);
+    const isPromised =
+      attached && promisedAddresses(attached).some(({ address }) => formatAddress(address.address) === text);
+    return isPromised || holder.port === undefined;
+  };
+  const strangers = holders.filter((holder) => !isGiven(holder));
+  const loser = strangers[0] ?? (holders.at(-1) as Member); // at least two
+  const prefix = loser.stack
+    .addressesOf(loser.link)
+    .find((each) => formatAddress(each.prefix.address) === text)?.prefix;
+  const command = `ip address del ${prefix ? formatPrefix(prefix) : text} dev ${loser.link.name}`;
+  const evidence = `${holders.map(placeOf).join(" and ")} have it, on bridge ${bridge.name}`;
+  return finding("address-conflict", { subject: text, evidence, remedy: at(loser, command) });
+}
+
+function macConflict(host: Host, { bridge, text, holders }: Conflict): Finding {
+  const strangers = holders.filter((holder) => {
+    const was = attachedAt(host, holder)?.result.interfaces?.find(({ sandbox }) => sandbox)?.mac;
+    return holder.port !== undefined && was?.toLowerCase() !== text;
+  });
+  const loser = strangers[0] ?? (holders.at(-1) as Member); // at least two
+  const own = attachedAt(host, loser)
+    ?.result.interfaces?.find(({ sandbox }) => sandbox)
+    ?.mac?.toLowerCase();
+  const mac = own && own !== text ? own : formatMac(randomMac());
+  const evidence = `${holders.map(placeOf).join(" and ")} have it, on bridge ${bridge.name}`;
+  const remedy = at(loser, `ip link set ${loser.link.name} address ${mac}`);
+  return finding("mac-conflict", { subject: text, evidence, remedy });
+}
+
+function attachedAt({ attachments }: Host, { stack, link }: Port): Attached | undefined {
+  return attachments.find(({ inside }) => inside?.stack === stack && inside.link.index === link.index);
+}
+
+/** "eth0 of web" */
+function placeOf({ stack, link }: Port): string {
+  return `${link.name} of ${stack.namespace.isHost ? "this host" : stack.name}`;
+}
+
+function at({ stack }: Port, command: string): string {
+  return stack.namespace.isHost ? command : `nsenter --net=${shellWord(stack.namespace.path)} ${command}`;
+}
+
+/** What the kernel found out by itself: somebody answered (RFC 4862 §5.4). */
+function duplicatesDetected({ attachments }: Host, stack: Stack): Finding[] {
+  return stack.addresses
+    .filter(({ dadFailed }) => dadFailed)
+    .flatMap(({ prefix, ifindex }) => {
+      const link = stack.link(ifindex);
+      const attached = attachments.find(
+        ({ inside }) => inside?.stack === stack && inside.link.index === ifindex,
+      );
+      if (!link || !attached) return [];
+      const text = formatPrefix(prefix);
+      const evidence = `${text} of ${link.name} is not in use: somebody else on its network answered for it`;
+      const command = (verb: string) =>
+        inContainer(attached, `ip -6 address ${verb} ${text} dev ${link.name}`);
+      const remedy = `${command("del")} && ${command("add")}`;
+      return finding("address-conflict", { subject: nameOf(attached), evidence, remedy });
+    });
+}
+
+/** Who has asked remembers a MAC; one that is another's has the host send to nobody, or to a stranger. */
+function neighboursWrong(host: Host, attached: Attached): Finding[] {
+  const { inside } = attached;
+  const side = hostSideOf(host, attached);
+  if (!inside || !side) return [];
+  const own = inside.stack.addressesOf(inside.link).map(({ prefix }) => prefix.address);
+  return ([4, 6] as const)
+    .flatMap((family) => listNeighbours(host.stack.socket, { family, ifindex: side.index }))
+    .filter(({ address, mac, state }) => isOneOf(own, address) && mac.length === 6 && !(state & NUD_NOARP))
+    .filter(({ mac }) => formatMac(mac) !== formatMac(inside.link.mac))
+    .map(({ address, mac }) => {
+      const text = formatAddress(address);
+      const evidence = `this host sends what is for ${text} to ${formatMac(mac)}, and its MAC is ${formatMac(inside.link.mac)}`;
+      const remedy = `ip neighbour del ${text} dev ${side.name}`;
+      return finding("neighbour-wrong", { subject: nameOf(attached), evidence, remedy });
+    });
+}
+
+function isOneOf(addresses: readonly Address[], wanted: Address): boolean {
+  return addresses.some((address) => sameAddress(address, wanted));
+}
+
+function forwardingWrong({ stack }: Host, attached: Attached): Finding[] {
+  const { inside, outside } = attached;
+  if (!inside || outside?.master === undefined || stack.link(outside.master)?.kind !== "bridge") return [];
+  const mac = formatMac(inside.link.mac);
+  return listFdb(stack.socket, { master: outside.master })
+    .filter(
+      (entry) => formatMac(entry.mac) === mac && !(entry.flags & NTF_SELF) && entry.ifindex !== outside.index,
+    )
+    .map(({ ifindex, vlan }) => {
+      const port = stack.link(ifindex)?.name ?? `interface ${ifindex}`;
+      const evidence = `the bridge has its MAC ${mac} at ${port}, and it is at ${outside.name}`;
+      const inVlan = vlan === undefined ? "" : ` vlan ${vlan}`;
+      const remedy = `bridge fdb del ${mac} dev ${port} master${inVlan}`;
+      return finding("forwarding-entry-wrong", { subject: nameOf(attached), evidence, remedy });
+    });
+}

@@ -1,0 +1,82 @@
+/** What attachments have in the packet filter, compared with their records, and what else decides there. */
+import { isObject } from "../../../lib/cni/json.ts";
+import { hasNftables } from "../../../lib/iptables/kernel-tables.ts";
+import { areFramesFiltered } from "../../../lib/isolate/bridge-port.ts";
+import { netfilterSocket } from "../../../lib/netfilter/socket.ts";
+import { findTableComment } from "../../../lib/nftables/query.ts";
+import { type AttachmentName, listAllRecords } from "../../../lib/state/record.ts";
+import { TABLES } from "../../../lib/weft-table/element.ts";
+import { findMissing } from "../../../lib/weft-table/restore.ts";
+import { missingRules } from "../../restore-rules.ts";
+import { type Finding, finding } from "../finding.ts";
+import { type Attached, type Host, nameOf } from "../host.ts";
+
+const OUR_COMMENT = /^weft \d+$/;
+
+export function checkRules(host: Host): Finding[] {
+  const foreign = foreignTables();
+  return [
+    ...foreign,
+    // where the table is somebody else's nothing can be put back
+    ...(foreign.length === 0 ? rulesMissing(host) : []),
+    ...host.attachments.flatMap((attached) => isolationDiffers(host, attached)),
+  ];
+}
+
+function foreignTables(): Finding[] {
+  if (!hasNftables()) return [];
+  return TABLES.flatMap((table) => {
+    const comment = findTableComment(netfilterSocket(), table);
+    if (comment === undefined || OUR_COMMENT.test(comment)) return [];
+    const subject = `table ${table.family} ${table.name}`;
+    const evidence = comment === "" ? "it has no comment of weft's" : `its comment is "${comment}"`;
+    return finding("table-foreign", { subject, evidence, remedy: `nft delete ${subject} && weft restore` });
+  });
+}
+
+function rulesMissing({ attachments }: Host): Finding[] {
+  const lacking = new Map<string, { name: AttachmentName; words: Set<string> }>();
+  const note = ({ network, containerId, ifname }: AttachmentName, missing: string) => {
+    const name = { network, containerId, ifname };
+    lacking.getOrInsertComputed(JSON.stringify(name), () => ({ name, words: new Set() })).words.add(missing);
+  };
+  if (hasNftables()) {
+    for (const table of TABLES) {
+      for (const { record, missing } of findMissing(netfilterSocket(), table)) note(record, missing);
+    }
+  }
+  for (const record of listAllRecords()) {
+    const missing = missingRules(record);
+    if (missing !== undefined) note(record, missing);
+  }
+  return [...lacking.values()].map(({ name, words }) => {
+    const attached = attachments.find(
+      ({ network, containerId, ifname }) =>
+        network === name.network && containerId === name.containerId && ifname === name.ifname,
+    );
+    const subject = attached ? nameOf(attached) : `${name.containerId} (${name.ifname} on ${name.network})`;
+    return finding("rules-missing", { subject, evidence: [...words].join("; "), remedy: "weft restore" });
+  });
+}
+
+/**
+ * What passes between two ports of a bridge no packet filter sees, unless br_netfilter shows it: then the
+ * ports have to be isolated, and otherwise they must not be, or a neighbour's published port is not reached.
+ */
+function isolationDiffers({ stack }: Host, attached: Attached): Finding[] {
+  const { outside, list, records } = attached;
+  const firewall = list?.plugins.find(({ type }) => type === "firewall");
+  const isSeparating = firewall?.["ingressPolicy"] === "isolated" || firewall?.["icc"] === false;
+  const recorded = records.find(({ plugin }) => plugin === "firewall");
+  const isOnBridge = outside?.master !== undefined && stack.link(outside.master)?.kind === "bridge";
+  if (!firewall || !isSeparating || !isObject(recorded?.details) || !isOnBridge) return [];
+  const isIsolated = outside.port?.isolated === 1;
+  const isFiltered = areFramesFiltered();
+  const isOurIsolation = recorded.details["port"] === outside.name;
+  if (isFiltered ? !(isIsolated && isOurIsolation) : isIsolated) return [];
+  const evidence = isFiltered
+    ? `${outside.name} is isolated, though the packet filter sees bridged packets since ADD`
+    : `${outside.name} is not isolated, and the packet filter does not see bridged packets (br_netfilter)`;
+  const remedy = `bridge link set dev ${outside.name} isolated ${isFiltered ? "off" : "on"}`;
+  return [finding("isolation-differs", { subject: nameOf(attached), evidence, remedy })];
+}
