@@ -25,6 +25,7 @@ import { sweep } from "../lib/store/sweep.ts";
 import { isSweepDue } from "../lib/store/swept.ts";
 import { readTextFile } from "../lib/sys/file.ts";
 import { version } from "../package.json" with { type: "json" };
+import { type DesiredNetwork, desiredNetwork } from "./desired-entries.ts";
 import { HostNetworks } from "./host-networks.ts";
 import type { Keeper } from "./keeper.ts";
 import { type Log, wordsOf } from "./log.ts";
@@ -122,7 +123,7 @@ class Agent implements Disposable {
     const server = serveSocket(AGENT_SOCKET, {
       client: this.#client,
       settings,
-      own: { status: async () => this.#status() },
+      own: { status: async () => this.#status(), entries: async () => this.#entries() },
       done: (operation, input) => this.#done(operation, input),
     });
     this.#resources.defer(() => server.stop());
@@ -275,6 +276,14 @@ class Agent implements Disposable {
       networks,
       faults,
     };
+  }
+
+  #entries(): DesiredNetwork[] {
+    return this.#networks
+      .list()
+      .map(({ local }) =>
+        desiredNetwork(local, this.#view.network(local.name), this.#reconciler.keepers.get(local.name)),
+      );
   }
 
   #networkStatus({ local, address, faults }: ReturnType<HostNetworks["list"]>[number]): NetworkStatus {

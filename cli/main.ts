@@ -7,6 +7,9 @@ type Load = () => Promise<{ readonly command: () => Command }>;
 const verbs: ReadonlyMap<string, Load> = new Map<string, Load>([
   ["ls", () => import("./ls.ts")],
   ["inspect", () => import("./inspect.ts")],
+  ["ports", () => import("./ports.ts")],
+  ["fdb", () => import("./fdb.ts")],
+  ["network", () => import("./network.ts")],
   ["rules", () => import("./rules.ts")],
   ["add", () => import("./add.ts")],
   ["del", () => import("./del.ts")],

@@ -135,7 +135,7 @@ function viewOf(known: Known, stacks: readonly Stack[], peers: Peers): Attachmen
   };
 }
 
-/** The interface in the container, as the namespace's path or the other end of a labelled veth leads there. */
+/** The interface in the container: in the namespace at the path, or at the other end of a labelled veth. */
 function insideOf(
   { name, labelled }: Known,
   netns: string,

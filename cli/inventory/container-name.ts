@@ -1,4 +1,4 @@
-/** What people call a container: the pod's name, the name that podman or nerdctl gave it, or what there is. */
+/** What people call a container: the pod's name, that which podman or nerdctl gave it, or what there is. */
 import { readFileSync } from "node:fs";
 import { listContainerdContainers } from "../containers/containerd.ts";
 import type { Namespace } from "./namespaces.ts";

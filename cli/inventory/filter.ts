@@ -1,7 +1,6 @@
 /** What is in weft's own tables of nftables now. Nothing is changed, nor mended. */
 import { hasNftables } from "../../lib/iptables/kernel-tables.ts";
 import { netfilterSocket } from "../../lib/netfilter/socket.ts";
-import { NetlinkError } from "../../lib/netlink/error.ts";
 import { findTable, listElements, listRules } from "../../lib/nftables/query.ts";
 import { quoted } from "../../lib/nftables/statement.ts";
 import type { TableDefinition } from "../../lib/nftables/table.ts";
@@ -67,7 +66,7 @@ function stateOf(table: TableDefinition): TableState {
     if (found.comment !== table.comment) return found.comment.startsWith("weft ") ? "old" : "foreign";
     return found.isDormant ? "dormant" : "there";
   } catch (error) {
-    if (error instanceof NetlinkError && error.code === "EPERM") return "unreadable";
+    if (error instanceof Error && "code" in error && error.code === "EPERM") return "unreadable";
     throw error;
   }
 }

@@ -1,4 +1,4 @@
-/** One interface of a namespace, with all that is at its other end: "which veth belongs to this container". */
+/** One interface of a namespace, with all that is at its other end: which veth belongs to this container. */
 import { isLinkLocal } from "../../lib/netaddr/address.ts";
 import { formatMac } from "../../lib/netaddr/mac.ts";
 import { formatPrefix } from "../../lib/netaddr/prefix.ts";

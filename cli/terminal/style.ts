@@ -1,4 +1,4 @@
-/** How text looks on this terminal: colours where there is one that wants them (no-color.org), else as it is. */
+/** How text looks on this terminal: with colours where there is one that wants them (no-color.org). */
 import { isatty } from "node:tty";
 
 /** A text as the terminal shows it. */

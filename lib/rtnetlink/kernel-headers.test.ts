@@ -13,7 +13,7 @@ import { ifaddrmsg } from "./address.ts";
 import { bridgeVlanInfo, ifinfomsg } from "./link-attributes.ts";
 import { IPVLAN_FLAGS, IPVLAN_MODES, MACVLAN_MODES } from "./link-kinds.ts";
 import { rtgenmsg } from "./namespace-id.ts";
-import { ndmsg } from "./neighbour.ts";
+import { ndaCacheinfo, ndmsg } from "./neighbour.ts";
 import { rtmsg } from "./route.ts";
 import { fibRuleHdr } from "./rule.ts";
 
@@ -63,6 +63,7 @@ const OURS = new Set([
     "IPVLAN_MODES",
     "IPVLAN_FLAGS",
     "MEMBERS",
+    "USER_HZ",
   ],
 ]);
 
@@ -182,6 +183,7 @@ const STRUCTS: readonly (readonly [
   [fibRuleHdr, "fib_rule_hdr", "", { dstLen: "dst_len", srcLen: "src_len" }],
   [rtgenmsg, "rtgenmsg", "rtgen_"],
   [ndmsg, "ndmsg", "ndm_", { index: "ifindex" }],
+  [ndaCacheinfo, "nda_cacheinfo", "ndm_"],
   [bridgeVlanInfo, "bridge_vlan_info", ""],
   [nfgenmsg, "nfgenmsg", "", { family: "nfgen_family", resId: "res_id" }],
 ];

@@ -1,6 +1,6 @@
 /**
- * Ids of network namespaces: what one namespace calls another (linux/net_namespace.h, net/core/net_namespace.c).
- * IFLA_LINK_NETNSID is such a number.
+ * Ids of network namespaces: what one namespace calls another, as IFLA_LINK_NETNSID does.
+ * linux/net_namespace.h, net/core/net_namespace.c.
  */
 import { attributes } from "../netlink/attributes.ts";
 import { messageCodec } from "../netlink/message.ts";

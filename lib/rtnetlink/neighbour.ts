@@ -17,14 +17,20 @@ export const NUD_PERMANENT = 0x80;
 export const NTF_SELF = 0x02;
 export const NTF_MASTER = 0x04;
 export const NTF_EXT_LEARNED = 0x10;
+/** Of the times that the kernel tells to programs. */
+const USER_HZ = 100;
 
 /** struct ndmsg. `index` is ndm_ifindex: NDA_IFINDEX is another thing, the device below a tunnel. */
 export const ndmsg = struct({ family: u8, pad1: u8, pad2: u16, index: s32, state: u16, flags: u8, type: u8 });
+
+/** struct nda_cacheinfo: times are in USER_HZ, hundredths of a second, since. */
+export const ndaCacheinfo = struct({ confirmed: u32, used: u32, updated: u32, refcnt: u32 });
 
 /** NDA_* */
 export const neighbourAttributes = attributes("NDA", {
   dst: [1, address],
   lladdr: [2, bytes],
+  cacheinfo: [3, ndaCacheinfo],
   vlan: [5, u16],
   port: [6, be16],
   vni: [7, u32],
@@ -59,6 +65,8 @@ export interface FdbEntry {
   /** A tunnel's remote address. */
   readonly dst?: Address | undefined;
   readonly vlan?: number | undefined;
+  /** Since a frame of that MAC came in; of listFdb() alone. Seconds. */
+  readonly usedS?: number | undefined;
 }
 
 /** Equivalent to `ip neigh replace ADDRESS lladdr MAC dev …`. */
@@ -162,6 +170,7 @@ export function listFdb(socket: RouteSocket, filter: { master?: number; ifindex?
     state: message.state ?? 0,
     dst: message.dst,
     vlan: message.vlan,
+    usedS: message.cacheinfo && (message.cacheinfo.used ?? 0) / USER_HZ,
   }));
 }
 
