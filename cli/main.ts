@@ -9,11 +9,12 @@ const verbs: ReadonlyMap<string, Load> = new Map<string, Load>([
   ["inspect", () => import("./inspect.ts")],
   ["ports", () => import("./ports.ts")],
   ["fdb", () => import("./fdb.ts")],
-  ["network", () => import("./network.ts")],
   ["rules", () => import("./rules.ts")],
   ["add", () => import("./add.ts")],
   ["del", () => import("./del.ts")],
   ["check", () => import("./check.ts")],
+  ["network", () => import("./network.ts")],
+  ["run", () => import("./run.ts")],
   ["gc", () => import("./gc.ts")],
   ["status", () => import("./status.ts")],
   ["doctor", () => import("./doctor.ts")],
@@ -29,6 +30,7 @@ export async function run(): Promise<void> {
     .description("CNI plugins, and the tool to see and mend container networks")
     .version(version)
     .addHelpText("after", "\nweft <command> --help says more and gives an example.")
+    .enablePositionalOptions() // what stands behind the program of weft run is the program's
     .showHelpAfterError("(--help says more)");
   const called = verbs.get(process.argv[2] ?? "");
   for (const load of called ? [called] : verbs.values()) {

@@ -1,4 +1,5 @@
 /** weft network ls, weft network inspect: what networks there are. */
+import { basename } from "node:path";
 import { Command } from "commander";
 import type { AttachmentView } from "./inventory/attachment.ts";
 import { HostView } from "./inventory/host-view.ts";
@@ -47,7 +48,7 @@ function ls(options: { json?: true; quiet?: true }): void {
   using view = HostView.open(directory);
   const rows = view.networks.map((network) => ({
     ...summaryOf(network),
-    containers: usersOf(view, network.name).length,
+    containers: new Set(usersOf(view, network.name).map(({ containerId }) => containerId)).size,
   }));
   if (options.json) console.log(JSON.stringify(rows, null, 2));
   else if (options.quiet) for (const { name } of rows) console.log(name);
@@ -59,7 +60,7 @@ function ls(options: { json?: true; quiet?: true }): void {
       subnets.map(({ subnet }) => subnet).join(" ") || "-",
       bridge ?? parent ?? "-",
       String(containers),
-      file,
+      basename(file),
     ]);
     console.log(formatTable(COLUMNS, cells));
   }
@@ -136,14 +137,12 @@ function usersTable(users: readonly AttachmentView[]): string[] {
     { title: "CONTAINER", shrink: 2 },
     { title: "INTERFACE" },
     { title: "ADDRESSES", shrink: 1 },
-    { title: "MAC", shrink: 3 },
     { title: "STATE" },
   ];
-  const rows = users.map(({ container, ifname, addresses, mac = "-", state }) => [
+  const rows = users.map(({ container, ifname, addresses, state }) => [
     container,
     ifname,
     addresses.join(" ") || "-",
-    mac,
     state,
   ]);
   return formatTable(columns, rows).split("\n");

@@ -1,0 +1,36 @@
+/** Signals that are meant for a program of ours: they end us only when it has ended, and all is taken back. */
+import type { ChildProcess } from "node:child_process";
+
+/** A terminal sends these to every process before it, the program itself among them. */
+const FROM_TERMINAL: readonly NodeJS.Signals[] = ["SIGINT", "SIGQUIT"];
+const ALL: readonly NodeJS.Signals[] = [...FROM_TERMINAL, "SIGTERM", "SIGHUP"];
+
+/** From its making on no signal ends us but SIGKILL. */
+export class PassedSignals implements Disposable {
+  readonly #take: (signal: NodeJS.Signals) => void;
+  #child: ChildProcess | undefined;
+  #received: NodeJS.Signals | undefined;
+
+  constructor() {
+    this.#take = (signal) => {
+      this.#received ??= signal;
+      if (process.stdin.isTTY && FROM_TERMINAL.includes(signal)) return;
+      this.#child?.kill(signal);
+    };
+    for (const signal of ALL) process.on(signal, this.#take);
+  }
+
+  /** The first that came. */
+  get received(): NodeJS.Signals | undefined {
+    return this.#received;
+  }
+
+  /** Sends on to the program what comes from now on. */
+  passTo(child: ChildProcess): void {
+    this.#child = child;
+  }
+
+  [Symbol.dispose](): void {
+    for (const signal of ALL) process.off(signal, this.#take);
+  }
+}
