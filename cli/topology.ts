@@ -1,0 +1,39 @@
+/** weft topology: draws the whole host, for the terminal or as a figure. */
+import { writeFileSync } from "node:fs";
+import { Command } from "commander";
+import { HostView, warnOfUnopened } from "./inventory/host-view.ts";
+import { pictureOf } from "./picture/host-picture.ts";
+import { drawFigure } from "./picture/svg-drawing.ts";
+import { drawHost } from "./picture/terminal-drawing.ts";
+import { networksDirectory } from "./runtime-command.ts";
+
+interface Options {
+  readonly svg?: string;
+  readonly json?: true;
+}
+
+export function command(): Command {
+  const description = "draw the host: its bridges, uplinks and overlays, and each container at its cable";
+  return new Command("topology")
+    .summary(description)
+    .description(
+      `${description}
+
+  weft topology
+  weft topology --svg host.svg      # a figure for a document`,
+    )
+    .option("--svg <file>", 'write a figure in SVG; "-" is standard output')
+    .option("--json", "what the picture shows, as JSON: an object")
+    .addHelpText("after", "\nExit status: 0 drawn, 1 not begun.")
+    .action(topology);
+}
+
+function topology({ svg, json }: Options): void {
+  using view = HostView.open(networksDirectory(process.env));
+  const picture = pictureOf(view);
+  if (json) console.log(JSON.stringify(picture, null, 2));
+  else if (svg === undefined) for (const line of drawHost(picture)) console.log(line);
+  else if (svg === "-") console.log(drawFigure(picture).trimEnd());
+  else writeFileSync(svg, drawFigure(picture));
+  warnOfUnopened(view);
+}
