@@ -10,6 +10,7 @@ import { HostView, warnOfUnopened } from "./inventory/host-view.ts";
 import { viewInterface } from "./inventory/interface.ts";
 import { rulesOf } from "./inventory/rules.ts";
 import type { Stack } from "./inventory/stack.ts";
+import { showNetworks } from "./network-list.ts";
 import { networksDirectory } from "./runtime-command.ts";
 
 interface Options {
@@ -43,7 +44,8 @@ uplink), MAC, MTU, addresses, routes, published ports, rules and counters.
 function inspect(name: string, { type, json }: Options): void {
   using view = HostView.open(networksDirectory(process.env));
   if (type === "network" || (type === undefined && isNetwork(view, name))) {
-    throw new Error(`"${name}" is a network: weft network inspect ${name} shows it`);
+    showNetworks([name], { json });
+    return;
   }
   const container = viewContainer(view, findByHostLink(view, name) ?? findStack(view, name));
   if (json) console.log(JSON.stringify(containerJson(container), null, 2));

@@ -40,7 +40,7 @@ export function inspectCommand(): Command {
     .argument("<name...>", "of networks")
     .option("--json", "as JSON")
     .addHelpText("after", "\nExit status: 0, 1 no such network.")
-    .action(inspect);
+    .action(showNetworks);
 }
 
 function ls(options: { json?: true; quiet?: true }): void {
@@ -67,7 +67,8 @@ function ls(options: { json?: true; quiet?: true }): void {
   for (const { file, reason } of view.unreadable) console.error(`weft: ${file}: ${reason}`);
 }
 
-function inspect(names: readonly string[], options: { json?: true }): void {
+/** What each is, and who is on it. @throws Error where there is no such network */
+export function showNetworks(names: readonly string[], options: { json?: true | undefined }): void {
   const directory = networksDirectory(process.env);
   using view = HostView.open(directory);
   const networks = names.map((name) => networkNamed(view, name, directory));
