@@ -82,6 +82,8 @@ export const bridge = attributes("IFLA_BR", {
   vlanProtocol: [8, be16],
   groupFwdMask: [9, u16],
   mcastSnooping: [23, u8],
+  nfCallIptables: [36, u8],
+  nfCallIp6tables: [37, u8],
   vlanDefaultPvid: [39, u16],
 });
 

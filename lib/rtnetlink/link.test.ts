@@ -189,6 +189,8 @@ describe("linkByName()", () => {
       vlanFiltering: 0,
       groupFwdMask: 0,
       mcastSnooping: 1,
+      nfCallIptables: 0,
+      nfCallIp6tables: 0,
     });
   });
 });

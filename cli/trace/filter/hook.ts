@@ -58,17 +58,35 @@ const NAT: Readonly<Partial<Record<HookName, number>>> = {
   input: 100,
 };
 
+/** Which chains of the hook: those of a priority from here on, and below there. */
+export interface Bounds {
+  readonly from?: number | undefined;
+  readonly below?: number | undefined;
+}
+
 /** Asks all of them. `connections` gets what conntrack notes. */
-export function askHook(filters: Filters, context: HookContext, connections: ConnectionTable): HookEnd {
+export function askHook(
+  filters: Filters,
+  context: HookContext,
+  connections: ConnectionTable,
+  bounds: Bounds = {},
+): HookEnd {
+  const stations = stationsAt(filters, context).filter(
+    ({ priority }) => priority >= (bounds.from ?? priority) && priority < (bounds.below ?? Infinity),
+  );
   const tried = (assumed: ReadonlyMap<string, boolean>) => {
     const fork = connections.fork(context.tracked);
-    return askOnce(filters, { ...context, tracked: fork.tracked }, fork.connections, assumed);
+    return askOnce(filters, stations, {
+      context: { ...context, tracked: fork.tracked },
+      connections: fork.connections,
+      assumed,
+    });
   };
   const plain = tried(new Map());
   const doubts = plain.doubts.filter(
     ({ place }) => !isSameEnd(plain, tried(new Map([[placeKey(place), true]]))),
   );
-  return { ...askOnce(filters, context, connections, new Map()), doubts };
+  return { ...askOnce(filters, stations, { context, connections, assumed: new Map() }), doubts };
 }
 
 function isSameEnd(a: HookEnd, b: HookEnd): boolean {
@@ -76,19 +94,21 @@ function isSameEnd(a: HookEnd, b: HookEnd): boolean {
   return end(a) === end(b);
 }
 
-function askOnce(
-  filters: Filters,
-  given: HookContext,
-  connections: ConnectionTable,
-  assumed: ReadonlyMap<string, boolean>,
-): HookEnd {
+interface Attempt {
+  readonly context: HookContext;
+  readonly connections: ConnectionTable;
+  readonly assumed: ReadonlyMap<string, boolean>;
+}
+
+function askOnce(filters: Filters, stations: readonly Station[], attempt: Attempt): HookEnd {
+  const { context: given, connections, assumed } = attempt;
   const course: Course = { context: given, steps: [], doubts: [], assumed };
   const end = (verdict: Verdict, how?: string): HookEnd => {
     const { packet, mark, tracked } = course.context;
     const did = how ?? verdictWords(verdict);
     return { verdict, did, packet, mark, tracked, steps: course.steps, doubts: course.doubts };
   };
-  for (const station of stationsAt(filters, given)) {
+  for (const { station } of stations) {
     if (station === "conntrack") {
       if (course.context.tracked !== undefined) continue;
       course.context = { ...course.context, tracked: connections.track(course.context.packet) };
@@ -106,11 +126,14 @@ function askOnce(
   return end({ code: NF_ACCEPT });
 }
 
-type Station = Hanging | "conntrack" | "nat";
+interface Station {
+  readonly priority: number;
+  readonly station: Hanging | "conntrack" | "nat";
+}
 
 /** What is asked at this hook, in order. */
 function stationsAt(filters: Filters, context: HookContext): Station[] {
-  const stations: { priority: number; station: Station }[] = hangingAt(filters, context)
+  const stations: Station[] = hangingAt(filters, context)
     .filter(({ isNat }) => !isNat)
     .map((station) => ({ priority: station.priority, station }));
   const { family, hook } = context;
@@ -121,7 +144,7 @@ function stationsAt(filters: Filters, context: HookContext): Station[] {
     const priority = NAT[hook];
     if (priority !== undefined) stations.push({ priority, station: "nat" });
   }
-  return stations.sort((a, b) => a.priority - b.priority).map(({ station }) => station);
+  return stations.sort((a, b) => a.priority - b.priority);
 }
 
 function hangingAt(filters: Filters, context: HookContext): Hanging[] {
