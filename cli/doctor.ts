@@ -58,7 +58,7 @@ async function doctor(options: Options): Promise<void> {
   const place = { networksDirectory: networksDirectory(process.env), runtime: runtimeOf(process.env) };
   const probed = (options.probe ?? []).map(parseAddress);
   const look = () => diagnose({ ...place, probed });
-  const before = look();
+  const before = await look();
   const { findings, mended } = options.fix
     ? await fix(before, look, options)
     : { findings: before, mended: [] };
@@ -82,7 +82,7 @@ function report(findings: readonly Finding[], { isFixing }: { isFixing: boolean 
 /** Mends, and looks again, until there is nothing more that is safe to mend, or it does not help. */
 async function fix(
   before: readonly Finding[],
-  look: () => Finding[],
+  look: () => Promise<Finding[]>,
   { yes, json }: Options,
 ): Promise<{ findings: readonly Finding[]; mended: Finding[] }> {
   const tried = new Set<string>();
@@ -96,7 +96,7 @@ async function fix(
       const each = ready.find((it) => it.remedy === remedy);
       if (each) tell(mend(each), { isQuiet: json === true });
     }
-    const after = look();
+    const after = await look();
     mended.push(...ready.filter((each) => !after.some((it) => isSameFinding(it, each))));
     findings = after;
   }

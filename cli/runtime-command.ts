@@ -52,6 +52,11 @@ interface Words {
 export const CONTAINER_WORDS =
   "name of ip netns, path of a namespace, process, container of containerd or podman";
 
+interface NetworkWords extends Words {
+  /** "[network]" where it may be left out. */
+  readonly network?: string;
+}
+
 /** A verb for one interface of one container. */
 export function attachmentCommand({ name, description, more }: Words): Command {
   return new Command(name)
@@ -63,12 +68,12 @@ export function attachmentCommand({ name, description, more }: Words): Command {
     .addHelpText("after", variablesHelp({ ...VARIABLES, ...ATTACHMENT_VARIABLES }));
 }
 
-/** A verb for a network. cnitool wants a namespace here too, which nothing looks at. */
-export function networkCommand({ name, description, more }: Words): Command {
+/** A verb for a network, or for all. cnitool wants a namespace here too, which nothing looks at. */
+export function networkCommand({ name, description, more, network = "<network>" }: NetworkWords): Command {
   return new Command(name)
     .description(`${description}\n\n${more}`)
     .summary(description)
-    .argument("<network>", "name of a network")
+    .argument(network, "name of a network")
     .argument("[netns]", "not used; cnitool asks for it")
     .addHelpText("after", variablesHelp(VARIABLES));
 }

@@ -3,16 +3,22 @@ import type { Address } from "../../lib/netaddr/address.ts";
 import { HostView } from "../inventory/host-view.ts";
 import type { Runtime } from "../runtime/plugin-request.ts";
 import { checkAddresses } from "./checks/addresses.ts";
+import { checkAttachments } from "./checks/attachment.ts";
 import { checkBridges } from "./checks/bridge.ts";
 import { checkForwarding } from "./checks/forwarding.ts";
 import { checkInterfaces } from "./checks/interface.ts";
+import { checkLeftovers } from "./checks/leftovers.ts";
 import { checkLimits } from "./checks/limits.ts";
+import { checkManagers } from "./checks/managers.ts";
 import { checkMtu } from "./checks/mtu.ts";
+import { checkPlugins } from "./checks/plugins.ts";
 import { checkPublishing } from "./checks/publish.ts";
 import { checkRules } from "./checks/rules.ts";
 import { checkSubnets } from "./checks/subnets.ts";
+import { checkUnderlay } from "./checks/underlay.ts";
 import type { Finding } from "./finding.ts";
 import { examine, type Host } from "./host.ts";
+import { loadOwnPlugins } from "./own-plugins.ts";
 
 export interface Look {
   readonly networksDirectory: string;
@@ -22,7 +28,11 @@ export interface Look {
 }
 
 /** Looks at the whole host. Errors come first, then in the order in which a packet would meet them. */
-export function diagnose({ networksDirectory, runtime, probed }: Look): Finding[] {
+export async function diagnose({ networksDirectory, runtime, probed }: Look): Promise<Finding[]> {
+  using view = HostView.open(networksDirectory);
+  const host = examine(view, runtime);
+  const lists = host.attachments.flatMap(({ list }) => list ?? []);
+  const own = await loadOwnPlugins([...view.networks, ...lists]);
   const checks: readonly ((host: Host) => Finding[])[] = [
     checkInterfaces,
     checkBridges,
@@ -32,13 +42,25 @@ export function diagnose({ networksDirectory, runtime, probed }: Look): Finding[
     checkPublishing,
     (host) => checkMtu(host, { probed }),
     checkSubnets,
+    checkUnderlay,
     checkLimits,
+    checkManagers,
+    checkLeftovers,
   ];
-  using view = HostView.open(networksDirectory);
-  const host = examine(view, runtime);
   const found = checks.flatMap((check) => check(host));
-  // What several containers share is seen at each of them.
-  const once = new Map(found.map((each) => [`${each.fault} ${each.evidence} ${each.remedy}`, each]));
-  const { error = [], warning = [] } = Object.groupBy([...once.values()], ({ severity }) => severity);
+  found.push(...checkPlugins(host, own, found), ...checkAttachments(host, own, found));
+  const { error = [], warning = [] } = Object.groupBy(merged(found), ({ severity }) => severity);
   return [...error, ...warning];
+}
+
+/** What several containers share is seen at each of them, and told once. */
+function merged(found: readonly Finding[]): Finding[] {
+  const groups = Map.groupBy(found, ({ fault, evidence, remedy }) =>
+    JSON.stringify([fault, evidence, remedy]),
+  );
+  return [...groups.values()].flatMap(([first, ...others]) => {
+    if (!first) return [];
+    const more = new Set([first, ...others].map(({ subject }) => subject)).size - 1;
+    return more === 0 ? first : { ...first, subject: `${first.subject} and ${more} more` };
+  });
 }

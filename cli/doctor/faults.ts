@@ -55,7 +55,7 @@ export const FAULTS = {
   "learning-off": error("the bridge does not learn where containers are"),
   "flooding-off": error("a container's port gets no broadcast, and so no ARP"),
   "bridge-full": careful(error("the bridge takes no further container")),
-  "promiscuous-hairpin": careful(error("a promiscuous bridge with hairpin ports doubles packets")),
+  "bridge-promiscuous": error("a bridge is promiscuous that should not be"),
   "gateway-missing": error("the host lost the gateway's address"),
   // the container's interface
   "interface-down": error("a container's interface is down"),

@@ -121,8 +121,14 @@ export function promisedAddresses({ result, ifname }: Attached) {
   return ips.filter(({ interface: index }) => isIts(index));
 }
 
-/** The host's interface by which it reaches the container: the bridge, or the host's end of the pair. */
-export function hostSideOf({ stack }: Host, { outside }: Attached): Link | undefined {
+/**
+ * The host's interface by which it is to reach the container: its bridge, or the host's end of its pair.
+ * Undefined where that is not there, or never was, as on the host of a macvlan.
+ */
+export function hostSideOf({ stack }: Host, attached: Attached): Link | undefined {
+  const { outside } = attached;
+  const promised = promisedBridge(attached);
+  if (promised !== undefined) return stack.link(promised);
   const master = outside?.master === undefined ? undefined : stack.link(outside.master);
   return master?.kind === "bridge" ? master : outside;
 }

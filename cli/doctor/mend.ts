@@ -11,13 +11,18 @@ export interface Mending {
   readonly failure: string | undefined;
 }
 
+/** Weft's own folder comes last: it has a plugin that is called as the program "bridge" is. */
+function searchPath(): string {
+  return [process.env["PATH"] ?? "", "/usr/sbin:/sbin:/usr/bin:/bin", dirname(process.execPath)].join(":");
+}
+
 /** Runs the command in a shell; `weft` in it is this executable. */
 export function mend(finding: Finding): Mending {
   const child = Bun.spawnSync({
     cmd: ["/bin/sh", "-c", finding.remedy],
     env: {
       ...process.env,
-      PATH: `${dirname(process.execPath)}:${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`,
+      PATH: searchPath(),
     },
     stdin: "ignore",
     stdout: "pipe",

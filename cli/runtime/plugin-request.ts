@@ -71,7 +71,7 @@ export function pluginConfig(
 }
 
 /** Variables without a value are set all the same: one of ours must not reach the plugin in their place. */
-function pluginVariables({ path, environment }: Runtime, { command, attachment }: Request): Variables {
+export function pluginVariables({ path, environment }: Runtime, { command, attachment }: Request): Variables {
   return {
     ...environment,
     CNI_COMMAND: command,

@@ -214,6 +214,7 @@ class Reader {
     if (type === "b") return this.#u32() !== 0;
     if (type === "u") return this.#u32();
     if (type === "as") return this.#strings();
+    if (type === "v") return this.value(this.signature()); // a value that says its own type
     throw new MalformedMessageError(`values of type "${type}" are not read here`);
   }
 

@@ -44,11 +44,13 @@ function checkBridge(host: Host, name: string, [first, ...others]: readonly Atta
     const remedy = `ip link set ${name} type bridge ageing_time ${AGEING_TIME}`;
     found.push(finding("learning-off", { subject, evidence, remedy }));
   }
-  const hairpin = host.stack.portsOf(bridge).find(({ port }) => port?.mode === 1);
-  if (bridge.promiscuous && hairpin) {
-    const evidence = `${name} is promiscuous, and its port ${hairpin.name} in hairpin mode`;
-    const remedy = `ip link set ${name} promisc off`;
-    found.push(finding("promiscuous-hairpin", { subject, evidence, remedy }));
+  if (bridge.promiscuous && !isSet(first.main, "promiscMode")) {
+    const hairpin = host.stack.portsOf(bridge).find(({ port }) => port?.mode === 1);
+    const twice = hairpin ? `: with its port ${hairpin.name} in hairpin mode, packets come twice` : "";
+    const evidence = `${name} is promiscuous, and the network has no "promiscMode"${twice}`;
+    found.push(
+      finding("bridge-promiscuous", { subject, evidence, remedy: `ip link set ${name} promisc off` }),
+    );
   }
   return found;
 }
@@ -81,16 +83,20 @@ function checkPort({ stack }: Host, attached: Attached): Finding[] {
   }
   const { state = 3, learning, unicastFlood, mcastFlood, bcastFlood } = outside.port ?? {};
   if (BLOCKED[state] && outside.running && bridge.up) {
-    add("port-blocked", `${port} is in state ${BLOCKED[state]}`, `bridge link set dev ${port} state 3`);
+    add(
+      "port-blocked",
+      `${port} is in state ${BLOCKED[state]}`,
+      `ip link set ${port} type bridge_slave state 3`,
+    );
   }
   if (learning === 0) {
-    add("learning-off", `learning is off at ${port}`, `bridge link set dev ${port} learning on`);
+    add("learning-off", `learning is off at ${port}`, `ip link set ${port} type bridge_slave learning on`);
   }
   const closed = Object.entries({ flood: unicastFlood, mcast_flood: mcastFlood, bcast_flood: bcastFlood })
     .filter(([, value]) => value === 0)
     .map(([flag]) => flag);
   if (closed.length > 0) {
-    const remedy = `bridge link set dev ${port} ${closed.map((flag) => `${flag} on`).join(" ")}`;
+    const remedy = `ip link set ${port} type bridge_slave ${closed.map((flag) => `${flag} on`).join(" ")}`;
     add("flooding-off", `${closed.join(", ")} of ${port} off`, remedy);
   }
   return found;

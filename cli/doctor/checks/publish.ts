@@ -109,7 +109,7 @@ function hairpinOff({ stack }: Host, attached: Attached): Finding[] {
     ? `bridged packets pass iptables, and port ${ports[0]?.hostPort} of the host leads to the container`
     : 'the network has "hairpinMode"';
   const evidence = `hairpin is off at ${outside.name}; ${why}`;
-  const remedy = `bridge link set dev ${outside.name} hairpin on`;
+  const remedy = `ip link set ${outside.name} type bridge_slave hairpin on`;
   return [finding("hairpin-off", { subject: nameOf(attached), evidence, remedy })];
 }
 

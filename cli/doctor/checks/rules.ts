@@ -77,6 +77,6 @@ function isolationDiffers({ stack }: Host, attached: Attached): Finding[] {
   const evidence = isFiltered
     ? `${outside.name} is isolated, though the packet filter sees bridged packets since ADD`
     : `${outside.name} is not isolated, and the packet filter does not see bridged packets (br_netfilter)`;
-  const remedy = `bridge link set dev ${outside.name} isolated ${isFiltered ? "off" : "on"}`;
+  const remedy = `ip link set ${outside.name} type bridge_slave isolated ${isFiltered ? "off" : "on"}`;
   return [finding("isolation-differs", { subject: nameOf(attached), evidence, remedy })];
 }

@@ -1,18 +1,20 @@
 /** The subnets of networks: that each is one network's, and has an address left. */
-import type { JsonObject } from "../../../lib/cni/json.ts";
 import { isObject } from "../../../lib/cni/json.ts";
 import { hasFreeAddress } from "../../../lib/ipam/lease-store.ts";
-import { formatRangeSet, parseRangeSets, type RangeConfig, type RangeSet } from "../../../lib/ipam/ranges.ts";
+import { formatRangeSet } from "../../../lib/ipam/ranges.ts";
 import { formatPrefix, type Prefix, parsePrefix, prefixesOverlap } from "../../../lib/netaddr/prefix.ts";
+import { formatRange, rangesOverlap } from "../../../lib/netaddr/range.ts";
 import type { Link } from "../../../lib/rtnetlink/link.ts";
 import { RT_SCOPE_LINK } from "../../../lib/rtnetlink/route.ts";
-import type { NetworkList, PluginConfig } from "../../runtime/network-list.ts";
-import { type Finding, finding } from "../finding.ts";
-import { type Host, hostSideOf, ipamOf } from "../host.ts";
+import { leaseDirectories } from "../../networks/leases.ts";
+import { makingOf } from "../../networks/network-file.ts";
+import { rangeSetsOf } from "../../networks/occupied.ts";
+import type { NetworkFile } from "../../runtime/network-list.ts";
+import { type Finding, finding, shellWord } from "../finding.ts";
+import { type Host, hostSideOf } from "../host.ts";
 
 /** Their containers are on a network of the host's making; of the others the subnet is the wire's. */
 const OWN_SEGMENT: readonly string[] = ["bridge", "ptp", "vxlan"];
-const LEASES_DIR = "/var/lib/cni/networks";
 
 export function checkSubnets(host: Host): Finding[] {
   const { networks } = host.view;
@@ -23,22 +25,36 @@ export function checkSubnets(host: Host): Finding[] {
   ];
 }
 
-/** Networks on one bridge, or on one wire, may share their subnet. */
-function overlap(network: NetworkList, other: NetworkList): Finding[] {
-  if (network.name === other.name || segmentOf(network) === segmentOf(other)) return [];
-  for (const subnet of subnetsOf(network)) {
-    for (const its of subnetsOf(other)) {
-      if (!prefixesOverlap(subnet, its)) continue;
-      const evidence = `its subnet ${formatPrefix(its)} overlaps ${formatPrefix(subnet)} of network ${network.name}`;
-      const remedy = `weft network rm ${other.name} && weft network create ${other.name}`;
-      return [finding("subnets-overlap", { subject: other.name, evidence, remedy })];
+/** Networks on one bridge, or on one wire, may share their subnet, but not the addresses that they lease. */
+function overlap(network: NetworkFile, other: NetworkFile): Finding[] {
+  if (network.name === other.name) return [];
+  const told = (its: string, ours: string) => {
+    const evidence = `its ${its} overlaps ${ours} of network ${network.name} (${network.file})`;
+    return [finding("subnets-overlap", { subject: other.name, evidence, remedy: changing(other) })];
+  };
+  if (segmentOf(network) === segmentOf(other)) {
+    for (const range of rangesOf(network)) {
+      const its = rangesOf(other).find((each) => rangesOverlap(each, range));
+      if (its) return told(formatRange(its), formatRange(range));
     }
+    return [];
+  }
+  for (const subnet of subnetsOf(network)) {
+    const its = subnetsOf(other).find((each) => prefixesOverlap(each, subnet));
+    if (its) return told(formatPrefix(its), formatPrefix(subnet));
   }
   return [];
 }
 
+/** What gives the network another subnet. */
+function changing(network: NetworkFile): string {
+  const { name, file } = network;
+  if (makingOf(network)) return `weft network rm ${name} && weft network create ${name}`;
+  return `\${EDITOR:-vi} ${shellWord(file)}`;
+}
+
 /** What tells one layer 2 network from another. */
-function segmentOf({ name, plugins: [main] }: NetworkList): string {
+function segmentOf({ name, plugins: [main] }: NetworkFile): string {
   const of = (key: string, otherwise: string) => String(main?.[key] || otherwise);
   if (main?.type === "bridge") return `bridge ${of("bridge", "cni0")} ${of("vlan", "0")}`;
   if (main?.type === "macvlan" || main?.type === "ipvlan") return `master ${of("master", "")}`;
@@ -49,32 +65,29 @@ function segmentOf({ name, plugins: [main] }: NetworkList): string {
  * Addresses and routes of the host that are not the network's own: what lies within its subnet is not
  * reached by containers, and a connected subnet around it loses those machines.
  */
-function usedByHost(host: Host, network: NetworkList): Finding[] {
+function usedByHost(host: Host, network: NetworkFile): Finding[] {
   const { stack } = host;
   if (!OWN_SEGMENT.includes(network.plugins[0]?.type ?? "")) return [];
   const own = new Set(ownLinks(host, network).map(({ index }) => index));
-  const subnets = subnetsOf(network);
-  const others = stack.routes.filter(
-    ({ dst, oif, gateway, scope }) =>
-      dst.length > 0 &&
-      oif !== undefined &&
-      !own.has(oif) &&
-      subnets.some(
-        (subnet) =>
-          prefixesOverlap(subnet, dst) &&
-          (dst.length >= subnet.length || (!gateway && scope === RT_SCOPE_LINK)),
-      ),
-  );
-  const [route] = others;
-  if (!route) return [];
-  const name = route.oif === undefined ? undefined : stack.link(route.oif)?.name;
-  const evidence = `this host has a route to ${formatPrefix(route.dst)} by ${name}, which overlaps ${subnets.map(formatPrefix).join(", ")}`;
-  const remedy = `weft network rm ${network.name} && weft network create ${network.name}`;
-  return [finding("subnets-overlap", { subject: network.name, evidence, remedy })];
+  for (const subnet of subnetsOf(network)) {
+    const route = stack.routes.find(
+      ({ dst, oif, gateway, scope }) =>
+        dst.length > 0 &&
+        oif !== undefined &&
+        !own.has(oif) &&
+        prefixesOverlap(subnet, dst) &&
+        (dst.length >= subnet.length || (!gateway && scope === RT_SCOPE_LINK)),
+    );
+    if (!route) continue;
+    const name = route.oif === undefined ? undefined : stack.link(route.oif)?.name;
+    const evidence = `this host has a route to ${formatPrefix(route.dst)} by ${name}, and its subnet is ${formatPrefix(subnet)}`;
+    return [finding("subnets-overlap", { subject: network.name, evidence, remedy: changing(network) })];
+  }
+  return [];
 }
 
 /** The bridge of the network, and the interfaces that lead to its containers. */
-function ownLinks(host: Host, { name, plugins: [main] }: NetworkList): Link[] {
+function ownLinks(host: Host, { name, plugins: [main] }: NetworkFile): Link[] {
   const bridge = main?.type === "bridge" ? host.stack.link(String(main["bridge"] || "cni0")) : undefined;
   const sides = host.attachments
     .filter(({ network }) => network === name)
@@ -84,14 +97,18 @@ function ownLinks(host: Host, { name, plugins: [main] }: NetworkList): Link[] {
   return [bridge, ...sides, ...labelled, ...vlan].filter((link) => link !== undefined);
 }
 
-/** Those that it gives addresses of; none where that cannot be read. */
-export function subnetsOf({ plugins: [main] }: NetworkList): Prefix[] {
-  if (!main) return [];
-  const ipam = ipamOf(main);
-  const ranges = Array.isArray(ipam["ranges"]) ? ipam["ranges"].flat() : [];
-  const overlays = Array.isArray(main["subnets"]) ? main["subnets"] : [];
-  const texts = [ipam, ...ranges, ...overlays].filter(isObject).map(({ subnet }) => subnet);
-  return texts.filter((text) => typeof text === "string").flatMap(prefixOf);
+function rangesOf({ plugins }: NetworkFile) {
+  return plugins.flatMap(rangeSetsOf).flat();
+}
+
+/** Those that a network gives addresses of; none where that cannot be read. */
+export function subnetsOf(network: NetworkFile): Prefix[] {
+  const [main] = network.plugins;
+  const pools = main?.type === "vxlan" && Array.isArray(main["subnets"]) ? main["subnets"] : [];
+  return [
+    ...rangesOf(network).map(({ subnet }) => subnet),
+    ...pools.filter(isObject).flatMap(({ subnet }) => prefixOf(String(subnet))),
+  ];
 }
 
 function prefixOf(text: string): Prefix[] {
@@ -102,27 +119,12 @@ function prefixOf(text: string): Prefix[] {
   }
 }
 
-function poolFull(network: NetworkList): Finding[] {
-  const [main] = network.plugins;
-  if (!main || ipamOf(main)["type"] !== "host-local") return [];
-  const ipam = ipamOf(main);
-  const directory = `${typeof ipam["dataDir"] === "string" ? ipam["dataDir"] : LEASES_DIR}/${network.name}`;
-  return rangeSetsOf(main, ipam).flatMap((set, index) => {
+function poolFull(network: NetworkFile): Finding[] {
+  const [directory] = leaseDirectories(network);
+  if (directory === undefined) return [];
+  return network.plugins.flatMap(rangeSetsOf).flatMap((set, index) => {
     if (hasFreeAddress(directory, set, index)) return [];
     const evidence = `every address of ${formatRangeSet(set)} is leased, see ${directory}`;
-    return finding("pool-full", { subject: network.name, evidence, remedy: `weft gc ${network.name}` });
+    return finding("pool-full", { subject: network.name, evidence, remedy: changing(network) });
   });
-}
-
-function rangeSetsOf({ cniVersion }: PluginConfig, ipam: JsonObject): readonly RangeSet[] {
-  const config = {
-    cniVersion: String(cniVersion ?? "1.0.0"),
-    ipam: { ranges: [], ...ipam },
-    runtimeConfig: { ipRanges: [] },
-  } as RangeConfig; // parseRangeSets() refuses what is not of that shape
-  try {
-    return parseRangeSets(config);
-  } catch {
-    return [];
-  }
 }

@@ -1,0 +1,69 @@
+/** What the plugins themselves say of attachments: CHECK, where no finding explains it already. */
+import { parseResult, type Result } from "../../../lib/cni/result.ts";
+import type { PublishedPort } from "../../inventory/attachment.ts";
+import type { PluginConfig } from "../../runtime/network-list.ts";
+import { type Finding, finding, shellWord } from "../finding.ts";
+import { type Attached, type Host, nameOf } from "../host.ts";
+import { type OwnPlugins, refusalOf } from "../own-plugins.ts";
+
+/** Since 0.4.0 there is CHECK. */
+const VERSION = "1.1.0";
+
+/** @param found what the other checks have found */
+export function checkAttachments(host: Host, own: OwnPlugins, found: readonly Finding[]): Finding[] {
+  // A fault of the host, or of a bridge, shows in every attachment.
+  const explained = new Set(
+    found.filter(({ severity }) => severity === "error").map(({ subject }) => subject),
+  );
+  const names = new Set(host.attachments.map(nameOf));
+  if ([...explained].some((subject) => !names.has(subject))) return [];
+  return host.attachments.flatMap((attached) =>
+    explained.has(nameOf(attached)) ? [] : differs(host, own, attached),
+  );
+}
+
+function differs(host: Host, own: OwnPlugins, attached: Attached): Finding[] {
+  const { cached, list, network, isOurs, inside } = attached;
+  if (!cached || !list || list.disableCheck || !isOurs || !inside) return [];
+  const prevResult = resultOf(attached);
+  const check = (plugin: PluginConfig) => {
+    const request = {
+      command: "CHECK",
+      network,
+      cniVersion: VERSION,
+      attachment: cached,
+      prevResult,
+    } as const;
+    return refusalOf(host.runtime, own, { plugin, request });
+  };
+  for (const plugin of list.plugins) {
+    const refusal = check(plugin);
+    if (!refusal) continue;
+    const details = refusal.details === "" ? "" : ` (${refusal.details})`;
+    const evidence = `plugin ${plugin.type} answers CHECK with ${refusal.code}: ${refusal.msg}${details}`;
+    const place = `${shellWord(network)} ${shellWord(attached.netns)} --ifname ${attached.ifname}`;
+    const ports = attached.ports.map(publishing).join("");
+    return [
+      finding("attachment-differs", {
+        subject: nameOf(attached),
+        evidence,
+        remedy: `weft del ${place} && weft add ${place}${ports}`,
+      }),
+    ];
+  }
+  return [];
+}
+
+/** "-p 192.0.2.1:8080:80/tcp" */
+function publishing({ hostPort, containerPort, protocol, hostIP }: PublishedPort): string {
+  const address = hostIP.includes(":") ? `[${hostIP}]:` : hostIP && `${hostIP}:`;
+  return ` -p ${shellWord(`${address}${hostPort}:${containerPort}/${protocol}`)}`;
+}
+
+function resultOf({ cached }: Attached): Result | undefined {
+  try {
+    return cached && parseResult(cached.result, String(cached.result["cniVersion"] ?? VERSION));
+  } catch {
+    return undefined; // CHECK says that there is none
+  }
+}

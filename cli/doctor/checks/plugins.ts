@@ -1,0 +1,158 @@
+/** The networks' files, and the plugins they name: that they are there, of one make, and accept the file. */
+import { dirname } from "node:path";
+import { isObject } from "../../../lib/cni/json.ts";
+import { ALL_VERSIONS, versionsFrom } from "../../../lib/cni/version.ts";
+import { version } from "../../../package.json" with { type: "json" };
+import { firstVersions, plugins } from "../../../plugins.ts";
+import type { NetworkFile } from "../../runtime/network-list.ts";
+import { requestPlugin } from "../../runtime/plugin-request.ts";
+import { makerOf, versionOf } from "../executable.ts";
+import { type Finding, finding, shellWord } from "../finding.ts";
+import type { Host } from "../host.ts";
+import { findPluginFile, isThisExecutable, type OwnPlugins, refusalOf, typesOf } from "../own-plugins.ts";
+
+/** Plugins of the reference that weft does not have. */
+const REFERENCE_ONLY: readonly string[] = ["bandwidth", "dhcp", "sbr", "tuning", "vrf"];
+/** STATUS looks at the whole configuration, and changes nothing. */
+const STATUS_SINCE = "1.1.0";
+
+/** @param found what the other checks have found */
+export function checkPlugins(host: Host, own: OwnPlugins, found: readonly Finding[]): Finding[] {
+  const networks = inForce(host);
+  return [
+    ...host.view.unreadable.map(({ file, reason }) =>
+      finding("network-unreadable", {
+        subject: file,
+        evidence: reason,
+        remedy: `mv ${shellWord(file)} ${shellWord(`${file}.unreadable`)}`,
+      }),
+    ),
+    ...networksTwice(host),
+    ...networks.flatMap((network) => pluginsMissing(host, network)),
+    ...networks.flatMap((network) => pluginsMixed(host, network)),
+    ...otherVersions(host, networks),
+    ...networks.flatMap((network) => versionRefused(host, network)),
+    ...networks
+      .filter((network) => !isExplained(network, found))
+      .flatMap((network) => networkRefused(host, own, network)),
+  ];
+}
+
+/** Of several files of one network the first. */
+function inForce({ view }: Host): NetworkFile[] {
+  const { networks } = view;
+  return networks.filter(({ name }, at) => networks.findIndex((network) => network.name === name) === at);
+}
+
+function networksTwice(host: Host): Finding[] {
+  return host.view.networks.flatMap(({ name, file }) => {
+    const first = inForce(host).find((network) => network.name === name);
+    if (!first || first.file === file) return [];
+    const evidence = `${first.file} and ${file} are both of network ${name}: the first counts`;
+    return finding("network-twice", {
+      subject: name,
+      evidence,
+      remedy: `mv ${shellWord(file)} ${shellWord(`${file}.unused`)}`,
+    });
+  });
+}
+
+function fileOf({ runtime }: Host, type: string): string | undefined {
+  return findPluginFile(type, runtime.path);
+}
+
+function pluginsMissing(host: Host, network: NetworkFile): Finding[] {
+  const { path } = host.runtime;
+  const directory = path.at(-1) ?? "/opt/cni/bin";
+  return typesOf(network)
+    .filter((type) => fileOf(host, type) === undefined)
+    .map((type) => {
+      const evidence = `no plugin "${type}" in ${path.join(":")}`;
+      return finding("plugin-missing", {
+        subject: network.name,
+        evidence,
+        remedy: installing(type, directory),
+      });
+    });
+}
+
+function installing(type: string, directory: string): string {
+  if (plugins.has(type)) return `weft install --to ${shellWord(directory)}`;
+  if (!REFERENCE_ONLY.includes(type)) return `install -m 755 ${shellWord(type)} ${shellWord(directory)}`;
+  return `apt-get install containernetworking-plugins && cp /usr/lib/cni/${type} ${shellWord(directory)}`;
+}
+
+/** Each does what it does with either, but what one made the other's CHECK and GC do not know. */
+function pluginsMixed(host: Host, network: NetworkFile): Finding[] {
+  const files = typesOf(network)
+    .filter((type) => plugins.has(type))
+    .flatMap((type) => fileOf(host, type) ?? []);
+  const { weft = [], another = [] } = Object.groupBy(files, makerOf);
+  if (weft.length === 0 || another.length === 0) return [];
+  const evidence = `${weft.join(", ")} of weft's, ${another.join(", ")} not`;
+  return [finding("plugins-mixed", { subject: network.name, evidence, remedy: "weft migrate" })];
+}
+
+function otherVersions(host: Host, networks: readonly NetworkFile[]): Finding[] {
+  const files = new Set(networks.flatMap(typesOf).flatMap((type) => fileOf(host, type) ?? []));
+  return [...files]
+    .filter((file) => !isThisExecutable(file) && makerOf(file) === "weft")
+    .flatMap((file) => {
+      const other = versionOf(file);
+      if (other === undefined || other === version) return [];
+      const evidence = `it is of version ${other}, and this is ${version}`;
+      const remedy = `weft install --to ${shellWord(dirname(file))}`;
+      return finding("plugin-version", { subject: file, evidence, remedy });
+    });
+}
+
+function versionRefused(host: Host, network: NetworkFile): Finding[] {
+  const { name, cniVersions, file } = network;
+  const spoken = typesOf(network)
+    .filter((type) => fileOf(host, type) !== undefined)
+    .map((type) => ({ type, versions: versionsSpoken(host, network, type) }));
+  if (cniVersions.some((each) => spoken.every(({ versions }) => versions.includes(each)))) return [];
+  const worst =
+    spoken.find(({ versions }) => !cniVersions.some((each) => versions.includes(each))) ?? spoken[0];
+  if (!worst) return [];
+  const evidence = `it is of ${cniVersions.join(", ")}, and ${worst.type} speaks ${worst.versions.join(", ")}`;
+  const remedy = `\${EDITOR:-vi} ${shellWord(file)}`;
+  return [finding("version-refused", { subject: name, evidence, remedy })];
+}
+
+/** Ours are known; others are asked. */
+function versionsSpoken(host: Host, { name, cniVersions }: NetworkFile, type: string): readonly string[] {
+  const file = fileOf(host, type);
+  if (file !== undefined && plugins.has(type) && isThisExecutable(file)) {
+    const first = firstVersions.get(type);
+    return first === undefined ? ALL_VERSIONS : versionsFrom(first);
+  }
+  const cniVersion = cniVersions.at(-1) ?? "1.0.0";
+  try {
+    const answer = requestPlugin(host.runtime, { type }, { command: "VERSION", network: name, cniVersion });
+    const list = isObject(answer) ? answer["supportedVersions"] : undefined;
+    return Array.isArray(list) ? list.map(String) : [];
+  } catch {
+    return [];
+  }
+}
+
+/** Whether STATUS would say once more what is known already. */
+function isExplained({ name, plugins: [main] }: NetworkFile, found: readonly Finding[]): boolean {
+  const bridge = main?.["bridge"];
+  return found.some(
+    ({ subject, severity }) => severity === "error" && (subject === name || subject === bridge),
+  );
+}
+
+function networkRefused(host: Host, own: OwnPlugins, { name, file, plugins: list }: NetworkFile): Finding[] {
+  return list.flatMap((plugin) => {
+    const request = { command: "STATUS", network: name, cniVersion: STATUS_SINCE } as const;
+    const refusal = refusalOf(host.runtime, own, { plugin, request });
+    if (!refusal) return [];
+    const details = refusal.details === "" ? "" : ` (${refusal.details})`;
+    const evidence = `plugin ${plugin.type} answers STATUS with ${refusal.code}: ${refusal.msg}${details}`;
+    const remedy = `\${EDITOR:-vi} ${shellWord(file)}`;
+    return finding("network-refused", { subject: name, evidence, remedy });
+  });
+}
