@@ -9,8 +9,8 @@ const COLUMNS: readonly Column[] = [
   { title: "IFNAME" },
   { title: "ADDRESSES", shrink: 5, least: 15 },
   { title: "HOST", shrink: 1, least: 12 },
-  { title: "BRIDGE", shrink: 2, least: 10 },
-  { title: "PORTS", shrink: 6 },
+  { title: "BRIDGE", shrink: 2, least: 8 },
+  { title: "PORTS", shrink: 6, least: 14, isOptional: true },
   { title: "STATE" },
 ];
 
@@ -25,7 +25,7 @@ export function formatAttachments(attachments: readonly AttachmentView[], width?
     each.ifname,
     each.addresses.map((prefix) => prefix.split("/")[0]).join(" ") || NOTHING,
     each.hostLink?.name ?? NOTHING,
-    each.bridge ?? (each.kind === undefined || each.kind === "veth" ? NOTHING : `(${each.kind})`),
+    each.bridge ?? (each.kind === undefined || each.kind === "veth" ? NOTHING : each.kind),
     each.ports.map(formatPort).join(" ") || NOTHING,
     PAINTS[each.state](each.state),
   ]);

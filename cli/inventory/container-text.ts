@@ -83,7 +83,7 @@ function macText(mac: string, port: BridgePortView | undefined): string {
 /** With what is smaller on the way. */
 function mtuText(mtu: number, way: readonly WayPoint[]): string {
   const smaller = way.filter((each) => each.mtu < mtu).map((each) => `${each.name} has ${each.mtu}`);
-  return [String(mtu), ...smaller].join(", but ");
+  return smaller.length > 0 ? `${mtu}; on the way ${smaller.join(", ")}` : String(mtu);
 }
 
 /** Addresses of the link alone are dim: nobody asks for them. */

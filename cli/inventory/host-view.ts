@@ -4,16 +4,23 @@ import type { Link } from "../../lib/rtnetlink/link.ts";
 import { ErrnoError } from "../../lib/sys/errno.ts";
 import { type NetworkFile, readNetworks, type UnreadableFile } from "../runtime/network-list.ts";
 import { countOf } from "../terminal/quantity.ts";
-import { type AttachmentView, readAttachmentSources, readAttachments } from "./attachment.ts";
+import {
+  type AttachmentSources,
+  type AttachmentView,
+  readAttachmentSources,
+  readAttachments,
+} from "./attachment.ts";
 import { listNamespaces, type Namespace } from "./namespaces.ts";
 import { Peers, type Port } from "./peers.ts";
 import { openStack, type Stack } from "./stack.ts";
 
-interface Parts {
+/** What a view is made of; the host's own stack is the first. */
+export interface HostViewParts {
   readonly stacks: readonly Stack[];
-  readonly unopened: readonly Namespace[];
-  readonly networks: readonly NetworkFile[];
-  readonly unreadable: readonly UnreadableFile[];
+  readonly unopened?: readonly Namespace[];
+  readonly networks?: readonly NetworkFile[];
+  readonly unreadable?: readonly UnreadableFile[];
+  readonly sources: AttachmentSources;
 }
 
 export class HostView implements Disposable {
@@ -25,15 +32,16 @@ export class HostView implements Disposable {
   readonly networks: readonly NetworkFile[];
   readonly unreadable: readonly UnreadableFile[];
   readonly #peers: Peers;
-  readonly #sources: ReturnType<typeof readAttachmentSources>;
+  readonly #sources: AttachmentSources;
   #attachments: readonly AttachmentView[] | undefined;
 
-  private constructor(parts: Parts, sources: ReturnType<typeof readAttachmentSources>) {
-    this.stacks = parts.stacks;
-    this.unopened = parts.unopened;
-    this.networks = parts.networks;
-    this.unreadable = parts.unreadable;
-    this.#peers = new Peers(this.stacks);
+  /** Of stacks that were opened before, and are closed with it. */
+  constructor({ stacks, unopened = [], networks = [], unreadable = [], sources }: HostViewParts) {
+    this.stacks = stacks;
+    this.unopened = unopened;
+    this.networks = networks;
+    this.unreadable = unreadable;
+    this.#peers = new Peers(stacks);
     this.#sources = sources;
   }
 
@@ -49,7 +57,7 @@ export class HostView implements Disposable {
       if (stack === "refused") unopened.push(namespace);
       else if (stack) stacks.push(opened.use(stack));
     }
-    const view = new HostView({ stacks, unopened, ...networksIn(networksDirectory) }, sources);
+    const view = new HostView({ stacks, unopened, ...networksIn(networksDirectory), sources });
     opened.move();
     return view;
   }
@@ -106,7 +114,7 @@ function tryOpening(namespace: Namespace): Stack | "refused" | undefined {
   }
 }
 
-function networksIn(directory: string): Pick<Parts, "networks" | "unreadable"> {
+function networksIn(directory: string): Pick<HostViewParts, "networks" | "unreadable"> {
   try {
     return readNetworks(directory);
   } catch {

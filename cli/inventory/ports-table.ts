@@ -6,10 +6,10 @@ import type { PortState, PortView } from "./ports.ts";
 const COLUMNS: readonly Column[] = [
   { title: "PORT" },
   { title: "ADDRESS", shrink: 2, least: 15 },
-  { title: "LEADS TO", shrink: 4, least: 18 },
+  { title: "LEADS TO", shrink: 4, least: 22 },
   { title: "CONTAINER", shrink: 3, least: 12 },
   { title: "NETWORK", shrink: 2, least: 10 },
-  { title: "BY" },
+  { title: "BY", shrink: 1, least: 8, isOptional: true },
   { title: "STATE" },
 ];
 

@@ -2,7 +2,7 @@
 import { inNetns, type Netns, openNetns } from "../../lib/netns/netns.ts";
 import { type LinkAddress, listAddresses } from "../../lib/rtnetlink/address.ts";
 import { type Link, listLinks } from "../../lib/rtnetlink/link.ts";
-import { listRoutes, type Route } from "../../lib/rtnetlink/route.ts";
+import { listMainRoutes, type Route } from "../../lib/rtnetlink/route.ts";
 import { openRouteSocket, type RouteSocket } from "../../lib/rtnetlink/route-socket.ts";
 import { readSysctl } from "../../lib/sysctl.ts";
 import type { Namespace } from "./namespaces.ts";
@@ -44,7 +44,7 @@ export class Stack implements Disposable {
 
   /** Unicast routes of the main table, of both families. */
   get routes(): readonly Route[] {
-    this.#routes ??= ([4, 6] as const).flatMap((family) => listRoutes(this.socket, { family }));
+    this.#routes ??= ([4, 6] as const).flatMap((family) => listMainRoutes(this.socket, family));
     return this.#routes;
   }
 

@@ -8,6 +8,8 @@ export interface Column {
   readonly shrink?: number;
   /** Columns that it keeps until every other one has given way as far as this. */
   readonly least?: number;
+  /** It is left out where the others cannot keep as much as that with it. */
+  readonly isOptional?: boolean;
   readonly align?: "left" | "right";
 }
 
@@ -25,37 +27,70 @@ export function formatTable(
   rows: readonly (readonly string[])[],
   width = terminalColumns(),
 ): string {
-  const natural = columns.map(({ title }, i) =>
-    Math.max(textWidth(title), ...rows.map((row) => textWidth(row[i] ?? ""))),
-  );
-  const widths = fittedWidths(columns, natural, width - GAP.length * (columns.length - 1));
+  const shown = shownColumns(columns, rows, width);
   const line = (cells: readonly string[]) =>
-    columns
-      .map(({ align }, i) => pad(cut(cells[i] ?? "", widths[i] ?? 0), widths[i] ?? 0, align ?? "left"))
+    shown
+      .map(({ column: { align }, width: own, i }) => pad(cut(cells[i] ?? "", own), own, align ?? "left"))
       .join(GAP)
       .trimEnd();
   return [bold(line(columns.map(({ title }) => title))), ...rows.map(line)].join("\n");
 }
 
-function fittedWidths(columns: readonly Column[], natural: readonly number[], room: number): number[] {
-  const widths = [...natural];
-  let surplus = widths.reduce((sum, each) => sum + each, 0) - room;
-  const order = columns
-    .map(({ shrink = 0, title, least = 0 }, i) => {
-      const hard = Math.max(SHRUNK_MIN, textWidth(title));
-      return { shrink, i, soft: Math.max(hard, least), hard };
-    })
-    .filter(({ shrink }) => shrink > 0)
-    .sort((a, b) => b.shrink - a.shrink);
-  for (const limit of ["soft", "hard"] as const) {
-    for (const column of order) {
-      const now = widths[column.i] ?? 0;
-      const taken = Math.max(0, Math.min(surplus, now - column[limit]));
-      widths[column.i] = now - taken;
-      surplus -= taken;
-    }
+interface ShownColumn {
+  readonly column: Column;
+  /** Which of the table's. */
+  readonly i: number;
+  readonly width: number;
+}
+
+/** Those that fit, as wide as there is room. */
+function shownColumns(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  width: number,
+): ShownColumn[] {
+  let shown = columns.map((column, i) => {
+    const texts = [column.title, ...rows.map((row) => row[i] ?? "")];
+    return { column, i, width: Math.max(...texts.map(textWidth)) };
+  });
+  for (;;) {
+    const fitting = narrowed(shown, width, softLimit);
+    if (totalWidth(fitting) <= width) return fitting;
+    const leastOf = ({ column: { isOptional, shrink = 0 } }: ShownColumn) => (isOptional ? shrink : -1);
+    const next = shown.reduce((a, b) => (leastOf(b) > leastOf(a) ? b : a));
+    if (!next.column.isOptional) return narrowed(fitting, width, hardLimit);
+    shown = shown.filter((each) => each !== next);
   }
-  return widths;
+}
+
+function totalWidth(columns: readonly ShownColumn[]): number {
+  return columns.reduce((sum, each) => sum + each.width, 0) + GAP.length * (columns.length - 1);
+}
+
+/** Takes what is too much from one column after the other, as far as the limit. */
+function narrowed(
+  columns: readonly ShownColumn[],
+  width: number,
+  limit: (column: Column) => number,
+): ShownColumn[] {
+  let surplus = totalWidth(columns) - width;
+  const widths = new Map<ShownColumn, number>();
+  const order = [...columns].sort((a, b) => (b.column.shrink ?? 0) - (a.column.shrink ?? 0));
+  for (const each of order) {
+    const mayGive = each.column.shrink ? each.width - limit(each.column) : 0;
+    const taken = Math.max(0, Math.min(surplus, mayGive));
+    widths.set(each, each.width - taken);
+    surplus -= taken;
+  }
+  return columns.map((each) => ({ ...each, width: widths.get(each) ?? each.width }));
+}
+
+function softLimit(column: Column): number {
+  return Math.max(hardLimit(column), column.least ?? 0);
+}
+
+function hardLimit({ title }: Column): number {
+  return Math.max(SHRUNK_MIN, textWidth(title));
 }
 
 /** The text, or as many of its words as there is room for and "…"; what is cut loses its colours. */

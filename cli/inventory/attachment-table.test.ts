@@ -1,0 +1,46 @@
+import { expect, test } from "bun:test";
+import { attachmentJson } from "./attachment-json.ts";
+import { formatAttachments, formatPort } from "./attachment-table.ts";
+import { ATTACHMENTS } from "./attachments.golden.ts";
+
+test("formatAttachments() in 80 columns", () => {
+  expect(formatAttachments(ATTACHMENTS, 80).split("\n")).toEqual([
+    "CONTAINER         NETWORK  IFNAME  ADDRESSES        HOST          BRIDGE   STATE",
+    "web               blue     eth0    172.17.0.2 …     veth1a2b3c4d  docker0  up",
+    "kube-system/cor…  cbr0     eth0    10.244.17.203    vethdeadbeef  cni0     down",
+    "printer           lan      eth0    192.0.2.100      eth0          macvlan  up",
+    "cnitool-add51f7…  routed   eth0    -                -             -        gone",
+  ]);
+});
+
+test("formatAttachments() in 160 columns", () => {
+  expect(formatAttachments(ATTACHMENTS, 160).split("\n")).toEqual([
+    "CONTAINER                             NETWORK  IFNAME  ADDRESSES              HOST          BRIDGE   PORTS                                STATE",
+    "web                                   blue     eth0    172.17.0.2 fd00:17::2  veth1a2b3c4d  docker0  8080->80/tcp 192.0.2.1:5353->53/udp  up",
+    "kube-system/coredns-5d78c9869d-x2k4p  cbr0     eth0    10.244.17.203          vethdeadbeef  cni0     -                                    down",
+    "printer                               lan      eth0    192.0.2.100            eth0          macvlan  -                                    up",
+    "cnitool-add51f7279f19f5d1fc9          routed   eth0    -                      -             -        -                                    gone",
+  ]);
+});
+
+test.each([
+  [{ hostPort: 8080, containerPort: 80, protocol: "tcp", hostIP: "" }, "8080->80/tcp"],
+  [{ hostPort: 53, containerPort: 53, protocol: "udp", hostIP: "192.0.2.1" }, "192.0.2.1:53->53/udp"],
+  [{ hostPort: 1, containerPort: 2, protocol: "sctp", hostIP: "2001:db8::1" }, "[2001:db8::1]:1->2/sctp"],
+])("formatPort() writes %j as Docker does", (port, text) => {
+  expect(formatPort(port)).toBe(text);
+});
+
+test("attachmentJson() has every key, null for what is not known", () => {
+  const keys = ATTACHMENTS.map((each) => Object.keys(attachmentJson(each)));
+  for (const each of keys) expect(each).toEqual(keys[0] ?? []);
+  expect(attachmentJson(ATTACHMENTS[3] as (typeof ATTACHMENTS)[number])).toMatchObject({
+    hostInterface: null,
+    bridge: null,
+    mac: null,
+    kind: null,
+    state: "gone",
+    madeByWeft: false,
+  });
+  expect(JSON.stringify(ATTACHMENTS.map(attachmentJson))).toContain('"hostIfindex":107');
+});
