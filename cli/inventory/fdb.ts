@@ -13,6 +13,7 @@ import {
   NUD_PERMANENT,
 } from "../../lib/rtnetlink/neighbour.ts";
 import type { HostView } from "./host-view.ts";
+import { compareTexts } from "./namespaces.ts";
 
 export interface BridgeTable {
   readonly bridge: string;
@@ -49,7 +50,7 @@ export function readBridgeTables(view: HostView, { all = false }: { all?: boolea
         .filter(({ flags, ifindex }) => !(flags & NTF_SELF) && ifindex !== bridge.index)
         .map((entry) => bridgeEntry(view, entry, owners))
         .filter(({ origin }) => all || origin !== "own")
-        .sort((a, b) => Number(a.port > b.port) - Number(a.port < b.port) || Number(a.mac > b.mac) - 0.5),
+        .sort((a, b) => compareTexts(a.port, b.port) || compareTexts(a.mac, b.mac)),
     }));
 }
 

@@ -12,6 +12,7 @@ import { readVxlan } from "../../lib/rtnetlink/link-kinds.ts";
 import { listFdb, listNeighbours, NTF_SELF, NUD_PERMANENT } from "../../lib/rtnetlink/neighbour.ts";
 import { askAgent } from "../../lib/store/ask.ts";
 import { isStoreAway, outputOf } from "../../lib/store/protocol.ts";
+import { compareTexts } from "./namespaces.ts";
 import type { Stack } from "./stack.ts";
 
 const AGENT_TIMEOUT_MS = 5_000;
@@ -73,9 +74,13 @@ export function readOverlayTables(
         device: device.name,
         vni: readVxlan(device.data).vni,
         source: wanted ? "agent" : "kernel",
-        entries: wanted ? compareEntries(wanted, kernel) : kernelEntries(kernel),
+        entries: (wanted ? compareEntries(wanted, kernel) : kernelEntries(kernel)).sort(byVtep),
       };
     });
+}
+
+function byVtep(a: OverlayEntry, b: OverlayEntry): number {
+  return compareTexts(a.vtep, b.vtep) || compareTexts(a.mac, b.mac);
 }
 
 function networkOf({ alias, name }: Link): string {
@@ -176,5 +181,5 @@ export function compareEntries(desired: DesiredNetwork, kernel: KernelView): Ove
         differences: [],
       }),
     );
-  return [...wanted, ...surplus].sort((a, b) => Number(a.vtep > b.vtep) - Number(a.vtep < b.vtep));
+  return [...wanted, ...surplus];
 }

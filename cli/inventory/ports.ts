@@ -5,6 +5,7 @@ import { type Element, type Entries, elementName } from "../../lib/weft-table/el
 import { entriesOf } from "../../lib/weft-table/table-life.ts";
 import type { AttachmentView, PublishedPort } from "./attachment.ts";
 import { type FilterView, hasElement } from "./filter.ts";
+import { compareTexts } from "./namespaces.ts";
 
 export interface PortView extends PublishedPort {
   readonly container: string;
@@ -34,9 +35,7 @@ export function listPorts(attachments: readonly AttachmentView[], filters: Filte
     .flatMap((attachment) => portsOf(attachment, filters))
     .sort(
       (a, b) =>
-        a.hostPort - b.hostPort ||
-        Number(a.protocol > b.protocol) - Number(a.protocol < b.protocol) ||
-        Number(a.hostIP > b.hostIP) - Number(a.hostIP < b.hostIP),
+        a.hostPort - b.hostPort || compareTexts(a.protocol, b.protocol) || compareTexts(a.hostIP, b.hostIP),
     );
 }
 
