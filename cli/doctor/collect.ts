@@ -14,6 +14,9 @@ const GC_SINCE = "1.1.0";
 /** Of a network that nobody knows how it was made: what may have left something by a container's name. */
 export const USUAL_PLUGINS: readonly string[] = ["bridge", "portmap", "firewall", "host-local"];
 
+/** Whatever the file says by now: rules of iptables are looked for where there may be some. */
+const MASQUERADING = { ipMasq: true };
+
 export interface Collection {
   /** What was done, a line each. */
   readonly removed: readonly string[];
@@ -108,7 +111,7 @@ function collect(host: Host, own: OwnPlugins, { list, plugin, valid }: Collectin
   const file = findPluginFile(plugin.type, host.runtime.path);
   const called = own.get(plugin.type);
   if (called && (file === undefined || isThisExecutable(file))) {
-    const stdin = JSON.stringify(pluginConfig(plugin, request));
+    const stdin = JSON.stringify(pluginConfig({ ...plugin, ...MASQUERADING }, request));
     answerOf(called, { environment: pluginVariables(host.runtime, request), stdin, own });
   } else if (file !== undefined && atLeast(list.cniVersions.at(-1) ?? "", GC_SINCE)) {
     requestPlugin(host.runtime, plugin, request);

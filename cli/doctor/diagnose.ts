@@ -5,8 +5,10 @@ import type { Runtime } from "../runtime/plugin-request.ts";
 import { checkAddresses } from "./checks/addresses.ts";
 import { checkAttachments } from "./checks/attachment.ts";
 import { checkBridges } from "./checks/bridge.ts";
+import { checkForward } from "./checks/forward.ts";
 import { checkForwarding } from "./checks/forwarding.ts";
 import { checkInterfaces } from "./checks/interface.ts";
+import { checkLeases } from "./checks/leases.ts";
 import { checkLeftovers } from "./checks/leftovers.ts";
 import { checkLimits } from "./checks/limits.ts";
 import { checkManagers } from "./checks/managers.ts";
@@ -38,10 +40,12 @@ export async function diagnose({ networksDirectory, runtime, probed }: Look): Pr
     checkBridges,
     checkAddresses,
     checkForwarding,
+    checkForward,
     checkRules,
     checkPublishing,
     (host) => checkMtu(host, { probed }),
     checkSubnets,
+    checkLeases,
     checkUnderlay,
     checkLimits,
     checkManagers,

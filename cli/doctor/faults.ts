@@ -74,6 +74,7 @@ export const FAULTS = {
   "mac-conflict": careful(error("two interfaces of a bridge have one MAC")),
   "neighbour-wrong": error("the host takes another MAC for a container's"),
   "forwarding-entry-wrong": error("the bridge has a container's MAC at another port"),
+  "lease-missing": error("a container's address is not leased to it, and will be given to another"),
   "pool-full": careful(error("no address is left for another container")),
   // the kernel's limits
   "neighbour-table-full": careful(error("the kernel's neighbour table is full")),

@@ -32,9 +32,9 @@ export interface Leftover {
 
 /** Whether its namespace is gone, or its ADD has ended and its interface is gone. */
 export function isGone({ state, cached, namespace, records }: Attached): boolean {
-  if (state !== "gone") return false;
+  if (state !== "gone" || (!cached && records.length === 0)) return false;
   // An ADD that is under way has its record, and not yet its interface.
-  return namespace === undefined || cached !== undefined || records.length === 0;
+  return namespace === undefined || cached !== undefined;
 }
 
 /** What belongs to no attachment that is known, nor to a container that lives all the same. */

@@ -1,5 +1,4 @@
 /** What attachments have in the packet filter, compared with their records, and what else decides there. */
-import { isObject } from "../../../lib/cni/json.ts";
 import { hasNftables } from "../../../lib/iptables/kernel-tables.ts";
 import { areFramesFiltered } from "../../../lib/isolate/bridge-port.ts";
 import { netfilterSocket } from "../../../lib/netfilter/socket.ts";
@@ -9,7 +8,7 @@ import { TABLES } from "../../../lib/weft-table/element.ts";
 import { findMissing } from "../../../lib/weft-table/restore.ts";
 import { missingRules } from "../../restore-rules.ts";
 import { type Finding, finding } from "../finding.ts";
-import { type Attached, type Host, nameOf } from "../host.ts";
+import { type Attached, type Host, isSet, nameOf } from "../host.ts";
 
 const OUR_COMMENT = /^weft \d+$/;
 
@@ -64,16 +63,15 @@ function rulesMissing({ attachments }: Host): Finding[] {
  * ports have to be isolated, and otherwise they must not be, or a neighbour's published port is not reached.
  */
 function isolationDiffers({ stack }: Host, attached: Attached): Finding[] {
-  const { outside, list, records } = attached;
+  const { outside, list, records, main } = attached;
   const firewall = list?.plugins.find(({ type }) => type === "firewall");
   const isSeparating = firewall?.["ingressPolicy"] === "isolated" || firewall?.["icc"] === false;
-  const recorded = records.find(({ plugin }) => plugin === "firewall");
+  const isRecorded = records.some(({ plugin }) => plugin === "firewall");
   const isOnBridge = outside?.master !== undefined && stack.link(outside.master)?.kind === "bridge";
-  if (!firewall || !isSeparating || !isObject(recorded?.details) || !isOnBridge) return [];
+  if (!isSeparating || !isRecorded || !isOnBridge) return [];
   const isIsolated = outside.port?.isolated === 1;
   const isFiltered = areFramesFiltered();
-  const isOurIsolation = recorded.details["port"] === outside.name;
-  if (isFiltered ? !(isIsolated && isOurIsolation) : isIsolated) return [];
+  if (isFiltered ? !isIsolated || isSet(main, "portIsolation") : isIsolated) return [];
   const evidence = isFiltered
     ? `${outside.name} is isolated, though the packet filter sees bridged packets since ADD`
     : `${outside.name} is not isolated, and the packet filter does not see bridged packets (br_netfilter)`;
