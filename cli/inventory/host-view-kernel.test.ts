@@ -47,8 +47,8 @@ beforeAll(async () => {
     ip addr add 10.1.0.2/24 dev eth0
     ip link set eth0 up
     ip route add default via 10.1.0.1
-    ping -c 1 -W 1 10.1.0.1`);
-  db.run("ip addr add 10.1.0.3/24 dev eth0; ip link set eth0 up; ping -c 1 -W 1 10.1.0.1");
+    ping -c 5 -i 0.1 -W 1 10.1.0.1`);
+  db.run("ip addr add 10.1.0.3/24 dev eth0; ip link set eth0 up; ping -c 5 -i 0.1 -W 1 10.1.0.1");
 });
 
 afterAll(() => {

@@ -1,0 +1,82 @@
+/** Pictures for the tests of how they are drawn. */
+import type { Base, End, HostPicture } from "./host-picture.ts";
+
+const end = (title: string, network: string, ...lines: readonly string[]): End => ({
+  kind: "container",
+  title,
+  ifname: "eth0",
+  network,
+  lines,
+});
+
+const bridge = (name: string, network: string, cables: Base["cables"]): Base => ({
+  name,
+  role: "bridge",
+  says: `bridge of ${network}`,
+  isUplink: false,
+  isUp: true,
+  addresses: ["172.17.0.1/16"],
+  cables,
+});
+
+const BACK: End = { ...end("app & co", "green", "10.2.0.3/24"), ifname: "eth1" };
+
+/** Two bridges with a container on both, an overlay, an uplink with a macvlan on it, and what is left over. */
+export const HOST: HostPicture = {
+  title: "host",
+  bases: [
+    bridge("docker0", "blue", [
+      {
+        name: "veth1a2b3c4d",
+        says: "",
+        isUp: true,
+        end: end("app & co", "blue", "172.17.0.2/16", "fd00:17::2/64", "8080->80/tcp"),
+      },
+      { name: "veth5e6f7a8b", says: "", isUp: false, end: end("db", "blue", "172.17.0.3/16") },
+    ]),
+    {
+      ...bridge("green0", "green", [{ name: "vethdeadbeef", says: "", isUp: true, end: BACK }]),
+      addresses: [],
+    },
+    bridge("vxbr42", "over", [
+      {
+        name: "vx42",
+        says: "VXLAN 42",
+        isUp: true,
+        end: {
+          kind: "hosts",
+          title: "other hosts",
+          ifname: "",
+          network: "over",
+          lines: ["192.0.2.11", "192.0.2.12"],
+        },
+      },
+    ]),
+    {
+      name: "eth0",
+      role: "link",
+      says: "uplink",
+      isUplink: true,
+      isUp: true,
+      addresses: ["192.0.2.1/24"],
+      cables: [
+        {
+          name: "",
+          says: "",
+          isUp: true,
+          end: { kind: "world", title: "outside", ifname: "", network: "", lines: ["by 192.0.2.254"] },
+        },
+        {
+          name: "macvlan mode bridge",
+          says: "",
+          isUp: true,
+          end: end("kube-system/node-local-dns-with-a-long-name", "lan", "192.0.2.100/24"),
+        },
+      ],
+    },
+  ],
+  others: ["wg0 (wireguard)"],
+  islands: ["blue", "sandbox-without-a-cable"],
+};
+
+export const EMPTY: HostPicture = { title: "host", bases: [], others: [], islands: [] };
