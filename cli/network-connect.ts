@@ -1,11 +1,10 @@
 /** weft network connect, weft network disconnect: the networks of a container that runs. */
 import { Command } from "commander";
 import { isObject } from "../lib/cni/json.ts";
-import { makeDirectory } from "../lib/sys/file.ts";
-import { acquireLock } from "../lib/sys/lock.ts";
 import { collect } from "./collect-option.ts";
 import { namespaceInode } from "./containers/container.ts";
 import { findContainer } from "./containers/find.ts";
+import { HostView } from "./inventory/host-view.ts";
 import {
   type Attached,
   attachContainer,
@@ -14,12 +13,14 @@ import {
   detachContainer,
   nextInterface,
 } from "./networks/attach.ts";
-import { findAttached } from "./networks/find-attached.ts";
+import { findAttached, findRecorded } from "./networks/find-attached.ts";
+import { lockInTool } from "./networks/network-lock.ts";
+import { describeUsers, usersOf } from "./networks/usage.ts";
+import { delNetwork } from "./runtime/network.ts";
 import { findNetwork } from "./runtime/network-list.ts";
 import { CONTAINER_WORDS, networksDirectory, runtimeOf } from "./runtime-command.ts";
 import { warnOfShadowedListeners } from "./shadowed-listeners.ts";
 
-const LOCKS_DIR = "/run/weft/locks";
 const ENDING = `
 Exit status: 0 done, 1 not begun, 2 a plugin failed: its words are on stderr.`;
 
@@ -77,9 +78,8 @@ function connect(networkName: string, name: string, { ifname, json, ...words }: 
   const runtime = runtimeOf(process.env);
   const network = findNetwork(networksDirectory(process.env), networkName);
   const container = findContainer(name);
-  makeDirectory(LOCKS_DIR);
   // Two that connect one container at the same time take different names.
-  using _alone = acquireLock(`${LOCKS_DIR}/connect:${namespaceInode(container.netnsPath) ?? ""}`);
+  using _alone = lockInTool(`connect:${namespaceInode(container.netnsPath) ?? ""}`);
   const [other] = ifname === undefined ? attachmentsOn(network.name, container, runtime) : [];
   if (other) {
     throw new Error(
@@ -100,17 +100,31 @@ function describe(container: string, { attachment: { ifname }, result }: Attache
 
 function disconnect(networkName: string, name: string, options: { ifname?: string }): void {
   const runtime = runtimeOf(process.env);
-  const attached = findAttached(networkName, name, runtime);
-  const chosen = attached.filter(({ ifname }) => options.ifname === undefined || options.ifname === ifname);
-  const [first, ...others] = chosen;
+  const kept = chosen(findAttached(networkName, name, runtime), options);
+  if (kept.length === 1 && kept[0]) {
+    detachContainer(kept[0], runtime);
+    return;
+  }
+  const network = findNetwork(networksDirectory(process.env), networkName);
+  using view = HostView.open(networksDirectory(process.env));
+  const all = kept.length > 0 ? kept : chosen(findRecorded(view, networkName, name), options);
+  const [first, ...others] = all;
   if (!first) {
-    findNetwork(networksDirectory(process.env), networkName); // says so where there is none
     const as = options.ifname === undefined ? "" : ` as ${options.ifname}`;
-    throw new Error(`"${name}" is not on network "${networkName}"${as}`);
+    throw new Error(`"${name}" is not on network "${networkName}"${as}${whoIs(view, networkName)}`);
   }
   if (others.length > 0) {
-    const names = chosen.map(({ ifname }) => ifname).join(", ");
+    const names = all.map(({ ifname }) => ifname).join(", ");
     throw new Error(`"${name}" is on network "${networkName}" as ${names}: say which, with --ifname`);
   }
-  detachContainer(first, runtime);
+  delNetwork(runtime, network, first);
+}
+
+function chosen<T extends { ifname: string }>(all: readonly T[], { ifname }: { ifname?: string }): T[] {
+  return all.filter((each) => ifname === undefined || ifname === each.ifname);
+}
+
+function whoIs(view: HostView, network: string): string {
+  const users = usersOf(view, network);
+  return users.length > 0 ? `; on it: ${describeUsers(users)}` : "; nobody is";
 }

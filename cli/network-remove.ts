@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { EXIT_FAILED, Failure } from "./failure.ts";
 import { HostView } from "./inventory/host-view.ts";
 import { makingOf } from "./networks/network-file.ts";
+import { lockNetwork } from "./networks/network-lock.ts";
 import { refuseForeign, removeNetwork } from "./networks/remove.ts";
 import { describeUsers, networkNamed, usersOf } from "./networks/usage.ts";
 import type { NetworkFile } from "./runtime/network-list.ts";
@@ -53,7 +54,7 @@ function rm(names: readonly string[]): void {
   using view = HostView.open(directory);
   const failures = new Set(names).values().flatMap((name) => {
     try {
-      remove(networkNamed(view, name, directory), view);
+      remove(networkNamed(view, name, directory), directory);
       return [];
     } catch (error) {
       return [error];
@@ -65,8 +66,10 @@ function rm(names: readonly string[]): void {
   throw new Failure(isPlugins ? EXIT_FAILED : 1, all.map(messageOf).join("\n"));
 }
 
-function remove(network: NetworkFile, view: HostView): void {
+function remove(network: NetworkFile, directory: string): void {
   refuseForeign(network);
+  using _alone = lockNetwork(network, { shared: false });
+  using view = HostView.open(directory); // as it is now that nobody can be attached
   const users = usersOf(view, network.name);
   if (users.length > 0) {
     throw new Error(
@@ -79,7 +82,8 @@ weft network disconnect ${network.name} CONTAINER takes one off it`,
 }
 
 async function prune(options: { yes?: true }): Promise<void> {
-  using view = HostView.open(networksDirectory(process.env));
+  const directory = networksDirectory(process.env);
+  using view = HostView.open(directory);
   const unused = view.networks.filter(
     (network) => makingOf(network) !== undefined && usersOf(view, network.name).length === 0,
   );
@@ -89,7 +93,7 @@ async function prune(options: { yes?: true }): Promise<void> {
   }
   const names = unused.map(({ name }) => name).join(", ");
   if (!options.yes && !(await agrees(`Remove ${names}?`))) return;
-  for (const network of unused) remove(network, view);
+  for (const network of unused) remove(network, directory);
 }
 
 async function agrees(question: string): Promise<boolean> {

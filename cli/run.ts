@@ -15,7 +15,7 @@ import { attachContainer, attachmentFor } from "./networks/attach.ts";
 import type { AttachmentWords } from "./networks/attachment-request.ts";
 import { addNamedNamespace, deleteNamedNamespace } from "./networks/named-namespace.ts";
 import { delNetwork } from "./runtime/network.ts";
-import { findNetwork, type NetworkList } from "./runtime/network-list.ts";
+import { findNetwork, type NetworkFile } from "./runtime/network-list.ts";
 import { networksDirectory, runtimeOf } from "./runtime-command.ts";
 import { warnOfShadowedListeners } from "./shadowed-listeners.ts";
 
@@ -83,7 +83,7 @@ function hasWishes({ ip, mac, publish }: AttachmentWords): boolean {
   return ip.length > 0 || mac !== undefined || publish.length > 0;
 }
 
-function networksOf({ network }: Options): NetworkList[] {
+function networksOf({ network }: Options): NetworkFile[] {
   const directory = networksDirectory(process.env);
   return network.map((name) => findNetwork(directory, name));
 }
@@ -100,7 +100,7 @@ async function runJoined(
 /** In a namespace of its own, connected to each of the networks. */
 async function runApart(
   words: readonly string[],
-  networks: readonly NetworkList[],
+  networks: readonly NetworkFile[],
   { name, ...wishes }: Options,
   signals: PassedSignals,
 ): Promise<number> {
@@ -140,7 +140,7 @@ function sandboxOf({ netnsPath, lastingPath, pid }: SandboxedProcess, name: stri
 
 function connect(
   { container, containerId, lastingPath }: Sandbox,
-  network: NetworkList,
+  network: NetworkFile,
   { ifname, words, end }: { ifname: string; words: AttachmentWords; end: DisposableStack },
 ): JsonObject {
   const runtime = runtimeOf(process.env);

@@ -106,7 +106,7 @@ await t.test("weft add refuses what is there, and harms nothing", async (t) => {
   await host.exec("rm", ["-r", RESULTS]);
   t.match(await weft("add net c1"), {
     exitCode: 1,
-    stderr: 'weft: "/var/run/netns/c1" has an interface eth0 already: choose another --ifname\n',
+    stderr: 'weft: "c1" has an interface eth0 already: choose another --ifname\n',
   });
   t.same(normalise(await host.snapshot()), before);
 });
@@ -135,13 +135,17 @@ await t.test("weft says what is wrong before anything is begun", async (t) => {
   await refused("add absent c1", /^weft: no network "absent" in \/etc\/cni\/net\.d: it has net\n$/);
   await refused("add net c1", /^weft: cannot read networks: ENOENT/, ["NETCONFPATH=/nowhere"]);
   await refused("add net c1", /failed to find plugin "bridge" in path \[\/nowhere\]/, ["CNI_PATH=/nowhere"]);
-  await refused("add net absent", /failed to open netns .* ip netns add NAME makes one\n$/);
+  await refused(
+    "add net absent",
+    /no container "absent": ip netns has c1, host\nip netns add absent makes one/,
+  );
   await refused("add net c1 --ifname a/b", /interface name contains \//);
   await refused("add net c1", /CNI_ARGS: "IP" is not KEY=value/, ["CNI_ARGS=IP"]);
   await refused("check net c1", /"c1" is not on network "net" as eth0/);
-  await refused("add net", /missing required argument 'netns'\n\(--help says more\)/);
+  await refused("add net", /missing required argument 'container'\n\(--help says more\)/);
   await refused("ad net c1", /unknown command 'ad'/);
-  t.same((await host.snapshot()).files, {});
+  const { files } = await host.snapshot();
+  t.same(Object.keys(files), ["/run/weft/locks/network:net"]); // what is locked, and no more
   const nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", WEFT, "add", "net", "c1"];
   t.match(await host.exec("setpriv", nobody, { reject: false }), {
     exitCode: 1,

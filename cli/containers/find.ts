@@ -77,6 +77,12 @@ function ofProcess(text: string, containers: readonly ContainerdContainer[]): Co
   if (container) return container;
   const name = boundNames().find((each) => isSame(join(NAMED, each)));
   if (name !== undefined) return { ...named(name), pid };
+  return processNamespace(pid);
+}
+
+/** A process in a namespace that has no name, whether it is there or not. */
+export function processNamespace(pid: number): Container {
+  const netnsPath = `/proc/${pid}/ns/net`;
   return { name: `pid ${pid} (${programOf(pid)})`, id: netnsPath, netnsPath, pid, runtime: "pid" };
 }
 

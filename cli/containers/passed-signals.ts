@@ -1,4 +1,4 @@
-/** Signals that are meant for a program of ours: they end us only when it has ended, and all is taken back. */
+/** Signals that are meant for a program of ours: they end us only when it has ended and all is undone. */
 import type { ChildProcess } from "node:child_process";
 
 /** A terminal sends these to every process before it, the program itself among them. */

@@ -2,7 +2,9 @@
  * A process in a network namespace: in a new one, which ends with it, or in one that is there.
  *
  * It has a mount namespace of its own as well, so that /sys shows its network and /etc/resolv.conf may be
- * another. It waits before its program begins, until the network is made. unshare(1), nsenter(1), ip-netns(8).
+ * another. It waits before its program begins, until the network is made.
+ *
+ * Reference: unshare(1), nsenter(1), ip-netns(8).
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";

@@ -9,10 +9,11 @@ import { type Container, HOST, namespaceInode } from "../containers/container.ts
 import { EXIT_FAILED, Failure } from "../failure.ts";
 import { type Attachment, readAttachment } from "../runtime/attachment.ts";
 import { addNetwork, delNetwork } from "../runtime/network.ts";
-import { type NetworkList, parseNetworkList } from "../runtime/network-list.ts";
+import { type NetworkFile, parseNetworkList } from "../runtime/network-list.ts";
 import type { Runtime } from "../runtime/plugin-request.ts";
 import { type CachedAttachment, findCached, listCached } from "../runtime/result-cache.ts";
 import { type AttachmentWords, unheeded, withRequest } from "./attachment-request.ts";
+import { lockNetwork } from "./network-lock.ts";
 
 /** Docker's and Kubernetes' names of interfaces. */
 const IFNAME_START = "eth";
@@ -44,11 +45,12 @@ export interface Attached {
  */
 export function attachContainer(
   container: Container,
-  network: NetworkList,
+  network: NetworkFile,
   { attachment, words, runtime }: { attachment: Attachment; words: AttachmentWords; runtime: Runtime },
 ): Attached {
   const { ifname } = attachment;
   refuseHost(container);
+  using _kept = lockNetwork(network, { shared: true });
   if (findCached(runtime.cacheDirectory, network.name, attachment)) {
     throw new Error(
       `"${container.name}" is on network "${network.name}" already, as ${ifname}: run weft del first, or choose another --ifname`,

@@ -1,15 +1,12 @@
 /** Makes a network: decides what is left open, asks the plugins whether they can, and writes its file. */
 import { openRouteSocket } from "../../lib/rtnetlink/route-socket.ts";
-import { makeDirectory } from "../../lib/sys/file.ts";
-import { acquireLock } from "../../lib/sys/lock.ts";
 import { networkStatus } from "../runtime/network.ts";
 import { type NetworkFile, parseNetworkList, readNetworks } from "../runtime/network-list.ts";
 import type { Runtime } from "../runtime/plugin-request.ts";
 import { networkPath, networkText, writeNetworkFile } from "./network-file.ts";
+import { lockInTool } from "./network-lock.ts";
 import { type NetworkWords, planNetwork } from "./plan.ts";
 import { pluginList } from "./plugin-list.ts";
-
-const LOCKS_DIR = "/run/weft/locks";
 
 export interface CreateOptions {
   readonly directory: string;
@@ -25,8 +22,7 @@ export interface CreateOptions {
  */
 export function createNetwork(words: NetworkWords, options: CreateOptions): NetworkFile {
   const { directory, runtime, labels, isDryRun } = options;
-  makeDirectory(LOCKS_DIR);
-  using _alone = acquireLock(`${LOCKS_DIR}/networks`);
+  using _alone = lockInTool("networks");
   using host = openRouteSocket();
   const plan = planNetwork(words, { host, networks: networksIn(directory) });
   const text = networkText(plan.name, pluginList(plan), {

@@ -1,7 +1,8 @@
 /** An attachment that was made, by what a user calls its container, also where that is gone. */
 import type { Variables } from "../../lib/cni/environment.ts";
-import type { Container } from "../containers/container.ts";
-import { findContainer, named } from "../containers/find.ts";
+import { type Container, namespaceInode } from "../containers/container.ts";
+import { findContainer, named, processNamespace } from "../containers/find.ts";
+import type { HostView } from "../inventory/host-view.ts";
 import type { Attachment } from "../runtime/attachment.ts";
 import type { Runtime } from "../runtime/plugin-request.ts";
 import { type CachedAttachment, listCached } from "../runtime/result-cache.ts";
@@ -14,10 +15,24 @@ const ID_LENGTH_MIN = 6;
 export function findAttached(network: string, text: string, runtime: Runtime): CachedAttachment[] {
   const container = tryFinding(text);
   if (container) return attachmentsOn(network, container, runtime);
-  const { containerId } = attachmentFor(named(text), undefined, {});
+  const { containerId } = attachmentFor(goneContainer(text), undefined, {});
   return listCached(runtime.cacheDirectory, network).filter(
     (cached) => cached.containerId === containerId || isIdOf(text, cached.containerId),
   );
+}
+
+/** As findAttached(), of those that no result was kept of here: by weft's records and labels. */
+export function findRecorded(view: HostView, network: string, text: string): Attachment[] {
+  const container = tryFinding(text);
+  const inode = container && namespaceInode(container.netnsPath);
+  return view.attachments
+    .filter((each) => each.network === network)
+    .filter((each) =>
+      inode === undefined
+        ? each.container === text || isIdOf(text, each.containerId)
+        : String(each.namespace?.inode) === inode,
+    )
+    .map(({ containerId, ifname, netns }) => ({ containerId, ifname, netns, args: [], capabilityArgs: {} }));
 }
 
 /** What an attachment of that container is called, though nothing is known of it, nor of the container. */
@@ -26,7 +41,12 @@ export function unknownAttachment(
   ifname: string | undefined,
   variables: Variables,
 ): Attachment {
-  return attachmentFor(tryFinding(text) ?? named(text), ifname, variables);
+  return attachmentFor(tryFinding(text) ?? goneContainer(text), ifname, variables);
+}
+
+/** As findContainer() named it while it was there: a process, or a namespace of `ip netns`. */
+function goneContainer(text: string): Container {
+  return /^\d+$/.test(text) ? processNamespace(Number(text)) : named(text);
 }
 
 /** ctr and nerdctl put containerd's namespace before the id. */

@@ -3,7 +3,7 @@ import type { Address } from "../../lib/netaddr/address.ts";
 import { containsAddress, type Prefix } from "../../lib/netaddr/prefix.ts";
 import { listAddresses } from "../../lib/rtnetlink/address.ts";
 import { findLink, linkByIndex } from "../../lib/rtnetlink/link.ts";
-import { listRoutes } from "../../lib/rtnetlink/route.ts";
+import { listMainRoutes } from "../../lib/rtnetlink/route.ts";
 import type { RouteSocket } from "../../lib/rtnetlink/route-socket.ts";
 import type { DriverOptions } from "./driver-options.ts";
 
@@ -26,7 +26,7 @@ export function wireThere(
   if (!link) return { gateway: undefined, ownAddresses: [] };
   const isInside = (address: Address | undefined) =>
     address !== undefined && containsAddress(subnet, address);
-  const routes = listRoutes(host, { family: subnet.address.family, oif: link.index });
+  const routes = listMainRoutes(host, subnet.address.family).filter(({ oif }) => oif === link.index);
   return {
     gateway: routes.find(({ dst, gateway }) => dst.length === 0 && isInside(gateway))?.gateway,
     ownAddresses: listAddresses(host, link)
@@ -37,7 +37,7 @@ export function wireThere(
 
 function interfaceOfDefaultRoute(host: RouteSocket): string | undefined {
   const route = ([4, 6] as const)
-    .flatMap((family) => listRoutes(host, { family }))
+    .flatMap((family) => listMainRoutes(host, family))
     .find(({ dst, oif }) => dst.length === 0 && oif !== undefined);
   return route?.oif === undefined ? undefined : linkByIndex(host, route.oif).name;
 }

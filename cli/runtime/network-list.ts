@@ -27,7 +27,7 @@ export type PluginConfig = JsonObject & { readonly type: string };
 const UNVERSIONED = "0.1.0";
 
 /** The first list of that name; of a file that cannot be read only when there is none. @throws Error */
-export function findNetwork(directory: string, name: string): NetworkList {
+export function findNetwork(directory: string, name: string): NetworkFile {
   const { networks, unreadable } = readNetworks(directory);
   const found = networks.find((network) => network.name === name);
   if (found) return found;

@@ -22,6 +22,8 @@ import {
   addRoute,
   appendRoute,
   deleteRoute,
+  listMainRoutes,
+  listReservedRoutes,
   listRoutes,
   type Route,
   RT_SCOPE_LINK,
@@ -311,5 +313,29 @@ describe("neighbours and forwarding entries", () => {
       shown.map((entry) => entry["mac"]).sort(),
     );
     expect(listed.some(({ ifindex }) => ifindex === index)).toBe(true);
+  });
+});
+
+describe("routes of all tables", () => {
+  kernelTest("listReservedRoutes() has what leads nowhere, of every table, and nothing local", async () => {
+    using own = await TestNetns.make();
+    own.run(`ip link set lo up; ip address add 10.40.0.1/24 dev lo
+ip route add 10.41.0.0/16 dev lo table 1000; ip route add blackhole 10.42.0.0/24
+ip route add unreachable 10.43.0.0/24; ip route add prohibit fd00:44::/64`);
+    using socket = openRouteSocket(own.netns);
+    const listed = ([4, 6] as const).flatMap((family) => listReservedRoutes(socket, family));
+    expect(listed.map(({ dst }) => formatPrefix(dst)).sort()).toEqual([
+      "10.41.0.0/16",
+      "10.42.0.0/24",
+      "10.43.0.0/24",
+      "fd00:44::/64",
+    ]);
+  });
+
+  kernelTest("listMainRoutes() is empty where there never was a route", async () => {
+    using own = await TestNetns.make();
+    using socket = openRouteSocket(own.netns);
+    expect(() => listRoutes(socket, { family: 4 })).toThrow("FIB table does not exist");
+    expect(listMainRoutes(socket, 4)).toEqual([]);
   });
 });

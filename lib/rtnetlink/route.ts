@@ -2,7 +2,7 @@
 import { type Address, addressBits, formatAddress } from "../netaddr/address.ts";
 import { formatPrefix, type Prefix } from "../netaddr/prefix.ts";
 import { attributes } from "../netlink/attributes.ts";
-import { NetlinkError } from "../netlink/error.ts";
+import { NetlinkError, unlessMissing } from "../netlink/error.ts";
 import { messageCodec, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../netlink/message.ts";
 import type { Request } from "../netlink/request.ts";
 import { address, bytes, s32, struct, u8, u32 } from "../netlink/wire.ts";
@@ -202,6 +202,11 @@ export function listRoutes(
       onlink: ((message.flags ?? 0) & RTNH_F_ONLINK) !== 0,
       protocol: message.protocol,
     }));
+}
+
+/** Those of the main table; none where it has never had a route: the kernel makes it with the first. */
+export function listMainRoutes(socket: RouteSocket, family: 4 | 6): Route[] {
+  return unlessMissing(() => listRoutes(socket, { family })) ?? [];
 }
 
 /**

@@ -1,0 +1,24 @@
+/**
+ * Keeps a network from being removed while a container is attached to it: who attaches holds the lock shared,
+ * who removes holds it alone. Runtimes do not take it.
+ */
+import { existsSync } from "node:fs";
+import { makeDirectory } from "../../lib/sys/file.ts";
+import { acquireLock, type Lock } from "../../lib/sys/lock.ts";
+import type { NetworkFile } from "../runtime/network-list.ts";
+
+const LOCKS_DIR = "/run/weft/locks";
+
+/** @throws LockTimeoutError; Error where the network has been removed since it was read */
+export function lockNetwork({ name, file }: NetworkFile, options: { shared: boolean }): Lock {
+  const lock = lockInTool(`network:${name}`, options);
+  if (existsSync(file)) return lock;
+  lock[Symbol.dispose]();
+  throw new Error(`network "${name}" was just removed: ${file} is gone`);
+}
+
+/** A lock of the tool's own. @throws LockTimeoutError */
+export function lockInTool(what: string, options: { shared: boolean } = { shared: false }): Lock {
+  makeDirectory(LOCKS_DIR);
+  return acquireLock(`${LOCKS_DIR}/${what}`, options);
+}

@@ -1,0 +1,422 @@
+/**
+ * Networks as a Docker user makes them: `weft network create`, `connect`, `disconnect`, `rm`, `prune`, and
+ * `weft run`, which needs no container runtime. With packets; T2, T3, T4, T5, T6, T7, T14 and T15 of the
+ * topologies.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { eventually } from "./fixtures/eventually.ts";
+import { type Host, makeHost } from "./fixtures/host.ts";
+import { changesSince, hostState } from "./fixtures/host-state.ts";
+import { missing, skip } from "./fixtures/kernel.ts";
+import { firstLine } from "./fixtures/lines.ts";
+import { normalise } from "./fixtures/normalise.ts";
+import { BUILT_PLUGINS, BUN, PROJECT } from "./fixtures/project.ts";
+import type { Ended, Running } from "./fixtures/running.ts";
+import { makeUnderlay } from "./fixtures/underlay.ts";
+
+const TIMEOUT_MS = 120_000;
+t.setTimeout(8 * TIMEOUT_MS);
+const WEFT = join(BUILT_PLUGINS, "weft");
+const PEER = join(PROJECT, "conformance", "fixtures", "peer.ts");
+const START_TIMEOUT_MS = 30_000;
+const lacks = await missing("bridge", "nf_tables");
+
+const weft = (host: Host, ...words: string[]): Promise<Ended> => host.exec(WEFT, words, { reject: false });
+
+/** Runs it and takes for granted that it can. */
+async function done(t: Test, host: Host, ...words: string[]): Promise<string> {
+  const { exitCode, stdout, stderr } = await weft(host, ...words);
+  t.equal(exitCode, 0, `weft ${words.join(" ")}${exitCode === 0 ? "" : `: ${stderr}`}`);
+  return stdout;
+}
+
+async function refused(t: Test, host: Host, words: string, message: RegExp, exitCode = 1): Promise<void> {
+  t.match(await weft(host, ...words.split(" ")), { exitCode, stdout: "", stderr: message }, `weft ${words}`);
+}
+
+/** A program of `weft run` that answers on the port with its name, and has begun to. */
+async function serving(host: Host, name: string, port: number, ...flags: string[]): Promise<Running> {
+  const options = [{ protocol: "tcp", address: "::", port, greeting: `${name}: ` }];
+  const words = ["run", ...flags, "--", BUN, PEER, "serve", JSON.stringify(options)];
+  const running = host.start(WEFT, words);
+  if ((await firstLine(running.stdout, { timeoutMs: START_TIMEOUT_MS })) === undefined) {
+    throw new Error(`weft ${words.join(" ")}: ${(await running.ended).stderr}`);
+  }
+  return running;
+}
+
+await t.test(
+  "networks of their own, and a second one for a container",
+  { timeout: TIMEOUT_MS },
+  async (t) => {
+    if (lacks) return skip(t, lacks);
+    const host = await makeHost(t);
+    const outside = await host.outside();
+    const before = await hostState(host);
+    const words = await done(t, host, "network", "create", "blue", "--ipv6");
+    t.match(words, /^blue: bridge br-blue, 10\.224\.0\.0\/24 by 10\.224\.0\.1, fd\S+::\/64 by fd\S+::1\n/);
+    await done(t, host, "network", "create", "red", "--label", "team=db");
+    const [web, db, app] = await Promise.all(["web", "db", "app"].map((name) => host.container(name)));
+    if (!web || !db || !app) throw new Error("No containers");
+    await done(t, host, "network", "connect", "blue", "web", "--publish", "8080:80");
+    t.equal(await done(t, host, "network", "connect", "red", "db"), "db: eth0 10.224.1.2/24\n");
+    t.match(
+      await done(t, host, "network", "connect", "blue", "app"),
+      /^app: eth0 10\.224\.0\.3\/24 fd\S+::3\/64\n$/,
+    );
+
+    const { addr_info: addresses } = await web.link("eth0");
+    const global = addresses.filter(({ scope }) => scope === "global").map(({ local }) => local);
+    t.strictSame(await app.answering(global), global, "T2: containers of one network reach each other");
+    t.strictSame(await app.answering(["10.224.1.2"]), [], "and those of two networks do not");
+    t.strictSame(await db.answering(global), [], "in either direction");
+    const server = await outside.serve({ protocol: "tcp", port: 7000 });
+    const seen = await web.ask({ protocol: "tcp", address: outside.address4, port: server.port });
+    t.equal(seen.seenAddress, outside.hostAddress4, "T1: outside the host's address is seen");
+    await web.serve({ protocol: "tcp", port: 80, greeting: "web: " });
+    const asked = { protocol: "tcp" as const, address: outside.hostAddress4, port: 8080 };
+    t.equal((await outside.ask(asked)).text, "web: hello", "T7: the published port is reached");
+
+    const beforeConnect = await hostState(host);
+    t.equal(await done(t, host, "network", "connect", "red", "app"), "app: eth1 10.224.1.3/24\n");
+    t.strictSame(
+      await app.answering([...global, "10.224.1.2"]),
+      [...global, "10.224.1.2"],
+      "T3: app is on both",
+    );
+    const [route] = await app.ip("route", "show", "default");
+    t.match(route, { dev: "eth0" }, "and its default route stays with the first");
+    await refused(t, host, "network connect red app", /"app" is on network "red" already, as eth1/);
+
+    const listed = JSON.parse(await done(t, host, "network", "ls", "--json"));
+    t.match(listed, [
+      { name: "blue", driver: "bridge", bridge: "br-blue", isOurs: true, containers: 2 },
+      { name: "red", subnets: [{ subnet: "10.224.1.0/24", gateway: "10.224.1.1" }], containers: 2 },
+    ]);
+    const [red] = JSON.parse(await done(t, host, "network", "inspect", "red", "--json"));
+    t.match(red, {
+      labels: { team: "db" },
+      leased: 2,
+      containers: [
+        { container: "app", ifname: "eth1", addresses: ["10.224.1.3/24"] },
+        { container: "db", ifname: "eth0", addresses: ["10.224.1.2/24"] },
+      ],
+      configuration: { cniVersion: "1.0.0", cniVersions: ["1.0.0", "1.1.0"], name: "red" },
+    });
+
+    await refused(t, host, "network rm red", /"red" is in use by app \(eth1\), db \(eth0\)\n/);
+    await refused(
+      t,
+      host,
+      "network disconnect red web",
+      /"web" is not on network "red"; on it: app \(eth1\), db/,
+    );
+    await done(t, host, "network", "disconnect", "red", "app");
+    t.strictSame(
+      await changesSince(beforeConnect, host),
+      [],
+      "disconnect takes exactly what connect has made",
+    );
+    t.strictSame(await app.answering(global), global, "and the other network is as it was");
+
+    await host.exec("ip", ["netns", "delete", "db"]);
+    host.containers.delete("db");
+    await done(t, host, "network", "rm", "red");
+    t.pass("a container that is gone does not keep its network");
+    for (const name of ["web", "app"]) await done(t, host, "network", "disconnect", "blue", name);
+    t.equal(await done(t, host, "network", "prune", "--yes"), "blue\n");
+    const left = await changesSince(before, host);
+    t.strictSame(left, [], "nothing is left");
+    t.strictSame(await host.ip("link", "show", "type", "bridge"), [], "no bridge either");
+    t.match(await weft(host, "network", "ls"), {
+      exitCode: 0,
+      stdout: /^no networks in \/etc\/cni\/net\.d; /,
+    });
+  },
+);
+
+await t.test("T4: two programs in one network", { timeout: TIMEOUT_MS }, async (t) => {
+  if (lacks) return skip(t, lacks);
+  const host = await makeHost(t);
+  await done(t, host, "network", "create", "blue", "--dns", "192.0.2.53", "--dns-search", "example.org");
+  const before = await hostState(host);
+  const web = await serving(host, "web", 80, "--name", "web", "--network", "blue", "--publish", "8080:80");
+  const run = (...command: string[]) => done(t, host, "run", "--network", "container:web", "--", ...command);
+  const asked = JSON.stringify([
+    { protocol: "tcp", address: "127.0.0.1", port: 80, message: "hi", timeoutMs: 2000 },
+  ]);
+  t.match(JSON.parse(await run(BUN, PEER, "ask", asked)), [{ text: "web: hi" }], "they talk over 127.0.0.1");
+  const links = await run("ip", "-j", "address", "show", "dev", "eth0");
+  t.match(
+    JSON.parse(links),
+    JSON.parse((await host.exec("ip", ["-n", "web", "-j", "address", "show", "dev", "eth0"])).stdout),
+  );
+  t.equal(await run("ls", "/sys/class/net"), "eth0\nlo\n", "/sys shows the network they are in");
+  t.match(await weft(host, "run", "--network", "container:web", "--publish", "1:1", "--", "true"), {
+    exitCode: 1,
+    stderr: /--network container:web goes with no other --network, --ip, --mac or --publish/,
+  });
+  await refused(t, host, "run --name web --network blue -- true", /ip netns add web: .*File exists/);
+  t.equal((await host.ask({ protocol: "tcp", address: "127.0.0.1", port: 8080 })).text, "web: hello");
+  web.kill("SIGTERM");
+  t.equal((await web.ended).exitCode, 128 + 15, "SIGTERM goes to the program");
+  t.strictSame(await changesSince(before, host), [], "and then all is taken back");
+
+  const resolv = await done(t, host, "run", "--network", "blue", "--", "cat", "/etc/resolv.conf");
+  t.equal(resolv, "nameserver 192.0.2.53\nsearch example.org\n");
+  t.strictSame(await changesSince(before, host), []);
+});
+
+await t.test("T5: the host's own network", { timeout: TIMEOUT_MS }, async (t) => {
+  const host = await makeHost(t);
+  await host.outside();
+  const before = normalise(await host.snapshot());
+  const links = await done(t, host, "run", "--network", "host", "--", "ip", "-j", "address");
+  t.strictSame(JSON.parse(links), JSON.parse((await host.exec("ip", ["-j", "address"])).stdout));
+  t.strictSame(normalise(await host.snapshot()), before, "nothing on the host has changed");
+  t.match(await weft(host, "run", "--network", "host", "--", "sh", "-c", "exit 7"), { exitCode: 7 });
+});
+
+await t.test("T6: no network", { timeout: TIMEOUT_MS }, async (t) => {
+  const host = await makeHost(t);
+  await host.outside();
+  const before = normalise(await host.snapshot());
+  const run = (...command: string[]) => weft(host, "run", "--network", "none", "--", ...command);
+  const [lo, ...others] = JSON.parse((await run("ip", "-j", "address")).stdout);
+  t.match(lo, { ifname: "lo", addr_info: [{ local: "127.0.0.1" }, { local: "::1" }] });
+  t.strictSame(others, [], "lo is the only interface");
+  t.match(await run("ping", "-c", "1", "-W", "1", "127.0.0.1"), { exitCode: 0 });
+  t.match(await run("ping", "-c", "1", "-W", "1", "192.0.2.2"), { exitCode: 2, stderr: /unreachable/ });
+  t.strictSame(normalise(await host.snapshot()), before, "nothing on the host has changed");
+});
+
+await t.test("weft run ends as its program does, and leaves nothing", { timeout: TIMEOUT_MS }, async (t) => {
+  if (lacks) return skip(t, lacks);
+  const host = await makeHost(t);
+  await done(t, host, "network", "create", "blue");
+  await done(t, host, "network", "create", "red");
+  const run = (...command: string[]) =>
+    weft(host, "run", "--network", "blue", "--network", "red", "--", ...command);
+  t.match(await run("sh", "-c", "ip -br address; exit 9"), {
+    exitCode: 9,
+    stdout: /^eth0@\S+ +UP +10\.224\.0\.2\/24 .*\neth1@\S+ +UP +10\.224\.1\.2\/24 /m,
+  });
+  const before = await hostState(host);
+  t.match(await run("no-such-program"), { exitCode: 127, stderr: /not found/ });
+  t.match(await run("/etc/passwd"), { exitCode: 126 });
+  t.match(await run("sh", "-c", "kill -KILL $$"), { exitCode: 128 + 9 });
+  await refused(t, host, "run --network nosuch -- true", /no network "nosuch" in .*: it has blue, red\n/);
+  await refused(
+    t,
+    host,
+    "run --network blue --ip 10.9.9.9 -- true",
+    /failed to allocate all requested IPs/,
+    2,
+  );
+  await refused(t, host, "run -- true", /which network\? --network NAME/);
+  for (const signal of ["SIGINT", "SIGHUP"] as const) {
+    const running = await serving(host, "one", 80, "--network", "blue");
+    running.kill(signal);
+    const { exitCode } = await running.ended;
+    t.equal(exitCode, 128 + { SIGINT: 2, SIGHUP: 1 }[signal], signal);
+  }
+  t.strictSame(await changesSince(before, host), [], "nothing is left");
+
+  const running = await serving(host, "one", 80, "--network", "blue");
+  t.match(JSON.parse(await done(t, host, "network", "inspect", "blue", "--json")), [
+    { containers: [{ containerId: /^run-/, ifname: "eth0", addresses: [/^10\.224\.0\./] }] },
+  ]);
+  await refused(t, host, "network rm blue", /"blue" is in use by /);
+  running.kill("SIGKILL");
+  await host.exec("pkill", ["--full", "fixtures/peer.ts"]); // the program has outlived weft
+  await running.ended;
+  await eventually(t, "when both are dead the network can go", async () => {
+    return (await weft(host, "network", "rm", "blue")).exitCode === 0;
+  });
+  await done(t, host, "network", "rm", "red");
+  const links = (await host.ip("link", "show")).map(({ ifname }) => ifname);
+  t.strictSame(links, ["lo"], "what SIGKILL left goes with it");
+});
+
+await t.test("T14: internal networks, and containers kept apart", { timeout: TIMEOUT_MS }, async (t) => {
+  if (lacks) return skip(t, lacks);
+  const host = await makeHost(t);
+  const outside = await host.outside();
+  await done(t, host, "network", "create", "inner", "--internal");
+  await done(t, host, "network", "create", "apart", "--opt", "icc=false");
+  const [a, b, c, d] = await Promise.all(["a", "b", "c", "d"].map((name) => host.container(name)));
+  if (!a || !b || !c || !d) throw new Error("No containers");
+  for (const name of ["a", "b"]) await done(t, host, "network", "connect", "inner", name);
+  await done(t, host, "network", "connect", "apart", "c", "--publish", "8080:80");
+  await done(t, host, "network", "connect", "apart", "d");
+  t.strictSame(
+    await a.answering(["10.224.0.3", outside.address4]),
+    ["10.224.0.3"],
+    "internal: each other, no more",
+  );
+  t.strictSame(await a.ip("route", "show", "default"), [], "and there is no default route");
+  await refused(t, host, "network connect inner c --publish 1:1", /network "inner" publishes no ports/);
+  t.strictSame(await d.answering(["10.224.1.2", outside.hostAddress4]), [outside.hostAddress4], "icc=false");
+  await c.serve({ protocol: "tcp", port: 80, greeting: "c: " });
+  const asked = { protocol: "tcp" as const, address: outside.hostAddress4, port: 8080 };
+  t.equal((await outside.ask(asked)).text, "c: hello", "a published port all the same");
+});
+
+await t.test("T15: subnets, gateways, ranges and addresses", { timeout: TIMEOUT_MS }, async (t) => {
+  if (lacks) return skip(t, lacks);
+  const host = await makeHost(t);
+  await host.outside();
+  const c1 = await host.container("c1");
+  await host.container("c2");
+  const create = ["network", "create", "blue", "--subnet", "10.50.0.0/16", "--subnet", "fd00:50::/64"];
+  const range = ["--gateway", "10.50.0.254", "--ip-range", "10.50.7.0/29", "--aux-address", "nas=10.50.7.1"];
+  await done(t, host, ...create, ...range, "--opt", "mtu=1400");
+  t.equal(await done(t, host, "network", "connect", "blue", "c1"), "c1: eth0 10.50.7.0/16 fd00:50::2/64\n");
+  t.match(await c1.link("eth0"), { mtu: 1400 });
+  t.match(await c1.ip("route", "show", "default"), [{ gateway: "10.50.0.254" }]);
+  t.ok(await c1.ping("10.50.0.254"));
+  await refused(
+    t,
+    host,
+    "network connect blue c2 --ip 10.50.7.0",
+    /10\.50\.7\.0 is not available in range set/,
+    2,
+  );
+  const added = await done(t, host, "add", "blue", "c2", "--ip", "10.50.7.5", "--mac", "02:00:00:00:00:07");
+  t.match(JSON.parse(added), {
+    ips: [{ address: "10.50.7.5/16" }, {}],
+    interfaces: [{}, {}, { mac: "02:00:00:00:00:07" }],
+  });
+
+  await refused(
+    t,
+    host,
+    "network create x --subnet 10.50.128.0/17",
+    /overlaps network "blue", 10\.50\.0\.0\/16 \(\/etc/,
+  );
+  await refused(
+    t,
+    host,
+    "network create x --subnet 192.0.2.0/25",
+    /overlaps address 192\.0\.2\.1\/24 of uplink0\n/,
+  );
+  await host.exec("ip", ["route", "add", "10.60.0.0/16", "via", "192.0.2.2", "table", "7"]);
+  await refused(
+    t,
+    host,
+    "network create x --subnet 10.60.1.0/24",
+    /overlaps route 10\.60\.0\.0\/16 via 192\.0\.2\.2 dev uplink0\n/,
+  );
+  await refused(
+    t,
+    host,
+    "network create x --subnet 10.61.0.1/24",
+    /has host bits set: 10\.61\.0\.0\/24 is the network/,
+  );
+  await refused(
+    t,
+    host,
+    "network create blue",
+    /there is a network "blue" already: \/etc\/cni\/net\.d\/weft-blue/,
+  );
+  await refused(
+    t,
+    host,
+    "network create x --opt mtuu=1",
+    /driver bridge has no option "mtuu".*did you mean mtu\?/,
+  );
+  await refused(t, host, "network create x --driver overlay", /an overlay is --driver vxlan/);
+  await refused(t, host, "network rm absent", /no network "absent" in \/etc\/cni\/net\.d: it has blue\n/);
+  const made = await done(t, host, "network", "create", "x", "--subnet", "0.0.0.0/26", "--dry-run");
+  t.match(JSON.parse(made), { plugins: [{ ipam: { ranges: [[{ subnet: "10.224.0.0/26" }]] } }, {}, {}] });
+  const all = await Promise.all(["e", "f", "g"].map((name) => weft(host, "network", "create", name)));
+  t.strictSame(
+    all.map(({ exitCode }) => exitCode),
+    [0, 0, 0],
+  );
+  const listed = JSON.parse(await done(t, host, "network", "ls", "--json")) as {
+    subnets: { subnet: string }[];
+  }[];
+  const subnets = listed.flatMap((network) => network.subnets.map(({ subnet }) => subnet));
+  t.equal(new Set(subnets).size, subnets.length, "networks made at the same time have different subnets");
+});
+
+await t.test("files of others are listed and used, and never removed", { timeout: TIMEOUT_MS }, async (t) => {
+  if (lacks) return skip(t, lacks);
+  const host = await makeHost(t);
+  await host.container("c1");
+  const list = {
+    cniVersion: "1.0.0",
+    name: "old",
+    plugins: [{ type: "bridge", bridge: "br0", ipam: { type: "host-local", subnet: "10.224.0.0/24" } }],
+  };
+  await host.exec("mkdir", ["-p", "/etc/cni/net.d"]);
+  const file = host.view("/etc/cni/net.d/10-old.conflist");
+  writeFileSync(file, JSON.stringify(list));
+  writeFileSync(host.view("/etc/cni/net.d/weft-liar.conflist"), JSON.stringify({ ...list, name: "liar" }));
+  t.match(await done(t, host, "network", "create", "new"), /10\.224\.1\.0\/24/, "its subnet is taken");
+  await done(t, host, "network", "connect", "old", "c1", "--ip", "10.224.0.77");
+  await done(t, host, "network", "disconnect", "old", "c1");
+  await refused(
+    t,
+    host,
+    "network rm old",
+    /was not made by weft network create: whoever wrote .*10-old\.conflist/,
+  );
+  t.match(await weft(host, "network", "prune"), { exitCode: 1, stderr: /Remove new\? .*say --yes/ });
+  t.equal(await done(t, host, "network", "prune", "--yes"), "new\n");
+  t.equal(readFileSync(file, "utf8"), JSON.stringify(list));
+  t.match(await done(t, host, "network", "ls", "--quiet"), "old\nliar\n");
+});
+
+await t.test("macvlan on the physical network", { timeout: TIMEOUT_MS }, async (t) => {
+  const lacks = await missing("macvlan");
+  if (lacks) return skip(t, lacks);
+  const { host, outside } = await makeUnderlay(t);
+  await refused(
+    t,
+    host,
+    "network create lan --driver macvlan",
+    /driver macvlan needs --subnet: .* eth0 is on/,
+  );
+  const create = ["network", "create", "lan", "--driver", "macvlan", "--opt", "parent=eth0"];
+  const made = await done(t, host, ...create, "--subnet", "192.0.2.0/24", "--ip-range", "192.0.2.0/28");
+  t.match(made, /^lan: macvlan eth0, 192\.0\.2\.0\/24 by 192\.0\.2\.2\n/, "its router is that of the host");
+  const c1 = await host.container("c1");
+  t.equal(
+    await done(t, host, "network", "connect", "lan", "c1"),
+    "c1: eth0 192.0.2.3/24\n",
+    "not the host's own",
+  );
+  t.ok(await c1.ping(outside.address4));
+  await done(t, host, "network", "disconnect", "lan", "c1");
+  await done(t, host, "network", "rm", "lan");
+});
+
+await t.test("a container is a path, a process, a name", { timeout: TIMEOUT_MS }, async (t) => {
+  if (lacks) return skip(t, lacks);
+  const host = await makeHost(t);
+  await done(t, host, "network", "create", "blue");
+  await host.container("c1");
+  const sleep = host.start("unshare", ["--net", "sh", "-c", "echo $$; exec sleep 600"]);
+  const pid = (await firstLine(sleep.stdout, { timeoutMs: START_TIMEOUT_MS })) ?? "";
+  t.equal(await done(t, host, "network", "connect", "blue", pid), `pid ${pid} (sleep): eth0 10.224.0.2/24\n`);
+  const path = "/run/netns/c1";
+  t.equal(await done(t, host, "network", "connect", "blue", path), "c1: eth0 10.224.0.3/24\n");
+  for (const name of ["c1", "/var/run/netns/c1"]) await done(t, host, "check", "blue", name);
+  await refused(t, host, "network connect blue host", /is in the host's own network namespace/);
+  await refused(t, host, "network connect blue 1", /is in the host's own network namespace/);
+  await refused(
+    t,
+    host,
+    "network connect blue c2",
+    /no container "c2": ip netns has c1, host\ndid you mean c1\?\n/,
+  );
+  await refused(t, host, "add blue /nowhere", /failed to open netns "\/nowhere"/);
+  await done(t, host, "network", "disconnect", "blue", "c1");
+  await sleep.stop();
+  await done(t, host, "network", "disconnect", "blue", pid);
+  await done(t, host, "network", "rm", "blue");
+});
