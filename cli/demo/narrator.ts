@@ -1,15 +1,8 @@
 /** The voice of the demonstration: what is said, what is run and what is proven, in 80 columns. */
-import { isatty } from "node:tty";
+import { fold as foldTo } from "../terminal/fold.ts";
+import { bold, cyan, dim, green, red } from "../terminal/style.ts";
 
 export const COLUMNS = 80;
-
-const isColoured = isatty(1) && !process.env["NO_COLOR"];
-const paint = (code: number) => (text: string) => (isColoured ? `\x1b[${code}m${text}\x1b[0m` : text);
-const bold = paint(1);
-const dim = paint(2);
-const red = paint(31);
-const green = paint(32);
-const cyan = paint(36);
 
 export class Narrator {
   #failures = 0;
@@ -19,8 +12,12 @@ export class Narrator {
     return this.#failures;
   }
 
-  title(name: string, text: string): void {
-    console.log(`\n${bold(`${name}  ${text}`)}\n${"═".repeat(COLUMNS)}`);
+  /** @param position in a row of topologies, that one sees how much is still to come: "3 of 16" */
+  title(name: string, text: string, position = ""): void {
+    const line = `${name}  ${text}`;
+    const gap = COLUMNS - line.length - position.length;
+    const end = position === "" ? "" : gap > 1 ? " ".repeat(gap) + position : `\n${position}`;
+    console.log(`\n${bold(line)}${dim(end)}\n${"═".repeat(COLUMNS)}`);
   }
 
   /** What comes now. */
@@ -44,6 +41,11 @@ export class Narrator {
     for (const line of text.trimEnd().split("\n")) {
       for (const part of fold(line.trim().replace(/ {2,}/g, "  "), 4)) console.log(dim(part));
     }
+  }
+
+  /** What one of weft's listings printed, in the shape it has. */
+  report(text: string): void {
+    for (const line of text.trimEnd().split("\n")) console.log(dim(`    ${line}`.trimEnd()));
   }
 
   /** Lines that keep their shape. */
@@ -79,14 +81,5 @@ export function continued(command: string, width: number): string[] {
 
 /** Lines of at most 80 columns, broken at spaces and indented; the broken ones by two more. */
 export function fold(text: string, indent: number): string[] {
-  const lines: string[] = [];
-  let line = " ".repeat(indent);
-  for (const word of text.split(/(?<= )(?! )/)) {
-    if (line.trimStart() !== "" && line.length + word.trimEnd().length > COLUMNS) {
-      lines.push(line.trimEnd());
-      line = " ".repeat(indent === 0 ? 0 : indent + 2);
-    }
-    line += word;
-  }
-  return [...lines, line.trimEnd()];
+  return foldTo(text, { indent, hanging: indent === 0 ? 0 : indent + 2, width: COLUMNS });
 }
