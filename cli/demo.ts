@@ -3,10 +3,13 @@ import { Command, Option } from "commander";
 import { Narrator } from "./demo/narrator.ts";
 import { enterPrivateHost, runPrivately, unshareCommand } from "./demo/private-host.ts";
 import { Stage } from "./demo/stage.ts";
+import { addressManagement } from "./demo/topologies/address-management.ts";
 import { connect } from "./demo/topologies/connect.ts";
+import { debugging } from "./demo/topologies/debugging.ts";
 import { defaultBridge } from "./demo/topologies/default-bridge.ts";
 import { dualStack } from "./demo/topologies/dual-stack.ts";
 import { flat } from "./demo/topologies/flat.ts";
+import { hostNetwork } from "./demo/topologies/host-network.ts";
 import { internalNetwork } from "./demo/topologies/internal-network.ts";
 import { isolatedNetworks } from "./demo/topologies/isolated-networks.ts";
 import { joined } from "./demo/topologies/joined.ts";
@@ -24,6 +27,7 @@ const TOPOLOGIES: readonly Topology[] = [
   isolatedNetworks,
   connect,
   joined,
+  hostNetwork,
   none,
   publishedPort,
   overlay,
@@ -32,6 +36,8 @@ const TOPOLOGIES: readonly Topology[] = [
   oneMac,
   dualStack,
   internalNetwork,
+  addressManagement,
+  debugging,
   routed,
 ];
 
@@ -52,8 +58,12 @@ const MODEL = `Docker's three words for a network, and what they are:
   network    a list of plugins in /etc/cni/net.d that make and remove endpoints
 What follows happens in namespaces of its own: the real host is not touched.`;
 
+const NO_NAMES = `T12 is not in this suite: it has no plugin for names (DNS)
+chain another such as dnsname to bridge`;
+
 const AFTER_HELP = `
-What the kernel has no module for is not shown, and said.
+T12, names of containers (DNS), is not shown: the suite has no plugin for it. What
+the kernel has no module for is not shown either, and said.
 Exit status: 0 all proven, 1 not begun or not ended, 2 a proof failed.`;
 
 export function command(): Command {
@@ -78,7 +88,7 @@ ${TOPOLOGIES.map(({ name, title }) => `  ${name.padEnd(4)} ${title}`).join("\n")
 
 async function play(role: string, names: readonly string[]): Promise<void> {
   process.env["PATH"] += ":/usr/sbin:/sbin"; // where users do not look for bridge and sysctl
-  if (role === "host") return await show(findTopologies(names)[0] as Topology); // named by demonstrate()
+  if (role === "host") return await show(names);
   const echo = await import("./demo/echo.ts");
   if (role === "server") return echo.runServer(names);
   if (role === "client") return await echo.runClient(names);
@@ -96,16 +106,20 @@ async function demonstrate(topologies: readonly Topology[]): Promise<void> {
   requirePrograms();
   const unshare = unshareCommand();
   console.log(MODEL);
-  for (const { name } of topologies) {
-    const status = await runPrivately(unshare, [process.execPath, "demo", "--role", "host", name]);
+  for (const [i, { name }] of topologies.entries()) {
+    const position = topologies.length > 1 ? [`${i + 1} of ${topologies.length}`] : [];
+    const role = ["demo", "--role", "host", name, ...position];
+    const status = await runPrivately(unshare, [process.execPath, ...role]);
     if (status !== 0) process.exitCode = status;
   }
 }
 
-async function show(topology: Topology): Promise<void> {
+/** @param words its name, and its position where there are others: what demonstrate() gives */
+async function show([name = "", position = ""]: readonly string[]): Promise<void> {
   enterPrivateHost();
+  const topology = findTopologies([name])[0] as Topology; // or it has thrown
   const narrator = new Narrator();
-  narrator.title(topology.name, topology.title);
+  narrator.title(topology.name, topology.title, position);
   narrator.say(topology.story);
   await using stage = new Stage(narrator);
   await topology.show(stage);
@@ -120,6 +134,7 @@ function findTopologies(names: readonly string[]): readonly Topology[] {
   return names.map((name) => {
     const found = TOPOLOGIES.find((topology) => topology.name === name.toUpperCase());
     if (found) return found;
+    if (name.toUpperCase() === "T12") throw new Error(NO_NAMES);
     throw new Error(
       `no topology "${name}": there are ${TOPOLOGIES.map((topology) => topology.name).join(", ")}`,
     );

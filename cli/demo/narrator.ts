@@ -45,7 +45,12 @@ export class Narrator {
 
   /** What one of weft's listings printed, in the shape it has. */
   report(text: string): void {
-    for (const line of text.trimEnd().split("\n")) console.log(dim(`    ${line}`.trimEnd()));
+    for (const line of text.trimEnd().split("\n")) {
+      const indent = line.length - line.trimStart().length + 4;
+      const isTooLong = line.length + 4 > COLUMNS;
+      for (const part of isTooLong ? fold(line.trim(), indent) : [`    ${line}`])
+        console.log(dim(part.trimEnd()));
+    }
   }
 
   /** Lines that keep their shape. */

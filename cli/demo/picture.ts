@@ -19,6 +19,8 @@
 export interface Picture {
   /** Left to right, in an order in which the endpoints of a base are side by side. */
   readonly sandboxes: readonly PictureSandbox[];
+  /** What runs in the host's own network, where there are no sandboxes. */
+  readonly programs?: readonly string[];
   readonly bases: readonly PictureBase[];
   readonly outside?: PictureOutside | undefined;
   /** Default: "host". */
@@ -67,19 +69,21 @@ const COLUMN_MIN = 18;
 /** The host's border and the blank inside it. */
 const MARGIN = 3;
 
-export function drawPicture({ sandboxes, bases, outside, title = "host" }: Picture): string[] {
+export function drawPicture({ sandboxes, programs = [], bases, outside, title = "host" }: Picture): string[] {
   const endpoints = sandboxes.flatMap((sandbox) => sandbox.endpoints);
   const texts = [
     ...endpoints.flatMap(({ ifname, addresses, label }) => [ifname, label, ...addresses]),
     ...sandboxes.flatMap(({ name, inside = [] }) => [`─ ${name} ─`, ...inside]),
+    ...programs,
   ];
   const width = Math.max(COLUMN_MIN, ...texts.map((text) => text.length + PADDING));
   const heights = sandboxes.map(
     ({ inside = [], endpoints: own }) =>
       inside.length + Math.max(0, ...own.map(({ addresses }) => 1 + addresses.length)),
   );
-  const sandboxHeight = Math.max(...heights) + 2;
+  const sandboxHeight = sandboxes.length > 0 ? Math.max(...heights) + 2 : programs.length;
   const canvas = createCanvas(width);
+  canvas.lines({ first: 0, last: 0 }, 1, programs);
   const spans = sandboxSpans(sandboxes);
   sandboxes.forEach((sandbox, i) => {
     const span = spans[i] as Span; // one for each sandbox

@@ -29,6 +29,8 @@ interface ConnectOptions {
   readonly ifname?: string;
   /** Published. */
   readonly ports?: readonly PortMapping[];
+  /** More of `weft add`: "--ip", "10.0.0.9". */
+  readonly words?: readonly string[];
 }
 
 /** An interface of the container on one of the host's. */
@@ -120,9 +122,16 @@ export class Stage implements AsyncDisposable {
     }
   }
 
-  /** Starts a server in a sandbox, or on the outside host, that tells its clients whom it sees. */
-  async serve(sandbox: string, ports: readonly string[]): Promise<void> {
-    const command = `ip netns exec ${sandbox} weft demo --role server ${sandbox} ${ports.join(" ")}`;
+  /**
+   * Starts a server that tells its clients whom it sees.
+   * @param name the server's, and that of the sandbox or outside host it is in, unless `inside` says otherwise
+   */
+  async serve(
+    name: string,
+    ports: readonly string[],
+    { inside = `ip netns exec ${name} ` } = {},
+  ): Promise<void> {
+    const command = `${inside}weft demo --role server ${name} ${ports.join(" ")}`;
     this.narrator.command(`${command} &`);
     this.#services.push(await startService(command));
   }
@@ -131,10 +140,10 @@ export class Stage implements AsyncDisposable {
   connect(
     sandbox: string,
     network: string,
-    { ifname = "eth0", ports = [] }: ConnectOptions = {},
+    { ifname = "eth0", ports = [], words = [] }: ConnectOptions = {},
   ): BridgeEndpoint {
     const where = { sandbox, network, ifname };
-    const printed = this.#add(where, ports);
+    const printed = this.#add(where, { ports, words });
     const endpoint = readBridgeEndpoint(where, printed, (bridge) => this.addresses(bridge));
     const isFirst = !this.#endpoints.some(({ base }) => base.name === endpoint.bridge);
     const { plugins = [] } = this.#networks.get(network) ?? {};
@@ -183,8 +192,8 @@ export class Stage implements AsyncDisposable {
     this.#endpoints = this.#endpoints.filter(isOther);
   }
 
-  /** Draws what has been made, with what is in a sandbox beside its endpoints. */
-  draw(inside: Readonly<Record<string, readonly string[]>> = {}): void {
+  /** Draws what has been made, with what is in a sandbox beside its endpoints, and programs of the host. */
+  draw(inside: Readonly<Record<string, readonly string[]>> = {}, programs: readonly string[] = []): void {
     const sandboxes = this.#sandboxes.map(
       (name): PictureSandbox => ({
         name,
@@ -196,7 +205,7 @@ export class Stage implements AsyncDisposable {
     );
     const bases = new Map(this.#endpoints.map(({ base }) => [base.name, base]));
     console.log();
-    const picture = { sandboxes, bases: [...bases.values()], outside: this.#outside };
+    const picture = { sandboxes, programs, bases: [...bases.values()], outside: this.#outside };
     for (const line of drawPicture(picture)) console.log(line);
   }
 
@@ -205,6 +214,14 @@ export class Stage implements AsyncDisposable {
     const { stdout } = this.#run(command);
     if (stdout.trim() !== "") this.narrator.output(stdout);
     return stdout;
+  }
+
+  /** Runs one of weft's listings and shows what it prints as it is; it may fail. */
+  ask(command: string): Run {
+    this.narrator.command(command);
+    const run = look(command);
+    this.narrator.report(run.stdout + run.stderr);
+    return run;
   }
 
   /**
@@ -272,8 +289,8 @@ export class Stage implements AsyncDisposable {
     });
   }
 
-  #add(where: Where, ports: readonly PortMapping[] = []): string {
-    const command = `weft add ${wordsOf(where)}`;
+  #add(where: Where, { ports = [], words = [] }: Pick<ConnectOptions, "ports" | "words"> = {}): string {
+    const command = ["weft add", wordsOf(where), ...words].join(" ");
     const { stdout } = this.#run(command, ports.length > 0 ? publishing(command, ports) : {});
     this.#connected.push(where);
     return stdout;
