@@ -35,6 +35,12 @@ const STOREYS: readonly (readonly string[])[] = [
   ["lib/bridged/"],
   ["plugins/", "agent/"],
   ["plugins.ts"],
+  ["cli/failure.ts", "cli/terminal/"],
+  ["cli/runtime/"],
+  ["cli/containers/", "cli/host-listeners.ts", "cli/restore-rules.ts"],
+  ["cli/inventory/", "cli/shadowed-listeners.ts"],
+  ["cli/networks/", "cli/trace/", "cli/picture/"],
+  ["cli/doctor/", "cli/demo/"],
   ["cli/"],
   ["main.ts"],
   ["scripts/", "conformance/"],
@@ -119,9 +125,9 @@ function banComplaints(path: string, { target, isType, line }: Import): Complain
   }));
 }
 
-/** A folder of lib/ is a room, and each plugin; else what stands in one folder of the root. */
+/** A folder of lib/ is a room, of cli/, and each plugin; else what stands in one folder of the root. */
 function room(path: string): string {
-  return /^(lib|plugins)\/[^/]+\/|^[^/]+\/|^/.exec(path)?.[0] ?? "";
+  return /^(lib|plugins|cli)\/[^/]+\/|^[^/]+\/|^/.exec(path)?.[0] ?? "";
 }
 
 function storey(path: string): number | undefined {
