@@ -1,4 +1,5 @@
 /** weft fdb: behind which port of a bridge, and on which host of an overlay, each MAC is. */
+
 import { Command } from "commander";
 import { EXIT_FAILED } from "./failure.ts";
 import { readBridgeTables } from "./inventory/fdb.ts";
@@ -6,6 +7,7 @@ import { formatBridgeTable, formatOverlayTable, isFault } from "./inventory/fdb-
 import { HostView, warnOfUnopened } from "./inventory/host-view.ts";
 import { readOverlayTables } from "./inventory/overlay-entries.ts";
 import { networksDirectory } from "./runtime-command.ts";
+import { jsonText } from "./terminal/json.ts";
 
 interface Options {
   readonly all?: boolean;
@@ -48,7 +50,7 @@ function fdb(name: string | undefined, { all = false, json }: Options): void {
     const there = names.length > 0 ? `there are ${names.join(", ")}` : "there is none";
     throw new Error(`no bridge, overlay or network with a bridge is "${name}": ${there}`);
   }
-  if (json) console.log(JSON.stringify({ bridges, overlays }, null, 2));
+  if (json) console.log(jsonText({ bridges, overlays }));
   else {
     const sections = [
       ...bridges.map((each) => formatBridgeTable(each)),

@@ -1,4 +1,5 @@
 /** weft inspect: a container's or a network's whole state, from the kernel. */
+
 import { readFileSync } from "node:fs";
 import { Command, Option } from "commander";
 import type { Link } from "../lib/rtnetlink/link.ts";
@@ -12,6 +13,7 @@ import { rulesOf } from "./inventory/rules.ts";
 import type { Stack } from "./inventory/stack.ts";
 import { showNetworks } from "./network-list.ts";
 import { networksDirectory } from "./runtime-command.ts";
+import { jsonText } from "./terminal/json.ts";
 
 interface Options {
   readonly type?: "container" | "network";
@@ -48,7 +50,7 @@ function inspect(name: string, { type, json }: Options): void {
     return;
   }
   const container = viewContainer(view, findByHostLink(view, name) ?? findStack(view, name));
-  if (json) console.log(JSON.stringify(containerJson(container), null, 2));
+  if (json) console.log(jsonText(containerJson(container)));
   else for (const line of formatContainer(container)) console.log(line);
   warnOfUnopened(view);
 }

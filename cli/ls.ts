@@ -1,10 +1,12 @@
 /** weft ls: the attachments of this host. */
+
 import { Command } from "commander";
 import { attachmentJson } from "./inventory/attachment-json.ts";
 import { formatAttachments } from "./inventory/attachment-table.ts";
 import { networkNames } from "./inventory/find.ts";
 import { HostView, warnOfUnopened } from "./inventory/host-view.ts";
 import { networksDirectory } from "./runtime-command.ts";
+import { jsonText } from "./terminal/json.ts";
 
 interface Options {
   readonly network?: string;
@@ -37,7 +39,7 @@ those of weft's plugins and those of every runtime that keeps results in
 function ls({ network, json }: Options): void {
   using view = HostView.open(networksDirectory(process.env));
   const attachments = view.attachments.filter((each) => network === undefined || each.network === network);
-  if (json) console.log(JSON.stringify(attachments.map(attachmentJson), null, 2));
+  if (json) console.log(jsonText(attachments.map(attachmentJson)));
   else if (attachments.length > 0) console.log(formatAttachments(attachments));
   else console.log(network === undefined ? "no container is attached" : nothingOn(network, view));
   warnOfUnopened(view);

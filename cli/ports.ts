@@ -1,4 +1,5 @@
 /** weft ports: which ports of this host lead to which container. */
+
 import { Command } from "commander";
 import { EXIT_FAILED } from "./failure.ts";
 import { readFilter } from "./inventory/filter.ts";
@@ -8,6 +9,7 @@ import { listPorts } from "./inventory/ports.ts";
 import { formatPorts } from "./inventory/ports-table.ts";
 import { missingRules } from "./restore-rules.ts";
 import { networksDirectory } from "./runtime-command.ts";
+import { jsonText } from "./terminal/json.ts";
 
 interface Options {
   readonly json?: true;
@@ -43,7 +45,7 @@ function ports(name: string | undefined, { json }: Options): void {
     isLacking: (record) => missingRules(record) !== undefined,
   });
   const isMissing = found.some(({ state }) => state === "missing");
-  if (json) console.log(JSON.stringify(found, null, 2));
+  if (json) console.log(jsonText(found));
   else if (found.length > 0) console.log(formatPorts(found));
   else console.log(`no port of this host leads to ${name === undefined ? "a container" : `"${name}"`}`);
   if (isMissing) console.error("weft: rules of published ports are missing; weft restore puts them back");

@@ -1,4 +1,5 @@
 /** weft rules: what the packet filter does for each container, in sentences. */
+
 import { Command } from "commander";
 import { EXIT_FAILED } from "./failure.ts";
 import type { AttachmentView } from "./inventory/attachment.ts";
@@ -8,6 +9,7 @@ import { HostView, warnOfUnopened } from "./inventory/host-view.ts";
 import { type RuleView, rulesOf } from "./inventory/rules.ts";
 import { formatRules } from "./inventory/rules-text.ts";
 import { networksDirectory } from "./runtime-command.ts";
+import { jsonText } from "./terminal/json.ts";
 
 interface Options {
   readonly json?: true;
@@ -39,7 +41,7 @@ function rules(name: string | undefined, { json }: Options): void {
   const attachments = selectAttachments(view, name);
   const filter = readFilter();
   const explained = attachments.map((attachment) => ({ attachment, rules: rulesOf(attachment, filter) }));
-  if (json) console.log(JSON.stringify(toJson(filter, explained), null, 2));
+  if (json) console.log(jsonText(toJson(filter, explained)));
   else for (const line of formatRules(filter, explained)) console.log(line);
   warnOfUnopened(view);
   const isMissing = explained.some((each) =>

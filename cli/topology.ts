@@ -1,4 +1,5 @@
 /** weft topology: draws the whole host, for the terminal or as a figure. */
+
 import { writeFileSync } from "node:fs";
 import { Command } from "commander";
 import { HostView, warnOfUnopened } from "./inventory/host-view.ts";
@@ -6,6 +7,7 @@ import { pictureOf } from "./picture/host-picture.ts";
 import { drawFigure } from "./picture/svg-drawing.ts";
 import { drawHost } from "./picture/terminal-drawing.ts";
 import { networksDirectory } from "./runtime-command.ts";
+import { jsonText } from "./terminal/json.ts";
 
 interface Options {
   readonly svg?: string;
@@ -31,7 +33,7 @@ export function command(): Command {
 function topology({ svg, json }: Options): void {
   using view = HostView.open(networksDirectory(process.env));
   const picture = pictureOf(view);
-  if (json) console.log(JSON.stringify(picture, null, 2));
+  if (json) console.log(jsonText(picture));
   else if (svg === undefined) for (const line of drawHost(picture)) console.log(line);
   else if (svg === "-") console.log(drawFigure(picture).trimEnd());
   else writeFileSync(svg, drawFigure(picture));

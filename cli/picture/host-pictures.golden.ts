@@ -21,7 +21,7 @@ const bridge = (name: string, network: string, cables: Base["cables"]): Base => 
 
 const BACK: End = { ...end("app & co", "green", "10.2.0.3/24"), ifname: "eth1" };
 
-/** Two bridges with a container on both, an overlay, an uplink with a macvlan on it, and what is left over. */
+/** Two bridges and a container on both, an overlay, an uplink with a macvlan, and what is left over. */
 export const HOST: HostPicture = {
   title: "host",
   bases: [
