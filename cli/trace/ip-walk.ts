@@ -2,6 +2,7 @@
 import { type Address, formatAddress, sameAddress } from "../../lib/netaddr/address.ts";
 import { formatPrefix, networkOf } from "../../lib/netaddr/prefix.ts";
 import type { Link } from "../../lib/rtnetlink/link.ts";
+import { RT_TABLE_MAIN } from "../../lib/rtnetlink/route.ts";
 import { ROUTE_TYPES, type RouteFound } from "../../lib/rtnetlink/route-lookup.ts";
 import { compareBytes } from "./filter/known-bytes.ts";
 import { familyOf, type Packet } from "./filter/packet.ts";
@@ -163,6 +164,23 @@ function noteRoute(node: Node, { packet, trail }: Flight, route: RouteFound, iif
   trail.add(node, iif ?? oif, `${verb} ${formatAddress(destination)} ${way}`, [
     routeEvidence(destination, route, oif),
   ]);
+  const rivals = defaultRoutes(node, route);
+  if (rivals.length > 1) {
+    const ways = rivals.map(({ gateway, oif: index }) =>
+      [gateway && `via ${formatAddress(gateway)}`, `dev ${node.link(index)?.name}`].filter(Boolean).join(" "),
+    );
+    trail.reservations.push(
+      `${node.name} has several default routes of one metric (${ways.join(", ")}), and takes one whose gateway answers`,
+    );
+  }
+}
+
+/** IPv4 goes by the one whose gateway is a neighbour that has answered lately (fib_select_default()). */
+function defaultRoutes(node: Node, { prefixLength, table, type, gateway }: RouteFound) {
+  if (prefixLength !== 0 || table !== RT_TABLE_MAIN || type !== ROUTE_TYPES.unicast) return [];
+  const all = node.stack.routes.filter(({ dst }) => dst.length === 0 && dst.address.family === 4);
+  const taken = all.find((each) => each.gateway && gateway && sameAddress(each.gateway, gateway));
+  return taken ? all.filter(({ priority }) => (priority ?? 0) === (taken.priority ?? 0)) : [];
 }
 
 /** As `ip route` has it. */
@@ -173,7 +191,6 @@ function routeEvidence(destination: Address, route: RouteFound, oif: Link | unde
   const parts = [route.type === ROUTE_TYPES.local ? `local ${dst}` : dst];
   if (gateway) parts.push(`via ${formatAddress(gateway)}`);
   if (oif) parts.push(`dev ${oif.name}`);
-  const RT_TABLE_MAIN = 254;
   const RT_TABLE_LOCAL = 255;
   if (table !== undefined && table !== RT_TABLE_MAIN && table !== RT_TABLE_LOCAL)
     parts.push(`table ${table}`);

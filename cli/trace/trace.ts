@@ -53,7 +53,7 @@ export function trace(world: World, { origin, packet }: TraceQuestion, now = new
   };
   const end = "node" in origin ? walk.send(origin.node, flight) : enter(walk, origin.outside, flight);
   const there = legOf(packet, end, 0);
-  const unknown = [...unknownOf(end), ...untranslated(origin, end)];
+  const unknown = [...unknownOf(end), ...untranslated(origin, end), ...elsewhere(world, end)];
   if (there.verdict === "dropped") return { verdict: "dropped", there, back: undefined, unknown, end };
   const hopsBefore = end.flight.trail.hops.length;
   const answer = answerTo(end.flight.packet);
@@ -132,7 +132,7 @@ function legOf(packet: Packet, end: End, hopsBefore: number): Leg {
 }
 
 function unknownOf({ flight }: End): string[] {
-  return flight.trail.doubts.map(doubtText);
+  return [...flight.trail.doubts.map(doubtText), ...flight.trail.reservations];
 }
 
 /** What leaves with an address that nobody beyond may know a way to. */
@@ -144,4 +144,13 @@ function untranslated(origin: Origin, { verdict, flight, at }: End): string[] {
   return [
     `it leaves from ${formatAddress(source)}, which is not translated: whether those beyond ${at.link?.name} know the way back`,
   ];
+}
+
+/** What leaves although who has the address is here: somebody beyond may bring it back, or not. */
+function elsewhere(world: World, { verdict, flight, at }: End): string[] {
+  const { destination } = flight.packet;
+  const owner = verdict === "left" ? world.ownerOf(destination) : undefined;
+  if (!owner) return [];
+  const text = formatAddress(destination);
+  return [`it leaves by ${at.link?.name}, although ${owner.name} has ${text}: whether it is brought back`];
 }
