@@ -16,7 +16,6 @@ interface Options {
 export function command(): Command {
   const description = "list the attachments: which container is on which network, and by what";
   return new Command("ls")
-    .alias("ps")
     .summary(description)
     .description(
       `${description}

@@ -25,7 +25,7 @@ export function formatAttachments(attachments: readonly AttachmentView[], width?
     each.ifname,
     each.addresses.map((prefix) => prefix.split("/")[0]).join(" ") || NOTHING,
     each.hostLink?.name ?? NOTHING,
-    each.bridge ?? (each.kind === undefined || each.kind === "veth" ? NOTHING : each.kind),
+    each.bridge ?? (each.kind === "veth" ? NOTHING : each.kind || NOTHING),
     each.ports.map(formatPort).join(" ") || NOTHING,
     PAINTS[each.state](each.state),
   ]);

@@ -119,7 +119,7 @@ function viewOf(known: Known, stacks: readonly Stack[], peers: Peers): Attachmen
   const master = hostEnd?.link.master === undefined ? undefined : hostEnd.stack.link(hostEnd.link.master);
   return {
     ...name,
-    container: containerName({ ...name, args: cached?.args ?? [], namespace: stack?.namespace }),
+    container: containerName({ ...name, args: cached?.args ?? [], namespace: stack?.namespace, netns }),
     namespace: stack?.namespace,
     netns,
     plugins: pluginsOf(known),

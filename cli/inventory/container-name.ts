@@ -1,7 +1,7 @@
 /** What people call a container: the pod's name, that which podman or nerdctl gave it, or what there is. */
 import { readFileSync } from "node:fs";
 import { listContainerdContainers } from "../containers/containerd.ts";
-import type { Namespace } from "./namespaces.ts";
+import { givenName, type Namespace } from "./namespaces.ts";
 
 /** Where podman's storage lists its containers, with their names. */
 const PODMAN_CONTAINERS = "/var/lib/containers/storage/overlay-containers/containers.json";
@@ -14,10 +14,12 @@ interface Named {
   /** CNI_ARGS of the ADD. */
   readonly args: readonly (readonly [string, string])[];
   readonly namespace: Namespace | undefined;
+  /** CNI_NETNS: what was there tells when it is gone. */
+  readonly netns: string;
 }
 
 /** "default/web-5d4f", "web", "1a2b3c4d5e6f", "blue", "pid 123 (nginx)" */
-export function containerName({ containerId, args, namespace }: Named): string {
+export function containerName({ containerId, args, namespace, netns }: Named): string {
   const id = containerId.replace(/^.+-(?=[0-9a-f]{64}$)/, ""); // ctr and nerdctl put the namespace before it
   const path = namespace?.name.startsWith("/") ? undefined : namespace;
   return (
@@ -26,7 +28,7 @@ export function containerName({ containerId, args, namespace }: Named): string {
     podmanNames().get(id) ??
     (path && !isProcess(path) ? path.name : undefined) ??
     (HEX_ID.test(id) ? id.slice(0, ID_SHOWN) : undefined) ??
-    (containerId.startsWith("cnitool-") ? namespace?.name : undefined) ??
+    (containerId.startsWith("cnitool-") ? (namespace?.name ?? givenName(netns)) : undefined) ??
     containerId
   );
 }

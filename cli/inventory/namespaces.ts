@@ -66,7 +66,7 @@ function boundPaths(): string[] {
 function note(found: Map<bigint, Found>, bound: string): void {
   const inode = inodeOf(bound);
   if (inode === undefined) return;
-  const path = bound.replace(/^\/var\/run\//, "/run/");
+  const path = belowRun(bound);
   const { paths } = found.getOrInsertComputed(inode, () => ({
     path,
     paths: [],
@@ -76,9 +76,14 @@ function note(found: Map<bigint, Found>, bound: string): void {
   if (!paths.includes(path)) paths.push(path);
 }
 
-/** Of `ip netns`, where a person gave it. */
-function givenName(path: string): string | undefined {
-  const name = /^\/run\/netns\/([^/]+)$/.exec(path)?.[1];
+/** As /var/run is, on every system that there is. */
+function belowRun(path: string): string {
+  return path.replace(/^\/var\/run\//, "/run/");
+}
+
+/** Of a path of `ip netns`, where a person gave the name. */
+export function givenName(path: string): string | undefined {
+  const name = /^\/run\/netns\/([^/]+)$/.exec(belowRun(path))?.[1];
   return name !== undefined && MADE_UP.test(name) ? undefined : name;
 }
 
@@ -144,6 +149,10 @@ function listed(directory: string): string[] {
   }
 }
 
+let collator: Intl.Collator | undefined;
+
+/** For sort(): as people do, "web2" before "web10". */
 export function compareTexts(a: string, b: string): number {
-  return a < b ? -1 : Number(a > b);
+  collator ??= new Intl.Collator("en", { numeric: true });
+  return collator.compare(a, b);
 }
