@@ -8,6 +8,7 @@ import { type NetworkSummary, summaryOf } from "./networks/summary.ts";
 import { networkNamed, usersOf } from "./networks/usage.ts";
 import type { NetworkFile } from "./runtime/network-list.ts";
 import { networksDirectory } from "./runtime-command.ts";
+import { jsonText } from "./terminal/json.ts";
 import { bold } from "./terminal/style.ts";
 import { type Column, formatTable } from "./terminal/table.ts";
 
@@ -50,7 +51,7 @@ function ls(options: { json?: true; quiet?: true }): void {
     ...summaryOf(network),
     containers: new Set(usersOf(view, network.name).map(({ containerId }) => containerId)).size,
   }));
-  if (options.json) console.log(JSON.stringify(rows, null, 2));
+  if (options.json) console.log(jsonText(rows));
   else if (options.quiet) for (const { name } of rows) console.log(name);
   else if (rows.length === 0) console.log(`no networks in ${directory}; weft network create NAME makes one`);
   else {
@@ -73,13 +74,7 @@ export function showNetworks(names: readonly string[], options: { json?: true | 
   using view = HostView.open(directory);
   const networks = names.map((name) => networkNamed(view, name, directory));
   if (options.json) {
-    console.log(
-      JSON.stringify(
-        networks.map((network) => documentOf(network, view)),
-        null,
-        2,
-      ),
-    );
+    console.log(jsonText(networks.map((network) => documentOf(network, view))));
     return;
   }
   console.log(networks.map((network) => pageOf(network, view)).join("\n\n"));

@@ -1,6 +1,6 @@
 /**
- * Networks as a Docker user makes them: `weft network create`, `connect`, `disconnect`, `rm` and `prune`, with
- * packets; T2, T3, T7, T14 and T15 of the topologies.
+ * Networks as a Docker user makes them: `weft network create`, `connect`, `disconnect`, `rm` and `prune`,
+ * with packets. T2, T3, T7, T14 and T15 of the topologies.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import t from "tap";

@@ -1,6 +1,6 @@
 /**
- * `weft run`: programs in networks, with no container runtime at all. T4, T5 and T6 of the topologies, and that
- * nothing is left, however the program or the tool ends.
+ * `weft run`: programs in networks, with no container runtime at all. T4, T5 and T6 of the topologies, and
+ * that nothing is left, however the program or the tool ends.
  */
 import t from "tap";
 import { attempt, done, PEER, refused, serving } from "./fixtures/command.ts";

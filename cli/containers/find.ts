@@ -58,7 +58,7 @@ function ofContainerd(
   const matching = containers.filter(({ id, containerdId }) => matches(containerdId) || matches(id));
   const [first, ...others] = matching;
   if (first && others.some(({ id }) => id !== first.id)) {
-    const ids = matching.map(({ containerdId, name }) => `${containerdId} (${name})`);
+    const ids = matching.map(({ containerdId: id, name }) => (name === id ? id : `${id} (${name})`));
     throw new Error(`"${text}" is the beginning of several ids: ${ids.join(", ")}`);
   }
   return first;
