@@ -82,7 +82,7 @@ export function readAttachments(
   peers: Peers,
   sources: AttachmentSources = readAttachmentSources(),
 ): AttachmentView[] {
-  return [...merge(stacks, sources).values()]
+  return [...merge(stacks, peers, sources).values()]
     .map((known) => viewOf(known, stacks, peers))
     .sort(
       (a, b) =>
@@ -92,7 +92,11 @@ export function readAttachments(
     );
 }
 
-function merge(stacks: readonly Stack[], { records, cached }: AttachmentSources): Map<string, Known> {
+function merge(
+  stacks: readonly Stack[],
+  peers: Peers,
+  { records, cached }: AttachmentSources,
+): Map<string, Known> {
   const known = new Map<string, Known>();
   const of = ({ network, containerId, ifname }: AttachmentName) =>
     known.getOrInsertComputed(`${network}/${containerId}/${ifname}`, () => ({
@@ -104,10 +108,19 @@ function merge(stacks: readonly Stack[], { records, cached }: AttachmentSources)
   for (const stack of stacks) {
     for (const link of stack.links) {
       const owner = attachmentOf(link);
-      if (owner) of(owner).labelled = { stack, link };
+      if (owner && isOfThisHost({ stack, link }, owner, peers)) of(owner).labelled = { stack, link };
     }
   }
   return known;
+}
+
+/**
+ * An alias counts on the host's own links, and on a container's end of one of them: a namespace may play
+ * another host, whose links have aliases of their own.
+ */
+function isOfThisHost({ stack, link }: Port, { ifname }: AttachmentName, peers: Peers): boolean {
+  if (stack.namespace.isHost) return true;
+  return link.name === ifname && peers.peerOf(stack, link)?.stack.namespace.isHost === true;
 }
 
 function viewOf(known: Known, stacks: readonly Stack[], peers: Peers): AttachmentView {

@@ -24,6 +24,9 @@ const BOUND = ["/run/netns", "/run/docker/netns"];
 /** What runtimes call a namespace; it tells nobody anything. */
 const MADE_UP = /^(cni|netns)-[0-9a-f-]{36}$|^[0-9a-f]{12,}$/;
 
+/** Their parent, kthreadd, is in the namespace that the machine was started with. */
+const KERNEL_THREADS = 2;
+
 interface Found {
   readonly path: string;
   readonly paths: string[];
@@ -101,6 +104,7 @@ function noteProcesses(found: Map<bigint, Found>): void {
 function nameOf(path: string, [pid]: readonly number[]): string {
   if (pid === undefined) return path;
   const program = processName(pid);
+  if (pid <= 2 && processName(KERNEL_THREADS) === "kthreadd") return "the first namespace";
   return program === undefined ? `pid ${pid}` : `pid ${pid} (${program})`;
 }
 

@@ -88,6 +88,13 @@ test("drawHost() draws a host without links", () => {
   ]);
 });
 
+test("drawHost() names a few namespaces of many, those with names first", () => {
+  const islands = ["pid 7 (sh)", "a", "b", "pid 9 (sh)", "c", "d", "e"];
+  expect(drawHost({ ...EMPTY, islands }, 80).at(-1)).toBe(
+    "No cable leads from here to a, b, c, d, e, pid 7 (sh), and 1 other namespace.",
+  );
+});
+
 test("drawHost() is never wider than it is told", () => {
   for (const width of [60, 72, 80, 100, 132, 200]) {
     for (const line of drawHost(HOST, width)) expect([...line].length).toBeLessThanOrEqual(width);

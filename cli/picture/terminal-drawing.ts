@@ -14,6 +14,7 @@
  *     └─────────────────────────┘
  */
 import { fold } from "../terminal/fold.ts";
+import { countOf } from "../terminal/quantity.ts";
 import { cut } from "../terminal/table.ts";
 import { terminalColumns } from "../terminal/width.ts";
 import type { Base, Cable, End, HostPicture } from "./host-picture.ts";
@@ -24,6 +25,7 @@ const GAP = 4;
 const FRAME = 4;
 const HOST_MIN = 24;
 const END_MIN = 26;
+const ISLANDS_TOLD = 6;
 
 /** A row of the drawing: what is in the host's box, and what is beside it. */
 interface Row {
@@ -56,10 +58,17 @@ export function drawHost(picture: HostPicture, width = terminalColumns()): strin
     `┌${bar(`─ ${cut(title, widths.host - 2)} `)}┐`,
     ...rows.map((row) => rowText(row, widths)),
     `└${bar("")}┘`,
-    ...(islands.length > 0
-      ? fold(`No cable leads from here to ${islands.join(", ")}.`, { width, hanging: 2 })
-      : []),
+    ...(islands.length > 0 ? fold(islandText(islands), { width, hanging: 2 }) : []),
   ];
+}
+
+/** Those that somebody has named first. */
+function islandText(islands: readonly string[]): string {
+  const isNamed = (name: string) => !name.startsWith("pid ");
+  const sorted = [...islands.filter(isNamed), ...islands.filter((name) => !isNamed(name))];
+  const more = sorted.length - ISLANDS_TOLD;
+  const told = sorted.slice(0, ISLANDS_TOLD).join(", ");
+  return `No cable leads from here to ${told}${more > 0 ? `, and ${countOf(more, "other namespace")}` : ""}.`;
 }
 
 function widthsFor({ title, bases, others }: HostPicture, width: number): Widths {
