@@ -4,45 +4,76 @@ import { version } from "../package.json" with { type: "json" };
 
 type Load = () => Promise<{ readonly command: () => Command }>;
 
-const verbs: ReadonlyMap<string, Load> = new Map<string, Load>([
-  ["ls", () => import("./ls.ts")],
-  ["inspect", () => import("./inspect.ts")],
-  ["ports", () => import("./ports.ts")],
-  ["fdb", () => import("./fdb.ts")],
-  ["topology", () => import("./topology.ts")],
-  ["rules", () => import("./rules.ts")],
-  ["trace", () => import("./trace.ts")],
-  ["add", () => import("./add.ts")],
-  ["del", () => import("./del.ts")],
-  ["check", () => import("./check.ts")],
-  ["network", () => import("./network.ts")],
-  ["run", () => import("./run.ts")],
-  ["gc", () => import("./gc.ts")],
-  ["status", () => import("./status.ts")],
-  ["doctor", () => import("./doctor.ts")],
-  ["agent", () => import("./agent.ts")],
-  ["restore", () => import("./restore.ts")],
-  ["demo", () => import("./demo.ts")],
-  ["install", () => import("./install.ts")],
-]);
+/** Under the headings of the help. */
+const GROUPS: Readonly<Record<string, Readonly<Record<string, Load>>>> = {
+  "Networks:": {
+    network: () => import("./network.ts"),
+    run: () => import("./run.ts"),
+  },
+  "Seeing:": {
+    ls: () => import("./ls.ts"),
+    inspect: () => import("./inspect.ts"),
+    topology: () => import("./topology.ts"),
+    ports: () => import("./ports.ts"),
+    rules: () => import("./rules.ts"),
+    fdb: () => import("./fdb.ts"),
+    trace: () => import("./trace.ts"),
+  },
+  "Mending:": {
+    doctor: () => import("./doctor.ts"),
+    gc: () => import("./gc.ts"),
+    restore: () => import("./restore.ts"),
+  },
+  "As a runtime does:": {
+    add: () => import("./add.ts"),
+    del: () => import("./del.ts"),
+    check: () => import("./check.ts"),
+    status: () => import("./status.ts"),
+  },
+  "Other:": {
+    agent: () => import("./agent.ts"),
+    demo: () => import("./demo.ts"),
+    install: () => import("./install.ts"),
+    completion: () => import("./completion.ts"),
+  },
+};
+
+/** It looks at all the others. */
+const COMPLETION = "completion";
 
 /** Reads the command line and runs the verb. Sets the exit code; an error is told on stderr. */
 export async function run(): Promise<void> {
+  const [, , verb = ""] = process.argv;
+  const program = await loadProgram(verb === COMPLETION ? "" : verb);
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    console.error(`weft: ${withRemedy(error instanceof Error ? error.message : String(error))}`);
+    process.exitCode = error instanceof Error && "exitCode" in error ? Number(error.exitCode) : 1;
+  }
+}
+
+/** The program with the command of that name alone, or with all where it is none's. */
+export async function loadProgram(verb = ""): Promise<Command> {
   const program = new Command("weft")
     .description("CNI plugins, and the tool to see and mend container networks")
     .version(version)
     .addHelpText("after", "\nweft <command> --help says more and gives an example.")
     .enablePositionalOptions() // what stands behind the program of weft run is the program's
     .showHelpAfterError("(--help says more)");
-  const called = verbs.get(process.argv[2] ?? "");
-  for (const load of called ? [called] : verbs.values()) {
-    program.addCommand((await load()).command().copyInheritedSettings(program));
-  }
-  try {
-    await program.parseAsync();
-  } catch (error) {
-    console.error(`weft: ${withRemedy(error instanceof Error ? error.message : String(error))}`);
-    process.exitCode = error instanceof Error && "exitCode" in error ? Number(error.exitCode) : 1;
+  await addVerbs(program, verb);
+  return program;
+}
+
+/** The verb that is called; where there is none of that name all, for the help or for what was meant. */
+async function addVerbs(program: Command, called: string): Promise<void> {
+  const all = Object.entries(GROUPS).flatMap(([group, verbs]) =>
+    Object.entries(verbs).map(([name, load]) => ({ group, name, load })),
+  );
+  const wanted = all.filter(({ name }) => name === called);
+  for (const { group, load } of wanted.length > 0 ? wanted : all) {
+    const { command } = await load();
+    program.addCommand(command().copyInheritedSettings(program).helpGroup(group));
   }
 }
 

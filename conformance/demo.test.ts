@@ -11,6 +11,8 @@ import { BUILT_PLUGINS } from "./fixtures/project.ts";
 const WEFT = join(BUILT_PLUGINS, "weft");
 const LINE_TIMEOUT_MS = 60_000;
 const END_TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 300_000;
+t.setTimeout(3 * TIMEOUT_MS);
 /** All but T12, for which the suite has no plugin. */
 const TOPOLOGIES = Array.from({ length: 17 }, (_, i) => `T${i + 1}`).filter((name) => name !== "T12");
 /** How a colour begins. */
@@ -46,44 +48,61 @@ function expectProven(t: Test, stdout: string): void {
   );
 }
 
-await t.test("weft demo proves all topologies and leaves the host as it was", async (t) => {
-  const host = await makeHost(t);
-  await host.exec("sh", ["-c", "mkdir -p /var/lib/cni/networks/n /etc/cni; touch /var/lib/cni/networks/n/x"]);
-  const before = await stateOf(host);
-  const { exitCode, stdout, stderr } = await host.exec(WEFT, ["demo"], { reject: false });
-  t.equal(exitCode, 0);
-  t.equal(stderr, "");
-  expectProven(t, stdout);
-  t.same(stdout.match(/^T\d+/gm), TOPOLOGIES);
-  t.equal(stdout.match(/\b\d+ of 16$/gm)?.length, TOPOLOGIES.length, "each says how many there are");
-  for (const [topology, feature] of [
-    ["T10", "8021q"],
-    ["T11", "ipvlan"],
-  ] as const) {
-    const shown = stdout.slice(stdout.indexOf(`\n${topology} `)).split(/\nT\d+ /)[1] ?? "";
-    const isSaid = shown.includes(`Not shown: this kernel has no ${feature}.`);
-    t.equal(isSaid, !(await has(feature)), `${topology} is shown, or says that there is no ${feature}`);
-  }
-  t.notOk(stdout.includes(ESCAPE), "no colours where nobody sees them");
-  t.same(await stateOf(host), before);
-});
+await t.test(
+  "weft demo proves all topologies and leaves the host as it was",
+  { timeout: TIMEOUT_MS },
+  async (t) => {
+    const host = await makeHost(t);
+    await host.exec("sh", [
+      "-c",
+      "mkdir -p /var/lib/cni/networks/n /etc/cni; touch /var/lib/cni/networks/n/x",
+    ]);
+    const before = await stateOf(host);
+    const { exitCode, stdout, stderr } = await host.exec(WEFT, ["demo"], {
+      reject: false,
+      timeoutMs: TIMEOUT_MS,
+    });
+    t.equal(exitCode, 0);
+    t.equal(stderr, "");
+    expectProven(t, stdout);
+    t.same(stdout.match(/^T\d+/gm), TOPOLOGIES);
+    t.equal(stdout.match(/\b\d+ of 16$/gm)?.length, TOPOLOGIES.length, "each says how many there are");
+    for (const [topology, feature] of [
+      ["T10", "8021q"],
+      ["T11", "ipvlan"],
+    ] as const) {
+      const shown = stdout.slice(stdout.indexOf(`\n${topology} `)).split(/\nT\d+ /)[1] ?? "";
+      const isSaid = shown.includes(`Not shown: this kernel has no ${feature}.`);
+      t.equal(isSaid, !(await has(feature)), `${topology} is shown, or says that there is no ${feature}`);
+    }
+    t.notOk(stdout.includes(ESCAPE), "no colours where nobody sees them");
+    t.same(await stateOf(host), before);
+  },
+);
 
-await t.test("weft demo runs without root, from where weft install put it", async (t) => {
-  const host = await makeHost(t);
-  const nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", "--"];
-  const allowed = await host.exec("setpriv", [...nobody, "unshare", "-Urnm", "true"], { reject: false });
-  if (allowed.exitCode !== 0) {
-    skip(t, "this kernel does not let a user make namespaces");
-    return;
-  }
-  await host.exec(WEFT, ["install", "--to", "/opt/cni/bin"]);
-  const before = await stateOf(host);
-  const demo = [...nobody, "/opt/cni/bin/weft", "demo"];
-  const { exitCode, stdout, stderr } = await host.exec("setpriv", demo, { reject: false });
-  t.same({ exitCode, stderr }, { exitCode: 0, stderr: "" });
-  expectProven(t, stdout);
-  t.same(await stateOf(host), before);
-});
+await t.test(
+  "weft demo runs without root, from where weft install put it",
+  { timeout: TIMEOUT_MS },
+  async (t) => {
+    const host = await makeHost(t);
+    const nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+    const allowed = await host.exec("setpriv", [...nobody, "unshare", "-Urnm", "true"], { reject: false });
+    if (allowed.exitCode !== 0) {
+      skip(t, "this kernel does not let a user make namespaces");
+      return;
+    }
+    await host.exec(WEFT, ["install", "--to", "/opt/cni/bin"]);
+    const before = await stateOf(host);
+    const demo = [...nobody, "/opt/cni/bin/weft", "demo"];
+    const { exitCode, stdout, stderr } = await host.exec("setpriv", demo, {
+      reject: false,
+      timeoutMs: TIMEOUT_MS,
+    });
+    t.same({ exitCode, stderr }, { exitCode: 0, stderr: "" });
+    expectProven(t, stdout);
+    t.same(await stateOf(host), before);
+  },
+);
 
 for (const [topology, line, signal, status] of [
   ["T1", /weft add docker0 client/, "SIGINT", 130],

@@ -192,7 +192,7 @@ export class Stage implements AsyncDisposable {
     this.#endpoints = this.#endpoints.filter(isOther);
   }
 
-  /** Draws what has been made, with what is in a sandbox beside its endpoints, and programs of the host. */
+  /** Draws what has been made, what is in a sandbox beside its endpoints, and programs of the host. */
   draw(inside: Readonly<Record<string, readonly string[]>> = {}, programs: readonly string[] = []): void {
     const sandboxes = this.#sandboxes.map(
       (name): PictureSandbox => ({

@@ -41,6 +41,7 @@ const STOREYS: readonly (readonly string[])[] = [
   ["cli/inventory/", "cli/shadowed-listeners.ts"],
   ["cli/networks/", "cli/trace/", "cli/picture/"],
   ["cli/doctor/", "cli/demo/"],
+  ["cli/completion/"],
   ["cli/"],
   ["main.ts"],
   ["scripts/", "conformance/"],

@@ -1,0 +1,47 @@
+/** The names that there are on this host: of networks, containers, faults. */
+import { FAULTS } from "../doctor/faults.ts";
+import { HostView } from "../inventory/host-view.ts";
+import { listNamespaces } from "../inventory/namespaces.ts";
+import { readNetworks } from "../runtime/network-list.ts";
+
+const NAMED_NAMESPACES = "/run/netns/";
+/** For --network of weft run, beside networks. */
+const WITHOUT_NETWORK = ["host", "none"];
+
+/**
+ * @param kind the name of an argument, as "network" of `<network>`
+ * @param directory of the networks
+ */
+export function namesOf(kind: string, directory: string): readonly string[] {
+  switch (kind) {
+    case "network":
+      return [...networkNames(directory), ...WITHOUT_NETWORK];
+    case "container":
+      return containerNames(directory);
+    case "src":
+    case "dst":
+      return [...containerNames(directory), "host"];
+    case "name":
+      return unique([...networkNames(directory), ...containerNames(directory)]);
+    case "fault":
+      return Object.keys(FAULTS);
+    default:
+      return [];
+  }
+}
+
+function networkNames(directory: string): string[] {
+  return readNetworks(directory).networks.map(({ name }) => name);
+}
+
+/** Those on a network, and what `ip netns` has named. */
+function containerNames(directory: string): string[] {
+  using view = HostView.open(directory);
+  const attached = view.attachments.filter(({ state }) => state !== "gone").map(({ container }) => container);
+  const named = listNamespaces().filter(({ path }) => path.startsWith(NAMED_NAMESPACES));
+  return unique([...attached, ...named.map(({ name }) => name)]).filter((name) => !name.includes(" "));
+}
+
+function unique(names: readonly string[]): string[] {
+  return [...new Set(names)].sort();
+}
