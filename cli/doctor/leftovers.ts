@@ -30,9 +30,12 @@ export interface Leftover {
   readonly place: string;
 }
 
-/** Whether its namespace is gone, or its ADD has ended and its interface is gone. */
-export function isGone({ state, cached, namespace, records }: Attached): boolean {
+/**
+ * Whether its namespace is gone, or its ADD has ended and its interface is gone; not where nobody can tell.
+ */
+export function isGone({ state, cached, namespace, netns, records }: Attached): boolean {
   if (state !== "gone" || (!cached && records.length === 0)) return false;
+  if (namespace === undefined && netns === "") return false;
   // An ADD that is under way has its record, and not yet its interface.
   return namespace === undefined || cached !== undefined;
 }

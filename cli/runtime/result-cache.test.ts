@@ -71,6 +71,11 @@ test("findCached() reads a file of libcni's, and takes from the caller the names
     list: expect.stringMatching(/^\{"cniVersion":"0.4.0","name":"single","plugins":\[.*\]\}$/),
     result: { cniVersion: "0.4.0", ips: [{ address: "10.2.0.3/24", version: "4" }] },
   });
+  expect(listCached(directory, "single")).toMatchObject([{ containerId: id, netns: "/var/run/netns/blue" }]);
+  writeFileSync(
+    join(directory, `single-${id}-eth0`),
+    file.replace('"sandbox":"/var/run/netns/blue"', '"mtu":1500'),
+  );
   expect(listCached(directory, "single")).toMatchObject([{ containerId: id, netns: "" }]);
 });
 

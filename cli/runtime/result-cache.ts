@@ -64,7 +64,7 @@ export function findCached(
   return cached && { ...cached, netns: attachment.netns };
 }
 
-/** Every attachment to the network, also other runtimes'; netns is "" where it was not kept. */
+/** Every attachment to the network, also other runtimes'; netns is "" where nobody can tell. */
 export function listCached(directory: string, network: string): CachedAttachment[] {
   return listAllCached(directory).filter((cached) => cached.network === network);
 }
@@ -93,7 +93,7 @@ function readCached(path: string): CachedAttachment | undefined {
       network: file.networkName,
       containerId: file.containerId,
       ifname: file.ifName,
-      netns: file.netns ?? "",
+      netns: file.netns ?? sandboxOf(file) ?? "",
       args: file.cniArgs ?? [],
       capabilityArgs: file.capabilityArgs ?? {},
       list: new TextDecoder().decode(Uint8Array.fromBase64(file.config)),
@@ -103,4 +103,11 @@ function readCached(path: string): CachedAttachment | undefined {
     if (error instanceof SyntaxError || error instanceof TypeError) return undefined; // damaged from outside
     throw error;
   }
+}
+
+/** Older versions of libcni, as containerd 1.6 has, keep no namespace; the plugin's answer names it. */
+function sandboxOf({ result, ifName }: CacheFile): string | undefined {
+  const interfaces = Array.isArray(result?.["interfaces"]) ? result["interfaces"] : [];
+  const own = interfaces.find((each) => isObject(each) && each["name"] === ifName && each["sandbox"]);
+  return typeof own?.sandbox === "string" ? own.sandbox : undefined;
 }
