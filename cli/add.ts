@@ -9,9 +9,9 @@ import { warnOfShadowedListeners } from "./shadowed-listeners.ts";
 
 interface Options {
   readonly ifname?: string;
-  readonly ip: string[];
+  readonly ip?: string[];
   readonly mac?: string;
-  readonly publish: string[];
+  readonly publish?: string[];
 }
 
 export function command(): Command {
@@ -24,9 +24,9 @@ When one fails, DEL is run on all of them, so that nothing is left.
   ip netns add blue
   weft add mynet blue --publish 8080:80`,
   })
-    .option("--ip <address>", "address to have, one of each family", collect, [])
+    .option("--ip <address>", "address to have, one of each family", collect)
     .option("--mac <address>", "MAC to have")
-    .option("-p, --publish <ports>", "[address:]port:port[/udp] of host and container", collect, [])
+    .option("-p, --publish <ports>", "[address:]port:port[/udp] of host and container", collect)
     .action(add);
 }
 

@@ -26,9 +26,9 @@ Exit status: 0 done, 1 not begun, 2 a plugin failed: its words are on stderr.`;
 
 interface ConnectOptions {
   readonly ifname?: string;
-  readonly ip: string[];
+  readonly ip?: string[];
   readonly mac?: string;
-  readonly publish: string[];
+  readonly publish?: string[];
   readonly json?: true;
 }
 
@@ -47,9 +47,9 @@ default route stays where it is.
     .argument("<network>", "name of a network")
     .argument("<container>", CONTAINER_WORDS)
     .option("-i, --ifname <name>", "name of the interface")
-    .option("--ip <address>", "address to have, one of each family", collect, [])
+    .option("--ip <address>", "address to have, one of each family", collect)
     .option("--mac <address>", "MAC to have")
-    .option("-p, --publish <ports>", "[address:]port:port[/udp] of host and container", collect, [])
+    .option("-p, --publish <ports>", "[address:]port:port[/udp] of host and container", collect)
     .option("--json", "print the result of CNI")
     .addHelpText("after", ENDING)
     .action(connect);

@@ -8,17 +8,17 @@ import { networksDirectory, runtimeOf } from "./runtime-command.ts";
 
 interface Options {
   readonly driver: string;
-  readonly subnet: string[];
-  readonly gateway: string[];
-  readonly ipRange: string[];
-  readonly auxAddress: string[];
+  readonly subnet?: string[];
+  readonly gateway?: string[];
+  readonly ipRange?: string[];
+  readonly auxAddress?: string[];
   readonly ipv6?: true;
   readonly internal?: true;
-  readonly opt: string[];
-  readonly dns: string[];
-  readonly dnsSearch: string[];
-  readonly dnsOption: string[];
-  readonly label: string[];
+  readonly opt?: string[];
+  readonly dns?: string[];
+  readonly dnsSearch?: string[];
+  readonly dnsOption?: string[];
+  readonly label?: string[];
   readonly force?: true;
   readonly dryRun?: true;
 }
@@ -40,22 +40,17 @@ route of this host has, a gateway, a bridge.
     )
     .argument("<name>", "of the network")
     .option("-d, --driver <driver>", DRIVERS.join(", "), "bridge")
-    .option(
-      "--subnet <prefix>",
-      "one of IPv4, one of IPv6; 0.0.0.0/26 is any free one of that size",
-      collect,
-      [],
-    )
-    .option("--gateway <address>", "of a subnet; its first address unless given", collect, [])
-    .option("--ip-range <prefix>", "part of a subnet that containers get addresses of", collect, [])
-    .option("--aux-address <address>", "never to be given to a container; also name=address", collect, [])
+    .option("--subnet <prefix>", "one of IPv4, one of IPv6; 0.0.0.0/26 is any free one of that size", collect)
+    .option("--gateway <address>", "of a subnet; its first address unless given", collect)
+    .option("--ip-range <prefix>", "part of a subnet that containers get addresses of", collect)
+    .option("--aux-address <address>", "never to be given to a container; also name=address", collect)
     .option("--ipv6", "with an IPv6 subnet as well, a free one unless given")
     .option("--internal", "containers reach each other and nothing else")
-    .option("-o, --opt <key=value>", "an option of the driver, see below", collect, [])
-    .option("--dns <address>", "name server for the containers", collect, [])
-    .option("--dns-search <domain>", "search domain for the containers", collect, [])
-    .option("--dns-option <option>", "resolver option for the containers", collect, [])
-    .option("--label <key=value>", "kept in the file, for you", collect, [])
+    .option("-o, --opt <key=value>", "an option of the driver, see below", collect)
+    .option("--dns <address>", "name server for the containers", collect)
+    .option("--dns-search <domain>", "search domain for the containers", collect)
+    .option("--dns-option <option>", "resolver option for the containers", collect)
+    .option("--label <key=value>", "kept in the file, for you", collect)
     .option("--force", "even where a route or address of the host overlaps, or a plugin is not ready")
     .option("--dry-run", "print the file instead of writing it")
     .addHelpText("after", optionsHelp())
@@ -67,22 +62,22 @@ function create(name: string, options: Options): void {
     {
       name,
       driver: options.driver,
-      options: options.opt,
-      subnets: options.subnet,
-      gateways: options.gateway,
-      ranges: options.ipRange,
-      reserved: options.auxAddress,
+      options: options.opt ?? [],
+      subnets: options.subnet ?? [],
+      gateways: options.gateway ?? [],
+      ranges: options.ipRange ?? [],
+      reserved: options.auxAddress ?? [],
       internal: options.internal ?? false,
       ipv6: options.ipv6 ?? false,
-      dns: options.dns,
-      dnsSearch: options.dnsSearch,
-      dnsOptions: options.dnsOption,
+      dns: options.dns ?? [],
+      dnsSearch: options.dnsSearch ?? [],
+      dnsOptions: options.dnsOption ?? [],
       force: options.force ?? false,
     },
     {
       directory: networksDirectory(process.env),
       runtime: runtimeOf(process.env),
-      labels: labelsOf(options.label),
+      labels: labelsOf(options.label ?? []),
       isDryRun: options.dryRun ?? false,
     },
   );
@@ -115,7 +110,7 @@ function optionsHelp(): string {
   const lines = OPTIONS.flatMap(({ name, value, meaning, drivers, aliases = [] }) => {
     const of = drivers.length === DRIVERS.length ? "every driver" : drivers.join(", ");
     const also = aliases.length === 0 ? [] : [`    also ${aliases.join(", ")}`];
-    return [`  ${name}=${value}`, `    ${meaning} (${of})`, ...also];
+    return [`  ${name}=${value} (${of})`, `    ${meaning}`, ...also];
   });
   return `\nOptions of the drivers (--opt):\n${lines.join("\n")}
 

@@ -23,7 +23,7 @@ const RESOLV_CONF_DIR = "/run/weft/resolv.conf";
 const ID_BYTES = 6;
 
 interface Options extends AttachmentWords {
-  readonly network: string[];
+  readonly network?: readonly string[];
   readonly name?: string;
 }
 
@@ -45,11 +45,11 @@ interfaces; of the file system and the processes it sees what is there.
 --network is the name of a network, and may be given several times: eth0, eth1 …`,
     )
     .argument("<command...>", "program and arguments, after --")
-    .option("--network <name>", "name of a network, none, host or container:CONTAINER", collect, [])
+    .option("--network <name>", "name of a network, none, host or container:CONTAINER", collect)
     .option("--name <name>", "a name for the namespace, as of ip netns add")
-    .option("--ip <address>", "address in the first network, one of each family", collect, [])
+    .option("--ip <address>", "address in the first network, one of each family", collect)
     .option("--mac <address>", "MAC in the first network")
-    .option("-p, --publish <ports>", "[address:]port:port[/udp] of host and program", collect, [])
+    .option("-p, --publish <ports>", "[address:]port:port[/udp] of host and program", collect)
     .passThroughOptions()
     .addHelpText(
       "after",
@@ -62,7 +62,7 @@ has ended, and after SIGINT, SIGTERM, SIGQUIT and SIGHUP, which it gets, DEL is 
 }
 
 async function run(words: readonly string[], options: Options): Promise<void> {
-  const [only = "", ...more] = options.network;
+  const [only = "", ...more] = options.network ?? [];
   if (only === "") throw new SyntaxError("which network? --network NAME, none, host or container:CONTAINER");
   const joined = /^container:(.+)$/.exec(only)?.[1];
   const isAlone = only === "host" || only === "none" || joined !== undefined;
@@ -80,10 +80,10 @@ async function run(words: readonly string[], options: Options): Promise<void> {
 }
 
 function hasWishes({ ip, mac, publish }: AttachmentWords): boolean {
-  return ip.length > 0 || mac !== undefined || publish.length > 0;
+  return ip !== undefined || mac !== undefined || publish !== undefined;
 }
 
-function networksOf({ network }: Options): NetworkFile[] {
+function networksOf({ network = [] }: Options): NetworkFile[] {
   const directory = networksDirectory(process.env);
   return network.map((name) => findNetwork(directory, name));
 }
@@ -115,7 +115,7 @@ async function runApart(
   setLink(socket, linkByName(socket, "lo"), { up: true });
   const sandbox = sandboxOf(started, name);
   const results = networks.map((network, i) => {
-    const asked = i === 0 ? wishes : { ip: [], publish: [] };
+    const asked = i === 0 ? wishes : {};
     return connect(sandbox, network, { ifname: `eth${i}`, words: asked, end });
   });
   await setImmediate(); // a signal that came meanwhile is told now

@@ -10,7 +10,7 @@ const attachment: Attachment = {
   args: [],
   capabilityArgs: {},
 };
-const nothing = { ip: [], publish: [] };
+const nothing = {};
 
 function network(...capabilities: string[]): NetworkList {
   const declared = Object.fromEntries(capabilities.map((name) => [name, true]));

@@ -7,9 +7,9 @@ import type { Attachment } from "../runtime/attachment.ts";
 import type { NetworkList } from "../runtime/network-list.ts";
 
 export interface AttachmentWords {
-  readonly ip: readonly string[];
+  readonly ip?: readonly string[];
   readonly mac?: string;
-  readonly publish: readonly string[];
+  readonly publish?: readonly string[];
 }
 
 /** An entry of the capability portMappings. */
@@ -35,9 +35,9 @@ export function withRequest(
   words: AttachmentWords,
   network: NetworkList,
 ): Attachment {
-  const ips = words.ip.map(readIp);
+  const ips = (words.ip ?? []).map(readIp);
   const mac = words.mac === undefined ? undefined : readMac(words.mac);
-  const ports = words.publish.flatMap(readPublish);
+  const ports = (words.publish ?? []).flatMap(readPublish);
   if (ports.length > 0 && !declares(network, "portMappings")) {
     throw new Error(
       `network "${network.name}" publishes no ports: none of its plugins has the capability portMappings (portmap)`,
@@ -66,7 +66,7 @@ export function unheeded(words: AttachmentWords, result: JsonObject, ifname: str
   const own = interfaces.find(({ name, sandbox }) => name === ifname && sandbox);
   const isMac = words.mac === undefined || own?.["mac"] === undefined || own["mac"] === readMac(words.mac);
   return [
-    ...words.ip.map(readIp).filter((ip) => !given.includes(ip)),
+    ...(words.ip ?? []).map(readIp).filter((ip) => !given.includes(ip)),
     ...(isMac || words.mac === undefined ? [] : [words.mac]),
   ];
 }

@@ -18,7 +18,7 @@ import {
   type SubnetRequest,
   type SubnetWords,
 } from "./subnet-request.ts";
-import { parentOf, wireThere } from "./wire.ts";
+import { parentOf, wireThere, withParent } from "./wire.ts";
 
 /** The words of the command line. */
 export interface NetworkWords extends SubnetWords {
@@ -50,8 +50,10 @@ export function planNetwork(words: NetworkWords, surroundings: Surroundings): Ne
   const { name, internal } = words;
   verifyName(name, surroundings.networks);
   const driver = readDriver(words.driver);
-  const options = readDriverOptions(driver, words.options);
-  verifyOptions(driver, options, words);
+  const given = readDriverOptions(driver, words.options);
+  verifyOptions(driver, given, words);
+  const hasParent = isUnderlay(driver) && !internal;
+  const options = hasParent ? withParent(given, surroundings.host) : given;
   const asked = readSubnetRequests(words);
   const bridge = driver === "bridge" ? bridgeName(name, options, surroundings) : options.bridge;
   const requests = settleSubnets(asked, { driver, options, bridge, words }, surroundings);
@@ -119,7 +121,7 @@ function settleSubnets(
   { driver, options, bridge, words }: Decided,
   { host, networks }: Surroundings,
 ): SubnetRequest[] {
-  const parent = isUnderlay(driver) && !words.internal ? parentOf(options, host) : undefined;
+  const parent = parentOf(options);
   const wire = isRouted(options) ? undefined : parent;
   if (asked.length === 0) refuseWithoutSubnet(driver, options, words, parent);
   const occupied = occupiedSubnets(host, networks);

@@ -7,10 +7,15 @@ import { listMainRoutes } from "../../lib/rtnetlink/route.ts";
 import type { RouteSocket } from "../../lib/rtnetlink/route-socket.ts";
 import type { DriverOptions } from "./driver-options.ts";
 
-/** The parent, with its VLAN; where none is named the interface of the default route, as the plugins do. */
-export function parentOf({ parent, vlan }: DriverOptions, host: RouteSocket): string | undefined {
-  const base = parent ?? interfaceOfDefaultRoute(host);
-  return base !== undefined && vlan !== undefined ? `${base}.${vlan}` : base;
+/** Where no parent is named it is the interface of the default route, as the plugins have it. */
+export function withParent(options: DriverOptions, host: RouteSocket): DriverOptions {
+  const parent = options.parent ?? interfaceOfDefaultRoute(host);
+  return { ...options, ...(parent !== undefined && { parent }) };
+}
+
+/** The parent, with its VLAN. */
+export function parentOf({ parent, vlan }: DriverOptions): string | undefined {
+  return parent !== undefined && vlan !== undefined ? `${parent}.${vlan}` : parent;
 }
 
 /**
