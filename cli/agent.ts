@@ -12,6 +12,7 @@ import { EtcdClient } from "../lib/etcd/client.ts";
 import { readEtcdSettings } from "../lib/etcd/settings.ts";
 import { isLoopback, parseAddress } from "../lib/netaddr/address.ts";
 import { askAgent } from "../lib/store/ask.ts";
+import { machineId } from "../lib/store/machine.ts";
 import { forgetHost } from "../lib/store/overlay-sweep.ts";
 import { isStoreAway, outputOf, type StoreAnswer } from "../lib/store/protocol.ts";
 import { storeOf } from "../lib/store/store.ts";
@@ -85,6 +86,7 @@ async function run({ etcd, grace, metrics, metricsAnywhere, logLevel }: Options)
     throw new Failure(1, `--metrics: ${metrics.hostname} is not an address of loopback: ${remedy}`);
   }
   const settings = settingsOf(etcd);
+  orNotBegun(machineId);
   using _lock = lockHost();
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -138,8 +140,12 @@ async function forget(host: string, { etcd, force }: Options): Promise<void> {
 }
 
 function settingsOf(file: string) {
+  return orNotBegun(() => readEtcdSettings({}, "etcd", file));
+}
+
+function orNotBegun<T>(find: () => T): T {
   try {
-    return readEtcdSettings({}, "etcd", file);
+    return find();
   } catch (error) {
     throw new Failure(1, wordsOf(error), { cause: error });
   }

@@ -265,6 +265,20 @@ test("findFullSet() names the first set that has no free address", async () => {
   expect(await full()).toEqual({ index: null });
 });
 
+test("what another machine of this name claimed is nobody's here, whatever its container is called", async () => {
+  const store = newStore();
+  const held = [
+    store.keys.address("net", "10.1.0.2"),
+    `${store.keys.holders("a", "net", "c1:eth0")}10.1.0.2`,
+  ];
+  const value = { host: "a", containerId: "c1", ifname: "eth0", attempt: "", machine: "another" };
+  for (const key of held) await store.client.put(key, encodeValue(value));
+  expect(await one(store, FOUR, { requested: ["10.1.0.3"] })).toBe("10.1.0.3");
+  await releaseStaleAddresses(store, { network: "net", valid: [] });
+  await releaseAddresses(store, holder("c1"));
+  expect(await claims(store)).toEqual(["a/net/c1:eth0/10.1.0.2"]);
+});
+
 describe("sweep()", () => {
   const record = { ...holder("c1"), plugin: "etcd-ipam", netns: "", details: {} };
 

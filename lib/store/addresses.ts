@@ -9,7 +9,7 @@ import { candidatesAfter, findRange, parseRangeSets, type RangeKeys, type RangeS
 import { cannotLease, leasedBefore, noneLeft, notAvailableText } from "../ipam/refusal.ts";
 import { formatAddress, parseAddress } from "../netaddr/address.ts";
 import { rangeSize } from "../netaddr/range.ts";
-import { type Claim, type Holder, listClaims, releaseClaims } from "./holders.ts";
+import { type Claim, type Holder, listClaims, listOwnClaims, releaseClaims } from "./holders.ts";
 import { type AddressValue, attachmentKey, decodeValue, encodeValue, formatHolder } from "./layout.ts";
 import { machineId } from "./machine.ts";
 import { StoreAwayError } from "./protocol.ts";
@@ -42,11 +42,11 @@ interface Wanted {
   readonly requested: string | null;
 }
 
-/** Claims an address of each set, or none. @throws CniError in host-local's words */
+/** Claims an address of each set, or none. @throws CniError in host-local's words; 7 without a machine-id */
 export async function claimAddresses(store: Store, input: ClaimInput): Promise<{ addresses: string[] }> {
   await sweepWhenDue(store);
   const sets = parseSets(input.sets);
-  const claims = await listClaims(store, input);
+  const claims = await listOwnClaims(store, input);
   const isOwn = ({ value }: Claim) => value?.attempt === input.attempt;
   const earlier = claims.filter((claim) => !isOwn(claim));
   if (input.isRepeated) refuseSecondClaim(store, earlier, sets);
@@ -71,7 +71,7 @@ export async function releaseAddresses(
   store: Store,
   { attempt, ...holder }: Holder & { attempt?: string },
 ): Promise<void> {
-  const claims = await listClaims(store, holder);
+  const claims = await listOwnClaims(store, holder);
   await releaseClaims(
     store,
     claims.filter(({ value }) => attempt === undefined || value?.attempt === attempt),
@@ -88,9 +88,8 @@ export async function releaseStaleAddresses(
   const kept = new Set(
     valid.map(({ containerID, ifname }) => attachmentKey({ containerId: containerID, ifname })),
   );
-  const machine = machineId();
-  const claims = await listClaims(store, { network });
-  const stale = claims.filter((claim) => claim.value?.machine === machine && !kept.has(attachmentKey(claim)));
+  const claims = await listOwnClaims(store, { network });
+  const stale = claims.filter((claim) => !kept.has(attachmentKey(claim)));
   await releaseClaims(store, stale);
 }
 
