@@ -58,7 +58,7 @@ export interface AddressValue {
   readonly host: string;
   readonly containerId: string;
   readonly ifname: string;
-  /** Which call claimed it, so that one which does not know whether it succeeded can tell. */
+  /** Which ADD, and which call of it, so that one which does not know whether it succeeded can tell. */
   readonly attempt: string;
   /** /etc/machine-id of the host: another machine of that name releases nothing of this one. */
   readonly machine: string;
