@@ -53,7 +53,8 @@ export function restoreVxlan(
   using _lock = lockClaims(); // the last DEL may be at work
   if (!isLinkClaimed(network.device)) return false;
   const settings = readVxlan(seen.data);
-  const { link, local } = findUnderlay(socket, network.underlay, { family: settings.local?.family });
+  const { local: current } = settings;
+  const { link, local } = findUnderlay(socket, network.underlay, { family: current?.family, current });
   const isBridged = network.mode === "bridged";
   createLink(socket, {
     name: network.device,
