@@ -68,9 +68,9 @@ export function shareDevices(
       mac: bridgeMac(network, vni),
       mtu,
       data: encode(bridgeAttributes, { mcastSnooping: 0 }),
+      refuseOther: (link) => refuseOtherBridge(host, link, settings),
     },
     (link) => {
-      refuseOtherNetwork(link, network, vni);
       // without addresses it has nothing to say; with them they are to be there after it was set down
       if (!settings.isGateway && !link.up) setLink(host, link, { linkLocal: false });
       else writeSysctlIfPresent(`net/ipv6/conf/${link.name}/keep_addr_on_down`, "1");
@@ -87,6 +87,9 @@ export function shareDevices(
         mtu,
         master: settings.isPort ? bridge.index : undefined,
         data: vxlanData(settings.vxlan),
+        refuseOther: ({ name, alias }) => {
+          if (alias !== networkAlias(network)) throw vniInUse(vni, { name, alias });
+        },
       },
       (link) => completeVxlan(host, link, bridge, settings),
     ),
@@ -136,8 +139,7 @@ function nameOf(address: Address | undefined): string {
 
 /** Under the lock of the claims: whatever an ADD that was killed left undone, and what has changed since. */
 function completeVxlan(host: RouteSocket, link: Link, bridge: Link, settings: DeviceSettings): void {
-  const { network, mtu, isMtuGiven, isPort, remotes } = settings;
-  refuseOtherNetwork(link, network, settings.vxlan.vni);
+  const { mtu, isMtuGiven, isPort, remotes } = settings;
   const inUse = (msg: string) =>
     invalidConfig(msg, "remove the network's containers of this host first: the device goes with the last");
   const difference = differenceOf(link, settings);
@@ -149,9 +151,16 @@ function completeVxlan(host: RouteSocket, link: Link, bridge: Link, settings: De
   if (remotes) updateRemotes(host, link, remotes);
 }
 
-function refuseOtherNetwork({ name, alias }: Link, network: string, vni: number): void {
+function refuseOtherBridge(
+  host: RouteSocket,
+  { name, alias }: Link,
+  { network, vxlan }: DeviceSettings,
+): void {
   if (alias === networkAlias(network)) return;
-  throw vniInUse(vni, { name, alias });
+  const holder = findVniHolder(host, vxlan);
+  if (holder && holder.alias !== networkAlias(network)) throw vniInUse(vxlan.vni, holder);
+  const details = 'set "bridge" to a name that no other network has';
+  throw invalidConfig(`the bridge "${name}" is that of ${whoseIs(alias)}`, details);
 }
 
 /** Says what the kernel means when it refuses to make the device, or to set it up. */
@@ -180,7 +189,10 @@ export function findVniHolder(host: RouteSocket, { vni, port }: VxlanSettings): 
 
 /** What ADD and STATUS say of a VNI that another device has. */
 export function vniInUse(vni: number, { name, alias }: Pick<Link, "name" | "alias">): CniError {
-  const start = networkAlias("");
-  const whose = alias.startsWith(start) ? ` of the network "${alias.slice(start.length)}"` : "";
+  const whose = alias.startsWith(networkAlias("")) ? ` of ${whoseIs(alias)}` : "";
   return invalidConfig(`VNI ${vni} is in use by "${name}"${whose}`, 'choose another "vni", on all hosts');
+}
+
+function whoseIs(alias: string): string {
+  return `the network "${alias.slice(networkAlias("").length)}"`;
 }

@@ -69,10 +69,13 @@ const INVALID: readonly [config: object, message: string][] = [
   [{ ...STATIC, etcd: {} }, '"remotes" and "etcd" together'],
   [{ vni: 42, remotes: ["192.0.2.2", "x"] }, 'invalid "remotes[1]": "x"'],
   [{ vni: 42, remotes: ["239.1.1.1"] }, 'invalid "remotes[0]": 239.1.1.1'],
+  [{ vni: 42, remotes: ["192.0.2.2", "127.0.0.1"] }, 'invalid "remotes[1]": 127.0.0.1'],
+  [{ vni: 42, remotes: ["fe80::1"] }, 'invalid "remotes[0]": fe80::1'],
   [{ vni: 42, remotes: ["192.0.2.2", "2001:db8::2"] }, '"remotes" are of both families'],
   [{ vni: 42, group: "192.0.2.2" }, 'invalid "group": 192.0.2.2'],
   [{ ...STATIC, local: "127.0.0.1" }, 'invalid "local": 127.0.0.1'],
   [{ ...STATIC, local: "x" }, 'invalid "local": "x"'],
+  [{ ...STATIC, bridge: "vx42" }, 'invalid "bridge": "vx42" is the network\'s VXLAN device'],
   [{ ...STATIC, bridge: "a b" }, 'invalid "bridge": "a b"'],
   [{ ...STATIC, dev: "a/b" }, 'invalid "dev": "a/b"'],
   [{ ...STATIC, mtu: 67 }, 'invalid "mtu": 67'],
@@ -223,7 +226,12 @@ describe("ADD", () => {
   test("ADD refuses the VNI of another network, and other settings while there are containers", () => {
     add();
     const REFUSED: readonly [config: object, rest: Rest, message: string][] = [
-      [STATIC, { network: "red" }, 'VNI 42 is in use by "vxbr42" of the network "net"'],
+      [STATIC, { network: "red" }, 'VNI 42 is in use by "vx42" of the network "net"'],
+      [
+        { ...STATIC, vni: 43, bridge: "vxbr42" },
+        { network: "red" },
+        'the bridge "vxbr42" is that of the network "net"',
+      ],
       [{ ...STATIC, bridge: "br" }, { network: "red" }, 'VNI 42 is in use by "vx42" of the network "net"'],
       [{ ...STATIC, port: 4790 }, {}, 'the "port" of vx42 is 4789, not 4790'],
       [{ ...STATIC, mtu: 1400 }, {}, "the MTU of vx42 is 1450, not 1400"],
