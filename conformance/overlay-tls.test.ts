@@ -22,7 +22,7 @@ const lacks = (await missing("vxlan", "bridge")) ?? (await etcdLacks());
 const USER = "weft";
 const PASSWORD = "correct horse";
 
-// No CN: etcd would take that of a certificate for the name of a user.
+// No CN: where there are users, the gateway refuses a client that has one.
 const CERTIFICATES = `
 set -e
 key() { openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1.key" 2> /dev/null ||

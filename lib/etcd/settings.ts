@@ -15,6 +15,22 @@ const DEFAULT_PREFIX = "/weft";
 /** As a host name may have (RFC 1035 §2.3.4). */
 const HOST_MAX_BYTES = 253;
 
+interface Pem {
+  readonly what: string;
+  readonly pattern: RegExp;
+}
+
+/** RFC 7468. Of a key: PKCS #8, or as OpenSSL wrote it before that; one with a password is of no use. */
+const CERTIFICATE: Pem = { what: "a certificate", pattern: pem("(?:X509 |TRUSTED )?CERTIFICATE") };
+const PRIVATE_KEY: Pem = {
+  what: "a private key, without a password,",
+  pattern: pem("(?:RSA |EC )?PRIVATE KEY"),
+};
+
+function pem(label: string): RegExp {
+  return new RegExp(`-----BEGIN (${label})-----[A-Za-z0-9+/=\\s]+-----END \\1-----`);
+}
+
 export const etcdKeys = {
   type: "object",
   description: `The store. Keys that are not here are taken from ${SETTINGS_FILE}.`,
@@ -131,11 +147,9 @@ function hostOf(given: Given | undefined): string {
 }
 
 function tlsOf(find: Find): Pick<EtcdSettings, "tls"> {
-  const [ca, cert, key] = [
-    contentOf(find("caFile")),
-    contentOf(find("certFile")),
-    contentOf(find("keyFile")),
-  ];
+  const ca = pemOf(find("caFile"), CERTIFICATE);
+  const cert = pemOf(find("certFile"), CERTIFICATE);
+  const key = pemOf(find("keyFile"), PRIVATE_KEY);
   if ((cert === undefined) !== (key === undefined)) {
     throw unfit(find("certFile") ?? find("keyFile"), "certFile and keyFile go together");
   }
@@ -143,6 +157,13 @@ function tlsOf(find: Find): Pick<EtcdSettings, "tls"> {
   return {
     tls: { ...(ca !== undefined && { ca }), ...(cert !== undefined && key !== undefined && { cert, key }) },
   };
+}
+
+/** Whether what is in it can be used, the connection tells. @throws CniError 7 where no such thing is in it */
+function pemOf(given: Given | undefined, kind: Pem): string | undefined {
+  const content = contentOf(given);
+  if (content === undefined || kind.pattern.test(content)) return content;
+  throw unfit(given, `must be a file with ${kind.what} in PEM`);
 }
 
 function passwordOf(find: Find): string | undefined {

@@ -43,8 +43,8 @@ interface Wanted {
 }
 
 /**
- * Claims an address of each set, or none. Nothing of what another has claimed for the same attempt is used: an
- * agent that did not answer in time may be about to give it back. It is released.
+ * Claims an address of each set, or none. Nothing of what another has claimed for the same attempt is used:
+ * an agent that did not answer in time may be about to give it back. It is released.
  * @throws CniError in host-local's words; 7 without a machine-id
  */
 export async function claimAddresses(store: Store, asked: ClaimInput): Promise<{ addresses: string[] }> {
