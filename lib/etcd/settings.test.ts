@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CniError } from "../cni/error.ts";
-import { type EtcdKeys, type EtcdSettings, readEtcdSettings } from "./settings.ts";
+import { type EtcdKeys, type EtcdSettings, findEtcdSettings, readEtcdSettings } from "./settings.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "weft-etcd-settings-"));
 const file = join(directory, "etcd.json");
@@ -68,6 +68,12 @@ test("readEtcdSettings() reads certificates", () => {
   for (const content of ["", "hostname\n", pem("ENCRYPTED PRIVATE KEY"), key.slice(0, -5)]) {
     expect(refusalOf({ endpoints, certFile, keyFile: write("key", content) })).toContain("ipam.etcd.keyFile");
   }
+});
+
+test("findEtcdSettings() goes by the first that can be used", () => {
+  const bad = { endpoints: ["10.0.0.1:2379"] };
+  expect(findEtcdSettings([bad, { endpoints }, bad], "etcd")?.endpoints).toEqual(endpoints);
+  expect(findEtcdSettings([bad], "etcd")).toBeUndefined();
 });
 
 test("readEtcdSettings() names an endpoint once, in one way", () => {

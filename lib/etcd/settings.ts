@@ -3,7 +3,7 @@
  * the same keys, and `"etcd": {}` leaves everything to it.
  */
 import type { FromSchema } from "json-schema-to-ts";
-import { type CniError, invalidConfig } from "../cni/error.ts";
+import { CniError, invalidConfig } from "../cni/error.ts";
 import type { Schema } from "../cni/schema.ts";
 import { quote } from "../netaddr/quote.ts";
 import { ErrnoError } from "../sys/errno.ts";
@@ -104,6 +104,18 @@ export function readEtcdSettings(keys: EtcdKeys, where: string, file = SETTINGS_
   };
 }
 
+/** DEL and GC: the first that leads to a store, of what there is to go by. */
+export function findEtcdSettings(all: readonly EtcdKeys[], where: string): EtcdSettings | undefined {
+  for (const keys of all) {
+    try {
+      return readEtcdSettings(keys, where);
+    } catch (error) {
+      if (!(error instanceof CniError)) throw error;
+    }
+  }
+  return undefined;
+}
+
 function readSettingsFile(file: string): Readonly<Record<string, unknown>> {
   try {
     const json: unknown = JSON.parse(findTextFile(file) ?? "{}");
@@ -159,7 +171,7 @@ function tlsOf(find: Find): Pick<EtcdSettings, "tls"> {
   };
 }
 
-/** Whether what is in it can be used, the connection tells. @throws CniError 7 where no such thing is in it */
+/** Whether it can be used is for the connection to tell. @throws CniError 7 where it is no such thing */
 function pemOf(given: Given | undefined, kind: Pem): string | undefined {
   const content = contentOf(given);
   if (content === undefined || kind.pattern.test(content)) return content;

@@ -95,8 +95,12 @@ export function deviceNames({ vni, bridge }: Pick<OverlayConfig, "vni" | "bridge
 
 /** What the record keeps from the start. */
 export function recordDetails(config: OverlayConfig): Omit<OverlayDetails, "hostName"> {
-  const { vni, mode, port, dev, local, etcd } = config;
-  return { vni, mode, port, ...deviceNames(config), dev: dev || undefined, local: local || undefined, etcd };
+  const { vni, mode, port, dev, local } = config;
+  const { user: _, password: __, ...etcd } = config.etcd ?? {};
+  return {
+    ...{ vni, mode, port, ...deviceNames(config), dev: dev || undefined, local: local || undefined },
+    etcd: config.etcd && etcd,
+  };
 }
 
 /** Looks at this host. @throws CniError 7 that names the key */

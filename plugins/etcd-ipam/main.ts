@@ -99,6 +99,7 @@ function gc(call: GcCall<Config>): void {
       (store) => () => void askStore(store, "releaseStaleAddresses", { network: config.name, valid }),
     ),
     ...stale.map((record) => () => abandonLease(record)),
+    () => void leaseStore(call, undefined), // what is of no record could not be released without it
   );
 }
 

@@ -130,6 +130,7 @@ function gc(call: GcCall<Config>): void {
     ...staleAttachmentSteps(call, VXLAN_PLUGIN, host),
     () => releaseStaleSharedLinks(call, { hasBridge: true }),
     () => etcd && gcMembership(call, etcd),
+    () => void etcdSettings(call.config),
   );
 }
 
