@@ -109,6 +109,7 @@ class Agent implements Disposable {
       graceS,
       log,
       networks: () => this.#networks.own(),
+      isThere: (...container) => this.#networks.isThere(...container),
     });
   }
 
@@ -157,7 +158,11 @@ class Agent implements Disposable {
       changed: (name: string, touched: Parameters<Keeper["update"]>[1]) => {
         const keeper = this.#reconciler.keepers.get(name);
         if (keeper?.isKnown && keeper.update(this.#view.network(name), touched) > 0) this.#reconciler.poke();
-        if (touched.hosts.has(this.#options.settings.host)) this.#registration.poke();
+        const own = this.#options.settings.host;
+        const isMissed = touched.gone.some(
+          ({ host, attachment }) => host === own && this.#networks.has(name, attachment),
+        );
+        if (isMissed || touched.hosts.has(own)) this.#registration.poke();
       },
       hostChanged: (host: string) => {
         const isOwn = host === this.#options.settings.host;

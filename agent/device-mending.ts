@@ -1,6 +1,6 @@
 /**
  * Puts back what somebody took from a network's devices: the VXLAN device itself, that it is the bridge's
- * port, and what it is as one. Whether a device is up is left to whoever set it down.
+ * port, what it is as one, and its addresses. Whether a device is up is left to whoever set it down.
  */
 import { networkAlias } from "../lib/alias.ts";
 import { parseAddress } from "../lib/netaddr/address.ts";
@@ -69,10 +69,19 @@ export function restoreVxlan(
   const port = { ...PORT, isolated: seen.port?.isolated ?? 0 };
   setLink(socket, made, { linkLocal: false, ...(isBridged && { port }) });
   setLink(socket, made, { up: true });
-  const own = network.subnets.map(({ subnet, gateway }) => ({
+  return true;
+}
+
+/** Mode routed: gives the VXLAN device its addresses. @returns whether one was missing */
+export function mendAddresses(
+  socket: RouteSocket,
+  { mode, subnets }: LocalNetwork,
+  { vxlan }: NetworkLinks,
+): boolean {
+  if (mode !== "routed" || !vxlan) return false;
+  const own = subnets.map(({ subnet, gateway }) => ({
     subnet: parsePrefix(subnet),
     gateway: parseAddress(gateway),
   }));
-  if (!isBridged) addressDevice(socket, made, own);
-  return true;
+  return addressDevice(socket, vxlan, own);
 }

@@ -40,6 +40,8 @@ export interface RegistrationOptions {
   readonly log: Log;
   /** What there is to be registered. */
   readonly networks: () => readonly OwnNetwork[];
+  /** Whether the container is there now: a DEL may have gone around this agent. */
+  readonly isThere: (network: string, attachment: string, endpoint: EndpointValue) => boolean;
 }
 
 export class Registration {
@@ -158,6 +160,7 @@ export class Registration {
     const since = this.#missingSince.getOrInsertComputed(key, () => now);
     if (now - since < OWN_SETTLE_MS) return false;
     this.#missingSince.delete(key);
+    if (!this.#options.isThere(network, attachment, endpoint)) return true;
     if (await this.#put(network, key, encodeValue(endpoint), {})) {
       log.info("put endpoint", { network, attachment, mac: endpoint.mac, addresses: endpoint.addresses });
     }

@@ -18,6 +18,7 @@ import type { Link } from "../rtnetlink/link.ts";
 import type { RouteSocket } from "../rtnetlink/route-socket.ts";
 import type { OverlayMode, SubnetPool } from "../store/layout.ts";
 import { parsePools } from "../store/subnet-pools.ts";
+import { isErrno } from "../sys/errno.ts";
 import { writeSysctlIfPresent } from "../sysctl.ts";
 
 /** What leases addresses out of a host's subnets. */
@@ -98,14 +99,33 @@ export function withPoolRoutes<R extends Pick<Result, "ips" | "routes">>(
   return { ...result, routes };
 }
 
-/** Equivalent to `ip addr add GATEWAY/32 dev vx7`, for each; those of IPv6 stay when it goes down. */
-export function addressDevice(host: RouteSocket, device: Link, subnets: readonly OwnSubnet[]): void {
-  writeSysctlIfPresent(`net/ipv6/conf/${device.name}/keep_addr_on_down`, "1");
-  const held = listAddresses(host, device).map(({ prefix }) => formatPrefix(prefix));
-  for (const { gateway } of subnets) {
-    const prefix = hostPrefix(gateway);
-    if (held.includes(formatPrefix(prefix))) continue;
+/**
+ * Equivalent to `ip addr add GATEWAY/32 dev vx7`, for each that is not there; those of IPv6 stay when it goes
+ * down. @returns whether one was missing
+ */
+export function addressDevice(host: RouteSocket, device: Link, subnets: readonly OwnSubnet[]): boolean {
+  keepAddresses(device);
+  const missing = missingAddresses(host, device, subnets);
+  for (const prefix of missing) {
     // Nobody else on this network may have it; the bridge of this host does.
     unlessExisting(() => addAddress(host, device, prefix, { nodad: true, noprefixroute: true }));
+  }
+  return missing.length > 0;
+}
+
+/** Of the addresses that the VXLAN device has to have. */
+export function missingAddresses(host: RouteSocket, device: Link, subnets: readonly OwnSubnet[]): Prefix[] {
+  const held = listAddresses(host, device).map(({ prefix }) => formatPrefix(prefix));
+  return subnets
+    .map(({ gateway }) => hostPrefix(gateway))
+    .filter((each) => !held.includes(formatPrefix(each)));
+}
+
+/** An agent in a container may not write there; it puts them back when they are gone. */
+function keepAddresses({ name }: Link): void {
+  try {
+    writeSysctlIfPresent(`net/ipv6/conf/${name}/keep_addr_on_down`, "1");
+  } catch (error) {
+    if (!isErrno(error, "EROFS")) throw error;
   }
 }
