@@ -133,18 +133,26 @@ export function differenceOf(link: Link, { vxlan, isProgrammed }: DeviceSettings
   return `the "${key}" of ${link.name} is ${is}, not ${wanted}`;
 }
 
+/** Of the MTU, in the same words: another was asked for, or the underlay has shrunk meanwhile. */
+export function misfitOf(link: Link, { mtu, isMtuGiven }: DeviceSettings): string | undefined {
+  if (isMtuGiven && link.mtu !== mtu) return `the MTU of ${link.name} is ${link.mtu}, not ${mtu}`;
+  if (link.mtu <= mtu) return undefined;
+  return `the MTU of ${link.name} is ${link.mtu}, and the underlay carries packets of ${mtu} bytes`;
+}
+
 function nameOf(address: Address | undefined): string {
   return address ? formatAddress(address) : "none";
 }
 
 /** Under the lock of the claims: whatever an ADD that was killed left undone, and what has changed since. */
 function completeVxlan(host: RouteSocket, link: Link, bridge: Link, settings: DeviceSettings): void {
-  const { mtu, isMtuGiven, isPort, remotes } = settings;
+  const { isPort, remotes } = settings;
   const inUse = (msg: string) =>
     invalidConfig(msg, "remove the network's containers of this host first: the device goes with the last");
   const difference = differenceOf(link, settings);
   if (difference) throw inUse(difference);
-  if (isMtuGiven && link.mtu !== mtu) throw inUse(`the MTU of ${link.name} is ${link.mtu}, not ${mtu}`);
+  const misfit = misfitOf(link, settings);
+  if (misfit) throw inUse(misfit);
   if (isPort && link.master !== bridge.index) throw inUse(`${link.name} is not a port of ${bridge.name}`);
   writeSysctlIfPresent(`net/ipv6/conf/${link.name}/disable_ipv6`, isPort ? "1" : "0");
   setLink(host, link, { linkLocal: false, ...(isPort && { port: portFlags(settings) }) });

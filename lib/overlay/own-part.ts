@@ -86,7 +86,8 @@ export function localCall<C extends OverlayCall>(call: C, leased?: readonly OwnS
   return subnets ? withSubnets(routed, subnets) : routed;
 }
 
-function recordedSubnets(call: OverlayCall): OwnSubnet[] | undefined {
+/** Mode routed: this host's subnets, as the records have them. */
+export function recordedSubnets(call: OverlayCall): OwnSubnet[] | undefined {
   const own = findOverlayRecord(call) ?? listOverlayRecords(call.config.name)[0];
   return own?.details.subnets?.map(({ subnet, gateway }) => ({
     subnet: parsePrefix(subnet),
