@@ -11,6 +11,7 @@ import { toCniError } from "../lib/cni/error.ts";
 import { EtcdClient } from "../lib/etcd/client.ts";
 import { readEtcdSettings } from "../lib/etcd/settings.ts";
 import { isLoopback, parseAddress } from "../lib/netaddr/address.ts";
+import { listAllRecords } from "../lib/state/record.ts";
 import { askAgent } from "../lib/store/ask.ts";
 import { machineId } from "../lib/store/machine.ts";
 import { forgetHost } from "../lib/store/overlay-sweep.ts";
@@ -64,7 +65,7 @@ each host. What the kernel has stays when it stops, and traffic goes on.
     .option("--status", "say what the agent of this host does")
     .option("--json", "with --status: as JSON")
     .option("--forget <host>", "remove all that a dead host has in the store")
-    .option("--force", "with --forget: even while its agent is registered")
+    .option("--force", "with --forget: even while its agent is registered, or it is this host")
     .addHelpText(
       "after",
       `
@@ -128,6 +129,9 @@ function status({ json }: Options): void {
 
 async function forget(host: string, { etcd, force }: Options): Promise<void> {
   const settings = settingsOf(etcd);
+  if (host === settings.host && !force && listAllRecords().length > 0) {
+    throw new Failure(EXIT_FAILED, `${host} is this host, and has containers: DEL releases what they have`);
+  }
   using client = new EtcdClient(settings);
   try {
     const store = storeOf(client, settings, performance.now() + FORGET_TIMEOUT_MS);

@@ -199,6 +199,8 @@ await t.test("a host that is gone", { timeout: TIMEOUT_MS }, async (t) => {
   const ranges = [[{ subnet: "10.6.0.0/24", rangeStart: "10.6.0.10", rangeEnd: "10.6.0.10" }]];
   const config = { ...network("bridge", { ranges }), name: "one" };
   await attachNew(h2, "c1", config);
+  const own = await h2.host.exec(WEFT, ["agent", "--forget", h2.name], { reject: false });
+  t.match(own, { exitCode: 2, stderr: /this host/ }, "cannot be forgotten by itself while it has containers");
   await h2.host.close();
   const container = await h1.host.container("c1");
   const add = () => h1.host.cni("bridge", { command: "ADD", container, config });

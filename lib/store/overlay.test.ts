@@ -273,7 +273,20 @@ etcdTest(
     ]);
     removeRecord(record);
     await b.client.put(b.keys.host("b"), encodeValue({ machine: "another", bootId: "b" }));
-    expect(await sweepOverlay(b)).toBe(0);
+    const before = await keysOf(b);
+    const [network, taken] = ["net", '7 host "b" is another machine, whose agent lives'];
+    const { network: settings } = await joinNetwork(a, { network, wanted: BRIDGED });
+    for (const work of [
+      () => sweepOverlay(b),
+      () => joinNetwork(b, { network, wanted: BRIDGED }),
+      () => publishEndpoint(b, { ...container("c3"), settings, endpoint: ENDPOINT, vtep: VTEP }),
+      () => gcEndpoints(b, { network, valid: [] }),
+      () => leaveNetwork(b, { network }),
+      () => probeNetwork(b, { network, wanted: BRIDGED }),
+    ]) {
+      expect(await refusal(work())).toBe(taken);
+    }
+    expect(await keysOf(b)).toEqual(before);
     expect(await sweepOverlay(a)).toBe(1);
     expect(await ofA()).toEqual(["overlay/hosts/a *"]);
     expect(await keysOf(b)).toContain("overlay/endpoints/net/b/c2:eth0");

@@ -27,6 +27,7 @@ import {
   faultOfSettings,
   findKey,
   findNetwork,
+  findOwnHost,
   removeEmptyNetwork,
   tooManyChanges,
   type WantedNetwork,
@@ -71,6 +72,7 @@ async function join(
   store: Store,
   { network, wanted }: { network: string; wanted: WantedNetwork },
 ): Promise<JoinOutput> {
+  await findOwnHost(store);
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const settings = await ensureNetwork(store, network, wanted);
     if (settings.mode === "bridged") return { network: settings, subnets: [] };
@@ -103,9 +105,8 @@ export async function publishEndpoint(
   const { network, settings, endpoint, vtep } = input;
   const wanted = { ...settings, mtuMax: settings.mtu };
   const networkKey = keys.network(network);
-  const hostKey = keys.host(host);
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    const [networkKv, hostKv] = await Promise.all([findKey(store, networkKey), findKey(store, hostKey)]);
+    const [networkKv, hostKv] = await Promise.all([findKey(store, networkKey), findOwnHost(store)]);
     if (!hostKv) throw notRegistered(host);
     if (!networkKv) {
       await ensureNetwork(store, network, wanted);
@@ -148,6 +149,7 @@ export async function leaveNetwork(
   input: { readonly network: string; readonly leaving?: AttachmentInput | undefined },
 ): Promise<boolean> {
   const { network, leaving } = input;
+  await findOwnHost(store);
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const own = await listOwn(store, network);
     if (hasRecordsOf(RECORDING_PLUGIN, network, leaving)) return false;
@@ -232,6 +234,7 @@ export async function gcEndpoints(
   store: Store,
   input: { readonly network: string; readonly valid: readonly AttachmentInput[] },
 ): Promise<void> {
+  await findOwnHost(store);
   const valid = new Set(input.valid.map(attachmentKey));
   const there = await listEndpoints(store, input.network);
   const stale = there.filter((endpoint) => !valid.has(attachmentKey(endpoint)));
@@ -241,7 +244,8 @@ export async function gcEndpoints(
 
 /**
  * Whether an ADD could join and publish: the store answers, the agent is registered, and the network, where
- * it is there, is as this host would have it. Changes nothing. @throws CniError 7, 11
+ * it is there, is as this host would have it. Whose the VNI is of one that is not there an ADD says, which
+ * removes an empty network that has it. Changes nothing. @throws CniError 7, 11
  */
 export async function probeNetwork(
   store: Store,
@@ -250,7 +254,7 @@ export async function probeNetwork(
   const there = await findNetwork(store, network);
   const fault = there && faultOfSettings(network, there, wanted);
   if (fault) throw fault;
-  if (!(await findKey(store, store.keys.host(store.host)))) throw notRegistered(store.host);
+  if (!(await findOwnHost(store))) throw notRegistered(store.host);
 }
 
 function notRegistered(host: string): CniError {
