@@ -129,7 +129,10 @@ export class Registration {
     if (this.#view.revision === undefined) return false;
     let isAll = true;
     for (const network of this.#options.networks()) {
-      await this.#putVtep(network);
+      if (!(await this.#putVtep(network))) {
+        isAll = false; // the network is not there, and may come back with an ADD somewhere
+        continue;
+      }
       for (const [attachment, endpoint] of network.endpoints) {
         isAll = (await this.#putEndpoint(network.name, attachment, endpoint)) && isAll;
       }
@@ -137,14 +140,15 @@ export class Registration {
     return isAll;
   }
 
-  async #putVtep({ name, vtep }: OwnNetwork): Promise<void> {
+  /** @returns false where it could not be put */
+  async #putVtep({ name, vtep }: OwnNetwork): Promise<boolean> {
     const { host, log } = this.#options;
     const found = this.#view.network(name).vteps.get(host);
-    if (!vtep || (found && found.lease === this.#lease && isSameValue(found, vtep))) return;
+    if (!vtep || (found && found.lease === this.#lease && isSameValue(found, vtep))) return true;
     const key = this.#keys.vtep(name, host);
-    if (await this.#put(name, key, encodeValue(vtep), { lease: this.#lease ?? "" })) {
-      log.info("put vtep", { network: name, address: vtep.address });
-    }
+    const isPut = await this.#put(name, key, encodeValue(vtep), { lease: this.#lease ?? "" });
+    if (isPut) log.info("put vtep", { network: name, address: vtep.address });
+    return isPut;
   }
 
   /** @returns false while it is not yet time */

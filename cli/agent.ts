@@ -9,7 +9,7 @@ import { LOG_LEVELS, Log, type LogLevel } from "../agent/log.ts";
 import { type AgentStatus, formatStatus } from "../agent/status.ts";
 import { toCniError } from "../lib/cni/error.ts";
 import { EtcdClient } from "../lib/etcd/client.ts";
-import { readEtcdSettings } from "../lib/etcd/settings.ts";
+import { readEtcdSettings, SETTINGS_FILE } from "../lib/etcd/settings.ts";
 import { isLoopback, parseAddress } from "../lib/netaddr/address.ts";
 import { listAllRecords } from "../lib/state/record.ts";
 import { askAgent } from "../lib/store/ask.ts";
@@ -20,7 +20,6 @@ import { storeOf } from "../lib/store/store.ts";
 import { acquireLock, LockTimeoutError } from "../lib/sys/lock.ts";
 import { EXIT_FAILED, Failure } from "./failure.ts";
 
-const SETTINGS_FILE = "/etc/weft/etcd.json";
 const LOCK = "/run/weft/agent.lock";
 /** For an agent that is just ending. */
 const LOCK_TIMEOUT_MS = 2_000;

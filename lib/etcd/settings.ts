@@ -9,7 +9,8 @@ import { quote } from "../netaddr/quote.ts";
 import { ErrnoError } from "../sys/errno.ts";
 import { findTextFile, readTextFile } from "../sys/file.ts";
 
-const SETTINGS_FILE = "/etc/weft/etcd.json";
+/** The host's own. */
+export const SETTINGS_FILE = "/etc/weft/etcd.json";
 const HOSTNAME_FILE = "/proc/sys/kernel/hostname";
 const DEFAULT_PREFIX = "/weft";
 /** As a host name may have (RFC 1035 §2.3.4). */

@@ -1,5 +1,6 @@
 /** Mode routed: the subnets that hosts can lease, and which of them is free. Nothing of the store is here. */
 import { invalidConfig } from "../cni/error.ts";
+import { randomBelow } from "../ipam/random.ts";
 import { type Address, addressBits, offsetAddress } from "../netaddr/address.ts";
 import {
   containsAddress,
@@ -117,9 +118,4 @@ function freePlace(
 /** The host's own address is the first, as with host-local. */
 export function withGateway(subnet: Prefix): HostSubnet {
   return { subnet, gateway: offsetAddress(firstAddress(subnet), 1) };
-}
-
-function randomBelow(below: bigint): bigint {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return BigInt(`0x${bytes.toHex()}`) % below;
 }
