@@ -54,6 +54,7 @@ await t.test("T8: an overlay with etcd, over IPv4", { timeout: TIMEOUT_MS }, asy
   const before = normalise(await fabric.at(0).host.snapshot());
   await t.test("two containers on each of three hosts", (t) => showAll(t, stage));
   await t.test("two networks do not leak into each other", (t) => showSeparate(t, stage));
+  await t.test("a container takes another's MAC", (t) => showForeignMac(t, stage));
   await t.test("containers come and go", (t) => showComing(t, stage));
   await t.test("a late host", (t) => showLateHost(t, stage));
   await t.test("a host whose address changes", (t) => showNewAddress(t, stage));
@@ -122,6 +123,19 @@ async function showAll(t: Test, stage: Stage): Promise<void> {
   if (first === undefined || third === undefined) throw new Error("six were made");
   await carries(t, first, third, MTU);
   for (const each of blue) silent(t, await each.check(), `CHECK of ${each.address}`);
+}
+
+/** What it then sends takes nothing over from the store. */
+async function showForeignMac(t: Test, { blue }: Stage): Promise<void> {
+  const [first, second, third] = blue;
+  if (first === undefined || second === undefined || third === undefined) throw new Error("six were made");
+  const own = await second.container.link("eth0");
+  const theirs = await third.container.link("eth0");
+  await second.container.exec("ip", ["link", "set", "eth0", "address", theirs.address]);
+  t.notOk(await second.container.ping(first.address), "nothing comes back to it");
+  t.ok(await first.container.ping(third.address), "whose MAC it is is reached");
+  await second.container.exec("ip", ["link", "set", "eth0", "address", own.address]);
+  t.ok(await second.container.ping(third.address), "and by its own it is a container as ever");
 }
 
 async function showSeparate(t: Test, stage: Stage): Promise<void> {

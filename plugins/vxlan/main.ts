@@ -151,13 +151,15 @@ function status(call: Call<Config>): void {
 }
 
 function settingsOf(config: Config): BridgedSettings {
-  const { name: network, mode, hairpinMode, portIsolation } = config;
+  const { name: network, mode, etcd, hairpinMode, portIsolation } = config;
   const { bridge: name, device } = deviceNames(config);
   return {
     bridge: { name, network, mtu: undefined, promiscuous: false, vlanFiltering: false },
     port: {
       hairpin: hairpinMode,
       isolated: portIsolation,
+      // the store says where a MAC is; a port that learns would take it over from there
+      pinned: etcd !== undefined && mode === "bridged",
       vlans: { access: 0, trunk: [], preserveDefault: true },
     },
     vlanId: 0,
