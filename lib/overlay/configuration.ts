@@ -21,7 +21,7 @@ import type { DeviceSettings } from "./devices.ts";
 import type { Membership, WantedNetwork } from "./membership.ts";
 import { chooseMtu, largestMtu } from "./mtu.ts";
 import type { OverlayDetails } from "./record.ts";
-import { routedMac, verifyMode } from "./routed.ts";
+import { routedMac, verifyMode, verifyPoolsBeside } from "./routed.ts";
 import { findUnderlay, type Underlay, verifyUnderlay, withoutOwn } from "./underlay.ts";
 
 /** The keys of it that are not plugin bridge's as well. */
@@ -110,6 +110,7 @@ export function findHostPart(host: RouteSocket, config: OverlayConfig): HostPart
   const family = group?.family ?? listed?.[0]?.family;
   const current = currentAddress(host, config);
   const underlay = findUnderlay(host, config, { family, remotes: listed, current });
+  verifyPoolsBeside(underlay.local, config.subnets);
   const remotes = listed && withoutOwn(host, listed);
   return { underlay, remotes, group, largestMtu: largestMtu(host, underlay, remotes ?? []) };
 }

@@ -11,7 +11,7 @@ import { invalidConfig } from "../cni/error.ts";
 import type { Call } from "../cni/plugin.ts";
 import type { Result, Route } from "../cni/result.ts";
 import { type Address, formatAddress } from "../netaddr/address.ts";
-import { formatPrefix, hostPrefix, type Prefix } from "../netaddr/prefix.ts";
+import { containsAddress, formatPrefix, hostPrefix, type Prefix } from "../netaddr/prefix.ts";
 import { unlessExisting } from "../netlink/error.ts";
 import { addAddress, listAddresses } from "../rtnetlink/address.ts";
 import type { Link } from "../rtnetlink/link.ts";
@@ -33,6 +33,7 @@ interface RoutedConfig {
   readonly etcd?: object | undefined;
   readonly ipam: object & { readonly type?: string };
   readonly runtimeConfig: object;
+  readonly portIsolation?: boolean;
 }
 
 /** This host's own address in a subnet of its own. */
@@ -42,7 +43,8 @@ export interface OwnSubnet {
 }
 
 /** @throws CniError 7 that names the key which does not go with the mode */
-export function verifyMode({ mode, subnets, etcd, ipam, runtimeConfig }: RoutedConfig): void {
+export function verifyMode(config: RoutedConfig): void {
+  const { mode, subnets, etcd, ipam, runtimeConfig, portIsolation } = config;
   if (mode !== "routed") {
     if (subnets.length === 0) return;
     throw invalidConfig('"subnets" is for "mode": "routed"', 'remove it, and set the addresses in "ipam"');
@@ -54,6 +56,10 @@ export function verifyMode({ mode, subnets, etcd, ipam, runtimeConfig }: RoutedC
     );
   }
   parsePools(subnets);
+  if (portIsolation) {
+    const details = 'it would hold on this host only: use plugin firewall with "ingressPolicy": "isolated"';
+    throw invalidConfig('"portIsolation" is not for "mode": "routed"', details);
+  }
   if (ipam.type !== IPAM) {
     const msg = `"mode": "routed" needs "ipam" of type "${IPAM}", not ${JSON.stringify(ipam.type ?? "")}`;
     throw invalidConfig(msg, "it leases addresses out of the subnets of this host");
@@ -61,6 +67,15 @@ export function verifyMode({ mode, subnets, etcd, ipam, runtimeConfig }: RoutedC
   const own = RANGE_KEYS.find((key) => key in ipam);
   const ranges = own ? `ipam.${own}` : "ipRanges" in runtimeConfig ? "runtimeConfig.ipRanges" : undefined;
   if (ranges) throw invalidConfig(`"${ranges}" is not for "mode": "routed"`, 'remove it: "subnets" says it');
+}
+
+/** @throws CniError 7 for a pool that holds this host's own address: the way to the others would be lost */
+export function verifyPoolsBeside(local: Address, subnets: readonly SubnetPool[]): void {
+  if (subnets.length === 0) return;
+  const index = parsePools(subnets).findIndex(({ network }) => containsAddress(network, local));
+  if (index < 0) return;
+  const msg = `invalid "subnets[${index}].subnet": it holds ${formatAddress(local)}, this host's own address`;
+  throw invalidConfig(msg, "choose addresses that nobody has");
 }
 
 /**

@@ -106,7 +106,8 @@ export const schema = {
     portIsolation: {
       type: "boolean",
       default: false,
-      description: "Keep the container from reaching other isolated ports of the bridge, and other hosts.",
+      description:
+        "Keep the container from reaching other isolated ports of the bridge, and other hosts (mode bridged).",
     },
     macspoofchk: {
       type: "boolean",
