@@ -1,6 +1,7 @@
 /**
  * etcd-ipam while the agent that it asks is frozen or killed, or is killed itself, at some moment of a claim,
- * and one address is left: what an ADD has answered is its container's in the store, and after DEL it is free.
+ * and one address is left: what an ADD has answered is its container's in the store, and after DEL it is
+ * free.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import t, { type Test } from "tap";

@@ -1,6 +1,7 @@
 /**
  * What listens on the host's 127.0.0.1 is not for others, also where route_localnet lets packets to it in by
- * every interface, as kube-proxy has it. Those of network cards have no kind of link, those of this kernel do.
+ * every interface, as kube-proxy has it. Those of network cards have no kind of link, those of this kernel
+ * do.
  */
 import t from "tap";
 import { attach } from "./fixtures/attachment.ts";

@@ -1,7 +1,8 @@
 /**
  * What may happen to the store of an overlay: one member of three is cut off, a host is cut off while the
- * store is compacted, all of it hangs, stops, and comes back. Running traffic loses nothing, ADD answers 11 within its bound, DEL succeeds, and afterwards the kernels hold what the store says
- * and the store what there is.
+ * store is compacted, all of it hangs, stops, and comes back. Running traffic loses nothing, ADD answers 11
+ * within its bound, DEL succeeds, and afterwards the kernels hold what the store says and the store what
+ * there is.
  */
 import t, { type Test } from "tap";
 import type { Attachment } from "./fixtures/attachment.ts";
