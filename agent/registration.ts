@@ -119,9 +119,8 @@ export class Registration {
 
   /** A second machine made from the same image has our name and our machine-id, but was booted by itself. */
   #isSuperseded(value: HostValue | undefined, lease: string | undefined): boolean {
-    return this.#lease !== undefined && lease !== this.#lease && value?.bootId !== undefined
-      ? value.bootId !== this.#options.self.bootId
-      : false;
+    if (this.#lease === undefined || lease === this.#lease || value === undefined) return false;
+    return value.bootId !== this.#options.self.bootId;
   }
 
   /** Puts what is missing in the store or other there. @returns whether nothing has to be waited for */

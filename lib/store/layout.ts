@@ -1,6 +1,6 @@
 /**
- * What is kept in the store, under which keys (docs/overlay.md). Every value is JSON with its version `v`; a
- * value of another version is not ours to read, and is taken for one that is not there.
+ * What is kept in the store, under which keys (docs/overlay.md). Every value is JSON with its version `v`;
+ * one of another version is not ours to read. Under overlay/ it is taken for none, elsewhere it is in the way.
  *
  *     <prefix>/v1/networks/<network>                                  what its hosts agree on
  *     <prefix>/v1/vnis/<vni>                                          whose the number is
