@@ -1,6 +1,7 @@
 /**
  * What is kept in the store, under which keys (docs/overlay.md). Every value is JSON with its version `v`;
- * one of another version is not ours to read. Under overlay/ it is taken for none, elsewhere it is in the way.
+ * one of another version is not ours to read. Under overlay/ it is taken for none, elsewhere it is in the
+ * way.
  *
  *     <prefix>/v1/networks/<network>                                  what its hosts agree on
  *     <prefix>/v1/vnis/<vni>                                          whose the number is
