@@ -190,6 +190,22 @@ describe("a bridge", () => {
   });
 });
 
+test("a bridge stays while its network has containers whose claims are lost", () => {
+  const shareBridge = () =>
+    host.call({ netns: NETNS }, (call) => {
+      using socket = openRouteSocket();
+      shareLink(call, socket, { name: "br0", kind: "bridge" });
+    });
+  shareBridge();
+  host.netns.run("ip link add c2 type veth peer name c3; ip link set c2 alias weft:net/c2/eth0");
+  release();
+  expect(host.links()).toContain("br0 bridge");
+  host.netns.run("ip link del c2");
+  shareBridge();
+  release();
+  expect(host.links()).not.toContain("br0 bridge");
+});
+
 describe("after a kill", () => {
   test("a claim without a link is no obstacle, and goes with its DEL", () => {
     claimByHand("c1:eth0:net");

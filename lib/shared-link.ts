@@ -155,7 +155,13 @@ function releaseWhere(isUnwanted: (claimant: string) => boolean): void {
 
 function deleteIfMadeHere(host: RouteSocket, name: string): void {
   const link = findLink(host, name);
-  if (link && isSharedLink(link)) deleteLinkIfThere(host, name);
+  if (link && isSharedLink(link) && !hasContainers(host, link)) deleteLinkIfThere(host, name);
+}
+
+/** Whether a bridge's network has containers here all the same: their claims were lost with /run. */
+function hasContainers(host: RouteSocket, { kind, alias }: Link): boolean {
+  if (kind !== "bridge" && kind !== "vxlan") return false;
+  return listLinks(host, { kind: "veth" }).some((link) => link.alias.startsWith(`${alias}/`));
 }
 
 function isLinkClaim(what: string): boolean {

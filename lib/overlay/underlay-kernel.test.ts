@@ -159,7 +159,9 @@ describe("the default route", () => {
     expect(found({}, { current: "192.0.2.11" })).toBe("192.0.2.11 eth0 1350");
   });
 
-  test("that is not there is said to be missing", () => {
+  test("that is not there is said to be missing, unless an address is in use", () => {
+    expect(found({}, { current: "192.0.2.11" })).toBe("192.0.2.11 eth0 1450");
+    expect(refusal({}, { current: "192.0.2.99" })).toMatchObject({ code: 7 });
     expect(refusal()).toMatchObject({ code: 7, msg: "this host has no default route" });
   });
 });

@@ -168,6 +168,8 @@ function byRoute(host: RouteSocket, known: Known): Underlay {
   const { family, remotes = [] } = known;
   const way = wayToOne(host, withoutOwn(host, remotes)) ?? defaultWay(host, family);
   if (!way) {
+    const kept = keptAnywhere(host, known);
+    if (kept) return kept;
     const [remote] = remotes;
     const where = remote ? `route to ${formatAddress(remote)}` : "default route";
     const details = 'set "dev" to the interface to use, or "local" to its address';
@@ -182,6 +184,14 @@ function byRoute(host: RouteSocket, known: Known): Underlay {
   const link = linkByIndex(host, index);
   if (!found) throw noAddress(link, way.family);
   return { link, local: found.prefix.address, mtu: mtuOfWay(host, way) };
+}
+
+/** A route may be away for a moment, while its router or the host's DHCP client starts again. */
+function keptAnywhere(host: RouteSocket, { family, current }: Known): Underlay | undefined {
+  if (!current || (family !== undefined && family !== current.family)) return undefined;
+  const found = listAddresses(host).find(({ prefix }) => sameAddress(prefix.address, current));
+  const link = found && linkByIndex(host, found.ifindex);
+  return link && { link, local: current, mtu: link.mtu };
 }
 
 /** The way to the first that can be reached. */
