@@ -87,6 +87,8 @@ await t.test("etcd with TLS and a password", { timeout: TIMEOUT_MS }, async (t) 
     ],
     ["another authority", { ...settings, caFile: join(dir, "other.crt") }, 11, /certificate|tls/i],
     ["no authority", { ...settings, caFile: undefined }, 11, /certificate|tls/i],
+    ["what is no certificate", { ...settings, caFile: join(dir, "password") }, 7, /caFile.*PEM/],
+    ["the key of another", { ...settings, keyFile: join(dir, "other.key") }, 7, /key.*certFile/s],
     ["a missing file", { ...settings, passwordFile: "/nowhere" }, 7, /nowhere/],
   ];
   for (const [what, keys, code, says] of wrong) {
