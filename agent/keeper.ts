@@ -60,7 +60,10 @@ export class Keeper {
 
   #updatePart(view: NetworkView, touched: Touched): EntryKey[] {
     const { names } = touched;
-    const entries = only(entriesFor(this.devices, this.#host, view.about(touched)), names);
+    const part = entriesFor(this.devices, this.#host, view.about(touched));
+    // a value that cannot be read is told of as long as it is there
+    if (part.faults.length + this.desired.faults.length > 0) return this.#updateAll(view);
+    const entries = only(part, names);
     const keys = changedKeys(only(this.desired, names), entries);
     for (const { kind, key } of keys) copyEntry(kind, key, entries, this.desired);
     return keys;

@@ -69,6 +69,19 @@ test("Keeper.update() passes over a lease that is another, and writes nothing th
   expect(keeper.update(view, put(view, "a", "c1", "02:42:0a:05:00:02", "10.5.0.2"))).toBe(0);
 });
 
+test("Keeper.update() tells of a value that cannot be read as long as it is there", () => {
+  const view = new NetworkView();
+  const keeper = new Keeper("net", BRIDGED, "own");
+  reach(view, "a", "192.0.2.1");
+  keeper.rebuild(view);
+  keeper.update(view, put(view, "a", "c1", "01:00:5e:00:00:01", "10.5.0.2"));
+  expect(keeper.desired.faults).toHaveLength(1);
+  keeper.update(view, put(view, "a", "c2", "02:42:0a:05:00:03", "10.5.0.3"));
+  expect([keeper.desired.faults.length, keeper.desired.fdb.size]).toEqual([1, 1]);
+  keeper.update(view, withdraw(view, "a", "c1"));
+  expect([keeper.desired.faults.length, keeper.desired.fdb.size]).toEqual([0, 1]);
+});
+
 test("Keeper.update() of mode routed writes a host's route", () => {
   const view = new NetworkView();
   const keeper = new Keeper("net", ROUTED, "own");

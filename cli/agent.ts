@@ -1,7 +1,7 @@
 /**
  * weft agent: runs the agent of the overlay networks, says what it does, and forgets a host that is gone.
  */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { runAgent } from "../agent/agent.ts";
@@ -9,7 +9,7 @@ import { LOG_LEVELS, Log, type LogLevel } from "../agent/log.ts";
 import { type AgentStatus, formatStatus } from "../agent/status.ts";
 import { toCniError } from "../lib/cni/error.ts";
 import { EtcdClient } from "../lib/etcd/client.ts";
-import { readEtcdSettings, SETTINGS_FILE } from "../lib/etcd/settings.ts";
+import { HOST_RULE, isHostName, readEtcdSettings, SETTINGS_FILE } from "../lib/etcd/settings.ts";
 import { isLoopback, parseAddress } from "../lib/netaddr/address.ts";
 import { listAllRecords } from "../lib/state/record.ts";
 import { askAgent } from "../lib/store/ask.ts";
@@ -63,7 +63,7 @@ each host. What the kernel has stays when it stops, and traffic goes on.
     .addOption(new Option("--log-level <level>", "log what is at least").choices(LOG_LEVELS).default("info"))
     .option("--status", "say what the agent of this host does")
     .option("--json", "with --status: as JSON")
-    .option("--forget <host>", "remove all that a dead host has in the store")
+    .option("--forget <host>", "remove all that a dead host has in the store", parseHost)
     .option("--force", "with --forget: even while its agent is registered, or it is this host")
     .addHelpText(
       "after",
@@ -135,6 +135,10 @@ async function forget(host: string, { etcd, force }: Options): Promise<void> {
   try {
     const store = storeOf(client, settings, performance.now() + FORGET_TIMEOUT_MS);
     const { addresses, keys, networks } = await forgetHost(store, { host, force: force === true });
+    if (addresses + keys === 0) {
+      console.log(`the store has nothing of a host "${host}"`);
+      return;
+    }
     const where = networks.length > 0 ? ` in ${networks.join(", ")}` : "";
     console.log(`forgot ${host}: ${addresses} addresses, ${keys} other keys${where}`);
   } catch (error) {
@@ -143,6 +147,9 @@ async function forget(host: string, { etcd, force }: Options): Promise<void> {
 }
 
 function settingsOf(file: string) {
+  if (!existsSync(file)) {
+    throw new Failure(1, `${file} is not there: it says where etcd is, as by { "endpoints": ["https://…"] }`);
+  }
   return orNotBegun(() => readEtcdSettings({}, "etcd", file));
 }
 
@@ -157,6 +164,11 @@ function orNotBegun<T>(find: () => T): T {
 function wordsOf(error: unknown): string {
   const { msg, details } = toCniError(error);
   return details === "" ? msg : `${msg}\n  ${details}`;
+}
+
+function parseHost(text: string): string {
+  if (isHostName(text)) return text;
+  throw new InvalidArgumentError(`A host's name ${HOST_RULE}.`);
 }
 
 function parseGrace(text: string): number {

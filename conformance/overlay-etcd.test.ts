@@ -271,6 +271,8 @@ async function showDeath(t: Test, stage: Stage): Promise<void> {
   t.match(`${outcome.error?.msg} ${outcome.error?.details}`, first, "by its name");
   await allReachAll(t, blue, "the others reach each other");
   await fabric.at(0).host.exec(WEFT, ["agent", "--forget", dead.name]);
+  const nobody = await fabric.at(0).host.exec(WEFT, ["agent", "--forget", "nix"]);
+  t.match(nobody.stdout, /nothing of a host "nix"/, "of a host that nobody knows it says so");
   const left = (await readStore(etcd)).keys.filter((key) => key.split("/").includes(dead.name));
   t.strictSame(left, [], "weft agent --forget: then all of it is gone");
   const again = await fabric.at(0).host.cni("vxlan", { command: "ADD", container, config });

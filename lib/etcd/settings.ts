@@ -15,6 +15,7 @@ const HOSTNAME_FILE = "/proc/sys/kernel/hostname";
 const DEFAULT_PREFIX = "/weft";
 /** As a host name may have (RFC 1035 §2.3.4). */
 const HOST_MAX_BYTES = 253;
+export const HOST_RULE = `must be 1 to ${HOST_MAX_BYTES} bytes without "/" and control characters`;
 
 interface Pem {
   readonly what: string;
@@ -153,10 +154,14 @@ function endpointIn(given: Given): string {
 
 function hostOf(given: Given | undefined): string {
   const host = textOf(given) ?? readTextFile(HOSTNAME_FILE).trim();
-  const isName = host !== "" && !/[/\0-\x1f\x7f]/.test(host) && host.isWellFormed();
-  if (isName && new TextEncoder().encode(host).length <= HOST_MAX_BYTES) return host;
-  const rule = `must be 1 to ${HOST_MAX_BYTES} bytes without "/" and control characters`;
-  throw unfit(given ?? { value: host, name: "host name" }, rule);
+  if (isHostName(host)) return host;
+  throw unfit(given ?? { value: host, name: "host name" }, HOST_RULE);
+}
+
+/** Whether a host of the store can be called that: it is a part of keys. */
+export function isHostName(text: string): boolean {
+  const isPart = text !== "" && !/[/\0-\x1f\x7f]/.test(text) && text.isWellFormed();
+  return isPart && new TextEncoder().encode(text).length <= HOST_MAX_BYTES;
 }
 
 function tlsOf(find: Find): Pick<EtcdSettings, "tls"> {
