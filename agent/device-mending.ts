@@ -5,6 +5,7 @@
 import { networkAlias } from "../lib/alias.ts";
 import { parseAddress } from "../lib/netaddr/address.ts";
 import { parsePrefix } from "../lib/netaddr/prefix.ts";
+import { portFlags } from "../lib/overlay/devices.ts";
 import { addressDevice } from "../lib/overlay/routed.ts";
 import { findUnderlay } from "../lib/overlay/underlay.ts";
 import { type BridgePort, createLink, type Link, linkByName, setLink } from "../lib/rtnetlink/link.ts";
@@ -14,8 +15,13 @@ import { isLinkClaimed } from "../lib/shared-link.ts";
 import { lockClaims } from "../lib/state/claim.ts";
 import type { LocalNetwork, NetworkLinks } from "./local-networks.ts";
 
-/** Of a port whose other side the agent programs. */
-const PORT: BridgePort = { learning: 0, unicastFlood: 0, mcastFlood: 0, bcastFlood: 0, neighSuppress: 1 };
+/** Of a port whose other side the agent programs; whether it is isolated the container's plugin says. */
+const { isolated: _, ...PORT }: BridgePort = portFlags({
+  vxlan: { learning: false },
+  isGateway: false,
+  isIsolated: false,
+  isProgrammed: true,
+});
 
 /**
  * Equivalent to `ip link set VXLAN master BRIDGE; bridge link set dev VXLAN learning off flood off …`, as far

@@ -97,8 +97,13 @@ export function shareDevices(
   return { bridge, vxlan };
 }
 
+/** What the port's flags follow from. */
+type PortSettings = Pick<DeviceSettings, "isGateway" | "isIsolated" | "isProgrammed"> & {
+  readonly vxlan: Pick<VxlanSettings, "learning">;
+};
+
 /** What the port of the other hosts is to the bridge. */
-export function portFlags({ vxlan, isGateway, isIsolated, isProgrammed }: DeviceSettings): BridgePort {
+export function portFlags({ vxlan, isGateway, isIsolated, isProgrammed }: PortSettings): BridgePort {
   const flood = isProgrammed ? 0 : 1;
   return {
     learning: vxlan.learning ? 1 : 0,

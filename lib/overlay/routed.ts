@@ -20,12 +20,12 @@ import type { OverlayMode, SubnetPool } from "../store/layout.ts";
 import { parsePools } from "../store/subnet-pools.ts";
 import { isErrno } from "../sys/errno.ts";
 import { writeSysctlIfPresent } from "../sysctl.ts";
+import { hashedMac } from "./mac.ts";
 
 /** What leases addresses out of a host's subnets. */
 const IPAM = "host-local";
 /** Its keys that say where from. */
 const RANGE_KEYS = ["ranges", "subnet", "rangeStart", "rangeEnd"];
-const MAC_BYTES = 6;
 
 interface RoutedConfig {
   readonly mode: OverlayMode;
@@ -82,10 +82,7 @@ export function verifyPoolsBeside(local: Address, subnets: readonly SubnetPool[]
  * The MAC of this host's VXLAN device: the same after a reboot, and no other host's. Locally administered.
  */
 export function routedMac(host: string, vni: number): Uint8Array {
-  const digest = new Bun.CryptoHasher("sha256").update(`weft vtep ${vni} ${host}`).digest();
-  const mac = new Uint8Array(digest.subarray(0, MAC_BYTES));
-  mac[0] = ((mac[0] ?? 0) & 0xfc) | 0x02;
-  return mac;
+  return hashedMac(`weft vtep ${vni} ${host}`);
 }
 
 /** The call as the IPAM plugin gets it: with the host's subnets for its ranges. */

@@ -99,6 +99,6 @@ async function listNetworks({ client, keys, deadline }: Store): Promise<string[]
 
 function cameBack(host: string): CniError {
   return new CniError(CniError.TRY_AGAIN_LATER, `host "${host}" has registered again`, {
-    details: "only a part of what it had was removed; its agent puts that back",
+    details: "only a part of what it had was removed; its agent puts that back, but for subnets",
   });
 }
