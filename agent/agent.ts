@@ -156,10 +156,12 @@ class Agent implements Disposable {
       },
       changed: (name: string, touched: Parameters<Keeper["update"]>[1]) => {
         const keeper = this.#reconciler.keepers.get(name);
-        if (keeper?.isKnown) {
-          const { faults } = keeper.desired;
-          if (keeper.update(this.#view.network(name), touched) > 0) this.#reconciler.poke();
-          this.#logFaults(keeper, faults);
+        if (keeper) {
+          const { isKnown, desired } = keeper;
+          keeper.update(this.#view.network(name), touched);
+          if (isKnown) this.#reconciler.poke();
+          else this.#reconciler.compare("the store has the network", name);
+          this.#logFaults(keeper, desired.faults);
         }
         const own = this.#options.settings.host;
         const isMissed = touched.gone.some(
