@@ -30,15 +30,19 @@ export interface Membership {
 
 /**
  * Has the network be there, and this host in it. After the record was written, before any device is made.
- * Undone when ADD fails.
+ * Undone when ADD fails. `used` are subnets that containers of this host have addresses of, in mode routed.
  * @throws CniError 7 for a VNI of another network, other settings, an MTU that cannot fit, no machine-id; 11
  * when the agent or the store is away, or no subnet is free
  */
-export function joinOverlay(call: Call, settings: EtcdSettings, wanted: WantedNetwork): Membership {
+export function joinOverlay(
+  call: Call,
+  settings: EtcdSettings,
+  { wanted, used }: { wanted: WantedNetwork; used: readonly string[] },
+): Membership {
   machineId(); // no agent starts without: this says why there is none
   call.undo.defer(() => leaveOverlay(call, settings));
   const { network } = attachmentName(call);
-  const joined = askStore(settings, "joinNetwork", { network, wanted }, { needsAgent: true });
+  const joined = askStore(settings, "joinNetwork", { network, wanted, used }, { needsAgent: true });
   return {
     network: joined.network,
     mtu: joined.network.mtu,

@@ -35,9 +35,17 @@ export function formerEtcdSettings(call: OverlayCall): EtcdSettings | undefined 
 
 /** Has this host be in the network. Undone when ADD fails. */
 export function joinWith(call: OverlayCall, settings: EtcdSettings, part: HostPart): Membership {
-  const membership = joinOverlay(call, settings, wantedNetwork(call.config, part));
-  if (call.config.mode === "routed") extendOverlayRecord(call, { subnets: textsOf(membership.subnets) });
+  const isRouted = call.config.mode === "routed";
+  const used = isRouted ? usedSubnets(call.config.name) : [];
+  const membership = joinOverlay(call, settings, { wanted: wantedNetwork(call.config, part), used });
+  if (isRouted) extendOverlayRecord(call, { subnets: textsOf(membership.subnets) });
   return membership;
+}
+
+/** Those that containers of this host have addresses of. */
+function usedSubnets(network: string): string[] {
+  const other = listOverlayRecords(network).find(({ details }) => details.subnets);
+  return (other?.details.subnets ?? []).map(({ subnet }) => subnet);
 }
 
 /** Tells the others of the container. Undone when ADD fails. */

@@ -183,6 +183,18 @@ etcdTest(
   },
 );
 
+etcdTest("joinNetwork() leases again what containers use, unless another host has it by now", async () => {
+  const [a, b] = (await newHosts("a", "b")) as [Store, Store];
+  const wanted = { network: "net", wanted: ROUTED };
+  const texts = ({ subnets }: Awaited<ReturnType<typeof joinNetwork>>) => subnets.map(({ subnet }) => subnet);
+  const used = texts(await joinNetwork(a, wanted));
+  await a.client.deleteKeys(a.keys.subnets("net"), { prefix: true });
+  expect(texts(await joinNetwork(a, { ...wanted, used }))).toEqual(used);
+  expect(await refusal(joinNetwork(b, { ...wanted, used }))).toBe(
+    `11 ${used[0]}, which containers of this host use, was leased to a meanwhile`,
+  );
+});
+
 etcdTest(
   "leaveNetwork() takes the network with its last host, and nothing where a record tells of a container",
   async () => {

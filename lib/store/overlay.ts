@@ -9,7 +9,7 @@ import { CniError } from "../cni/error.ts";
 import type { KeyValue } from "../etcd/encoding.ts";
 import { type Compare, deleteOp, modRevisionIs, putOp } from "../etcd/transaction.ts";
 import { formatAddress } from "../netaddr/address.ts";
-import { formatPrefix } from "../netaddr/prefix.ts";
+import { formatPrefix, parsePrefix } from "../netaddr/prefix.ts";
 import { hasRecordsOf } from "../state/record.ts";
 import { leaseSubnets, listSubnets } from "./host-subnets.ts";
 import {
@@ -54,11 +54,15 @@ export interface JoinOutput {
 /** Joins of this process take turns in a network: two at once would lease two subnets. */
 const joining = new Map<string, Promise<unknown>>();
 
+interface JoinInput {
+  readonly network: string;
+  readonly wanted: WantedNetwork;
+  /** Mode routed: subnets of this host that its containers have addresses of. */
+  readonly used?: readonly string[];
+}
+
 /** Has the network be there, with this host's subnets in mode routed. @throws CniError 7, 11 */
-export function joinNetwork(
-  store: Store,
-  input: { readonly network: string; readonly wanted: WantedNetwork },
-): Promise<JoinOutput> {
+export function joinNetwork(store: Store, input: JoinInput): Promise<JoinOutput> {
   const key = store.keys.network(input.network);
   const turn = (joining.get(key) ?? Promise.resolve()).then(() => join(store, input));
   const settled = turn
@@ -68,15 +72,13 @@ export function joinNetwork(
   return turn;
 }
 
-async function join(
-  store: Store,
-  { network, wanted }: { network: string; wanted: WantedNetwork },
-): Promise<JoinOutput> {
+async function join(store: Store, { network, wanted, used = [] }: JoinInput): Promise<JoinOutput> {
   await findOwnHost(store);
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const settings = await ensureNetwork(store, network, wanted);
     if (settings.mode === "bridged") return { network: settings, subnets: [] };
-    const leased = await leaseSubnets(store, network, settings.subnets ?? []);
+    const wantedSubnets = { pools: settings.subnets ?? [], used: used.map(parsePrefix) };
+    const leased = await leaseSubnets(store, network, wantedSubnets);
     if (!leased) continue; // its last host left between the two
     const subnets = leased.map(({ subnet, gateway }) => ({
       subnet: formatPrefix(subnet),
