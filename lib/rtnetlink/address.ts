@@ -13,7 +13,8 @@ const RTM_GETADDR = 22;
 const RTM_GETMULTICAST = 58;
 
 // linux/if_addr.h IFA_F_*
-const IFA_F_TEMPORARY = 0x01; // of IPv6; IPv4 has IFA_F_SECONDARY there
+/** Of IPv6; IPv4 has IFA_F_SECONDARY there. */
+const IFA_F_TEMPORARY = 0x01;
 const IFA_F_NODAD = 0x02;
 const IFA_F_OPTIMISTIC = 0x04;
 const IFA_F_DADFAILED = 0x08;
