@@ -110,6 +110,7 @@ class Agent implements Disposable {
       graceS,
       log,
       networks: () => this.#networks.own(),
+      isThere: (...container) => this.#networks.isThere(...container),
     });
   }
 
@@ -148,8 +149,7 @@ class Agent implements Disposable {
       listed: () => {
         for (const keeper of this.#reconciler.keepers.values()) {
           keeper.rebuild(this.#view.network(keeper.network));
-          for (const fault of keeper.desired.faults)
-            this.#options.log.warn(fault, { network: keeper.network });
+          this.#logFaults(keeper);
         }
         this.#reconciler.compare("the store was listed");
         this.#registration.poke();
@@ -157,8 +157,18 @@ class Agent implements Disposable {
       },
       changed: (name: string, touched: Parameters<Keeper["update"]>[1]) => {
         const keeper = this.#reconciler.keepers.get(name);
-        if (keeper?.isKnown && keeper.update(this.#view.network(name), touched) > 0) this.#reconciler.poke();
-        if (touched.hosts.has(this.#options.settings.host)) this.#registration.poke();
+        if (keeper) {
+          const { isKnown, desired } = keeper;
+          keeper.update(this.#view.network(name), touched);
+          if (isKnown) this.#reconciler.poke();
+          else this.#reconciler.compare("the store has the network", name);
+          this.#logFaults(keeper, desired.faults);
+        }
+        const own = this.#options.settings.host;
+        const isMissed = touched.gone.some(
+          ({ host, attachment }) => host === own && this.#networks.has(name, attachment),
+        );
+        if (isMissed || touched.hosts.has(own)) this.#registration.poke();
       },
       hostChanged: (host: string) => {
         const isOwn = host === this.#options.settings.host;
@@ -170,6 +180,13 @@ class Agent implements Disposable {
         if (isSweepDue(this.#options.settings)) this.#lookNow.abort(); // a DEL could not tell it
       },
     };
+  }
+
+  /** Says what of the store cannot be read, but for what was said before. */
+  #logFaults({ network, desired }: Keeper, before: readonly string[] = []): void {
+    for (const fault of desired.faults) {
+      if (!before.includes(fault)) this.#options.log.warn(fault, { network });
+    }
   }
 
   /** Looks for events of the kernel. */

@@ -1,10 +1,11 @@
 /**
  * Puts back what somebody took from a network's devices: the VXLAN device itself, that it is the bridge's
- * port, and what it is as one. Whether a device is up is left to whoever set it down.
+ * port, what it is as one, and its addresses. Whether a device is up is left to whoever set it down.
  */
 import { networkAlias } from "../lib/alias.ts";
 import { parseAddress } from "../lib/netaddr/address.ts";
 import { parsePrefix } from "../lib/netaddr/prefix.ts";
+import { portFlags } from "../lib/overlay/devices.ts";
 import { addressDevice } from "../lib/overlay/routed.ts";
 import { findUnderlay } from "../lib/overlay/underlay.ts";
 import { type BridgePort, createLink, type Link, linkByName, setLink } from "../lib/rtnetlink/link.ts";
@@ -14,8 +15,13 @@ import { isLinkClaimed } from "../lib/shared-link.ts";
 import { lockClaims } from "../lib/state/claim.ts";
 import type { LocalNetwork, NetworkLinks } from "./local-networks.ts";
 
-/** Of a port whose other side the agent programs. */
-const PORT: BridgePort = { learning: 0, unicastFlood: 0, mcastFlood: 0, bcastFlood: 0, neighSuppress: 1 };
+/** Of a port whose other side the agent programs; whether it is isolated the container's plugin says. */
+const { isolated: _, ...PORT }: BridgePort = portFlags({
+  vxlan: { learning: false },
+  isGateway: false,
+  isIsolated: false,
+  isProgrammed: true,
+});
 
 /**
  * Equivalent to `ip link set VXLAN master BRIDGE; bridge link set dev VXLAN learning off flood off …`, as far
@@ -53,7 +59,8 @@ export function restoreVxlan(
   using _lock = lockClaims(); // the last DEL may be at work
   if (!isLinkClaimed(network.device)) return false;
   const settings = readVxlan(seen.data);
-  const { link, local } = findUnderlay(socket, network.underlay, { family: settings.local?.family });
+  const { local: current } = settings;
+  const { link, local } = findUnderlay(socket, network.underlay, { family: current?.family, current });
   const isBridged = network.mode === "bridged";
   createLink(socket, {
     name: network.device,
@@ -68,10 +75,19 @@ export function restoreVxlan(
   const port = { ...PORT, isolated: seen.port?.isolated ?? 0 };
   setLink(socket, made, { linkLocal: false, ...(isBridged && { port }) });
   setLink(socket, made, { up: true });
-  const own = network.subnets.map(({ subnet, gateway }) => ({
+  return true;
+}
+
+/** Mode routed: gives the VXLAN device its addresses. @returns whether one was missing */
+export function mendAddresses(
+  socket: RouteSocket,
+  { mode, subnets }: LocalNetwork,
+  { vxlan }: NetworkLinks,
+): boolean {
+  if (mode !== "routed" || !vxlan) return false;
+  const own = subnets.map(({ subnet, gateway }) => ({
     subnet: parsePrefix(subnet),
     gateway: parseAddress(gateway),
   }));
-  if (!isBridged) addressDevice(socket, made, own);
-  return true;
+  return addressDevice(socket, vxlan, own);
 }

@@ -9,7 +9,7 @@ import type { KernelEvent } from "../lib/overlay/kernel-events.ts";
 import type { Link } from "../lib/rtnetlink/link.ts";
 import type { RouteSocket } from "../lib/rtnetlink/route-socket.ts";
 import type { EndpointValue, VtepValue } from "../lib/store/layout.ts";
-import { mendPort, restoreVxlan } from "./device-mending.ts";
+import { mendAddresses, mendPort, restoreVxlan } from "./device-mending.ts";
 import { Keeper } from "./keeper.ts";
 import {
   devicesOf,
@@ -17,6 +17,7 @@ import {
   faultOfLinks,
   findLocalNetworks,
   findNetworkLinks,
+  findRecordedEndpoint,
   type LocalNetwork,
   type NetworkLinks,
 } from "./local-networks.ts";
@@ -104,6 +105,19 @@ export class HostNetworks implements Disposable {
     const endpoints = new Map(known.local.endpoints);
     endpoints.delete(attachment);
     known.local = { ...known.local, endpoints };
+  }
+
+  /** Whether a container is one of this host's, as far as is known. */
+  has(name: string, attachment: string): boolean {
+    return this.#networks.get(name)?.local.endpoints.has(attachment) ?? false;
+  }
+
+  /** Whether the container's record, as it is now, says so; else it is withdrawn. */
+  isThere(name: string, attachment: string, endpoint: EndpointValue): boolean {
+    const recorded = findRecordedEndpoint(name, attachment);
+    const isSame = recorded && JSON.stringify(recorded) === JSON.stringify(endpoint);
+    if (!isSame) this.withdrawn(name, attachment);
+    return isSame ?? false;
   }
 
   /** A DEL has taken this host out of the network, if that was its last container. */
@@ -229,6 +243,10 @@ export class HostNetworks implements Disposable {
       });
       network.links = findNetworkLinks(this.#socket, local);
     }
+    if (!mendAddresses(this.#socket, local, network.links)) return;
+    log.info("the VXLAN device was given its addresses", { network: local.name, device: local.device });
+    // the kernel takes routes along with an address, and tells nobody
+    this.#options.reconciler.compare("addresses were missing", local.name);
   }
 
   /** Has a keeper be there for the devices that are there. */

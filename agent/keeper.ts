@@ -17,7 +17,7 @@ export class Keeper {
   readonly devices: OverlayDevices;
   readonly #host: string;
   desired: PeerEntries = { fdb: new Map(), neighbours: new Map(), routes: new Map(), faults: [] };
-  /** The store has been heard; until then the kernel keeps what it has. */
+  /** The store says something of the network; until then the kernel keeps what it has. */
   isKnown = false;
   /** Why the kernel's entries are to be compared; undefined when they are not. */
   compareFor: string | undefined;
@@ -37,14 +37,21 @@ export class Keeper {
     this.#host = host;
   }
 
-  /** The whole view has changed, or may have. */
+  /**
+   * The whole view has changed, or may have. One without any host, though this one is in the network, is of a
+   * store that has lost its data, or has not yet been told.
+   */
   rebuild(view: NetworkView): void {
-    this.desired = entriesFor(this.devices, this.#host, view);
-    this.isKnown = true;
+    this.isKnown = view.vteps.size > 0;
+    if (this.isKnown) this.desired = entriesFor(this.devices, this.#host, view);
   }
 
   /** A part of the view has changed: has what that means written next. @returns how many entries it means */
   update(view: NetworkView, touched: Touched): number {
+    if (!this.isKnown || view.vteps.size === 0) {
+      this.rebuild(view); // who is known again is to be compared
+      return 0;
+    }
     const keys = this.devices.mode === "routed" ? this.#updateAll(view) : this.#updatePart(view, touched);
     this.#note(keys);
     for (const entry of keys) this.urgent.set(textOf(entry), entry);
@@ -60,7 +67,10 @@ export class Keeper {
 
   #updatePart(view: NetworkView, touched: Touched): EntryKey[] {
     const { names } = touched;
-    const entries = only(entriesFor(this.devices, this.#host, view.about(touched)), names);
+    const part = entriesFor(this.devices, this.#host, view.about(touched));
+    // a value that cannot be read is told of as long as it is there
+    if (part.faults.length + this.desired.faults.length > 0) return this.#updateAll(view);
+    const entries = only(part, names);
     const keys = changedKeys(only(this.desired, names), entries);
     for (const { kind, key } of keys) copyEntry(kind, key, entries, this.desired);
     return keys;

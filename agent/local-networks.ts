@@ -6,9 +6,16 @@ import { networkAlias } from "../lib/alias.ts";
 import { type EtcdSettings, readEtcdSettings } from "../lib/etcd/settings.ts";
 import { parseAddress } from "../lib/netaddr/address.ts";
 import type { OverlayDevices } from "../lib/overlay/peers.ts";
-import { listOverlayRecords, type OverlayRecord, type UnderlayKeys } from "../lib/overlay/record.ts";
+import {
+  listOverlayRecords,
+  type OverlayDetails,
+  type OverlayRecord,
+  type UnderlayKeys,
+  VXLAN_PLUGIN,
+} from "../lib/overlay/record.ts";
 import { findLink, type Link } from "../lib/rtnetlink/link.ts";
 import type { RouteSocket } from "../lib/rtnetlink/route-socket.ts";
+import { findRecord } from "../lib/state/record.ts";
 import { attachmentKey, type EndpointValue, type OverlayMode } from "../lib/store/layout.ts";
 import { isSameStore } from "../lib/store/protocol.ts";
 import { wordsOf } from "./log.ts";
@@ -64,12 +71,26 @@ function isOfStore({ network, details }: OverlayRecord, settings: EtcdSettings, 
 function networkOf(name: string, first: OverlayRecord, records: readonly OverlayRecord[]): LocalNetwork {
   const { vni, mode, device, bridge, dev, local } = first.details;
   const endpoints = new Map<string, EndpointValue>();
-  for (const { details, ...attachment } of records) {
-    const { mac, addresses } = details;
-    if (mac !== undefined && addresses) endpoints.set(attachmentKey(attachment), { mac, addresses });
+  for (const record of records) {
+    const endpoint = endpointOf(record);
+    if (endpoint) endpoints.set(attachmentKey(record), endpoint);
   }
   const subnets = records.find(({ details }) => details.subnets)?.details.subnets ?? [];
   return { name, vni, mode, device, bridge, underlay: { dev, local }, subnets, endpoints };
+}
+
+/** A container of this host, as its record is now. */
+export function findRecordedEndpoint(network: string, attachment: string): EndpointValue | undefined {
+  const [containerId = "", ifname = ""] = attachment.split(":");
+  const record = findRecord<OverlayDetails>({ plugin: VXLAN_PLUGIN, network, containerId, ifname });
+  return record && endpointOf(record);
+}
+
+/** Undefined until its ADD has got as far as its addresses. */
+function endpointOf({
+  details: { mac, addresses },
+}: Pick<OverlayRecord, "details">): EndpointValue | undefined {
+  return mac !== undefined && addresses ? { mac, addresses } : undefined;
 }
 
 /** Only what weft made for this network counts: a name may be anybody's. */

@@ -37,6 +37,7 @@ function urgent(keeper: Keeper): string[] {
 test("Keeper.update() writes what a container needs before what uses it, and takes it away after", () => {
   const view = new NetworkView();
   const keeper = new Keeper("net", BRIDGED, "own");
+  reach(view, "own", "192.0.2.200");
   keeper.rebuild(view);
   keeper.update(view, put(view, "a", "c1", "02:42:0a:05:00:02", "10.5.0.2"));
   expect(urgent(keeper)).toEqual([]); // nobody knows how its host is reached
@@ -69,9 +70,38 @@ test("Keeper.update() passes over a lease that is another, and writes nothing th
   expect(keeper.update(view, put(view, "a", "c1", "02:42:0a:05:00:02", "10.5.0.2"))).toBe(0);
 });
 
+test("Keeper keeps what it has while the store has no host of the network, not even its own", () => {
+  const view = new NetworkView();
+  const keeper = new Keeper("net", BRIDGED, "own");
+  reach(view, "own", "192.0.2.200");
+  reach(view, "a", "192.0.2.1");
+  put(view, "a", "c1", "02:42:0a:05:00:02", "10.5.0.2");
+  keeper.rebuild(view);
+  const gone = reach(view, "own", undefined);
+  view.setVtep("a", undefined, gone);
+  view.setEndpoint({ host: "a", attachment: "c1" }, undefined, gone);
+  expect([keeper.update(view, gone), keeper.isKnown, keeper.desired.fdb.size]).toEqual([0, false, 1]);
+  keeper.update(view, reach(view, "own", "192.0.2.200"));
+  expect([keeper.isKnown, keeper.desired.fdb.size]).toEqual([true, 0]);
+});
+
+test("Keeper.update() tells of a value that cannot be read as long as it is there", () => {
+  const view = new NetworkView();
+  const keeper = new Keeper("net", BRIDGED, "own");
+  reach(view, "a", "192.0.2.1");
+  keeper.rebuild(view);
+  keeper.update(view, put(view, "a", "c1", "01:00:5e:00:00:01", "10.5.0.2"));
+  expect(keeper.desired.faults).toHaveLength(1);
+  keeper.update(view, put(view, "a", "c2", "02:42:0a:05:00:03", "10.5.0.3"));
+  expect([keeper.desired.faults.length, keeper.desired.fdb.size]).toEqual([1, 1]);
+  keeper.update(view, withdraw(view, "a", "c1"));
+  expect([keeper.desired.faults.length, keeper.desired.fdb.size]).toEqual([0, 1]);
+});
+
 test("Keeper.update() of mode routed writes a host's route", () => {
   const view = new NetworkView();
   const keeper = new Keeper("net", ROUTED, "own");
+  reach(view, "own", "192.0.2.200");
   keeper.rebuild(view);
   const touched = nothingTouched();
   const subnets = [{ subnet: "10.5.2.0/24", gateway: "10.5.2.1" }];
@@ -88,6 +118,7 @@ test("Keeper.update() comes, change by change, to what entriesFor() makes of the
   };
   const view = new NetworkView();
   const keeper = new Keeper("net", BRIDGED, "own");
+  reach(view, "d", "192.0.2.200"); // it stays: a network without any host is not believed
   keeper.rebuild(view);
   for (let step = 0; step < 2_000; step++) {
     const host = HOSTS[random(HOSTS.length)] ?? "";

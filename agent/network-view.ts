@@ -15,10 +15,12 @@ export interface Touched {
   readonly names: Set<string>;
   /** Hosts whose VTEP has changed. */
   readonly hosts: Set<string>;
+  /** Containers that are gone. */
+  readonly gone: { readonly host: string; readonly attachment: string }[];
 }
 
 export function nothingTouched(): Touched {
-  return { names: new Set(), hosts: new Set() };
+  return { names: new Set(), hosts: new Set(), gone: [] };
 }
 
 export class NetworkView implements OverlayView {
@@ -71,7 +73,10 @@ export class NetworkView implements OverlayView {
       this.#endpoints.delete(id);
       touch(touched, before);
     }
-    if (!value) return;
+    if (!value) {
+      touched.gone.push(key);
+      return;
+    }
     const { endpoint, modRevision } = value;
     const after = normalised({ ...endpoint, host: key.host, modRevision });
     this.#endpoints.set(id, after);
@@ -81,7 +86,7 @@ export class NetworkView implements OverlayView {
   }
 
   /** Only what has to do with these: as much of the view as decides on their entries. */
-  about({ names, hosts }: Touched): OverlayView {
+  about({ names, hosts }: Pick<Touched, "names" | "hosts">): OverlayView {
     const endpoints = new Set<StoredEndpoint>();
     for (const name of names) {
       for (const endpoint of this.#byName.get(name) ?? []) endpoints.add(endpoint);

@@ -40,6 +40,8 @@ export interface RegistrationOptions {
   readonly log: Log;
   /** What there is to be registered. */
   readonly networks: () => readonly OwnNetwork[];
+  /** Whether the container is there now: a DEL may have gone around this agent. */
+  readonly isThere: (network: string, attachment: string, endpoint: EndpointValue) => boolean;
 }
 
 export class Registration {
@@ -117,9 +119,8 @@ export class Registration {
 
   /** A second machine made from the same image has our name and our machine-id, but was booted by itself. */
   #isSuperseded(value: HostValue | undefined, lease: string | undefined): boolean {
-    return this.#lease !== undefined && lease !== this.#lease && value?.bootId !== undefined
-      ? value.bootId !== this.#options.self.bootId
-      : false;
+    if (this.#lease === undefined || lease === this.#lease || value === undefined) return false;
+    return value.bootId !== this.#options.self.bootId;
   }
 
   /** Puts what is missing in the store or other there. @returns whether nothing has to be waited for */
@@ -127,7 +128,10 @@ export class Registration {
     if (this.#view.revision === undefined) return false;
     let isAll = true;
     for (const network of this.#options.networks()) {
-      await this.#putVtep(network);
+      if (!(await this.#putVtep(network))) {
+        isAll = false; // the network is not there, and may come back with an ADD somewhere
+        continue;
+      }
       for (const [attachment, endpoint] of network.endpoints) {
         isAll = (await this.#putEndpoint(network.name, attachment, endpoint)) && isAll;
       }
@@ -135,14 +139,15 @@ export class Registration {
     return isAll;
   }
 
-  async #putVtep({ name, vtep }: OwnNetwork): Promise<void> {
+  /** @returns false where it could not be put */
+  async #putVtep({ name, vtep }: OwnNetwork): Promise<boolean> {
     const { host, log } = this.#options;
     const found = this.#view.network(name).vteps.get(host);
-    if (!vtep || (found && found.lease === this.#lease && isSameValue(found, vtep))) return;
+    if (!vtep || (found && found.lease === this.#lease && isSameValue(found, vtep))) return true;
     const key = this.#keys.vtep(name, host);
-    if (await this.#put(name, key, encodeValue(vtep), { lease: this.#lease ?? "" })) {
-      log.info("put vtep", { network: name, address: vtep.address });
-    }
+    const isPut = await this.#put(name, key, encodeValue(vtep), { lease: this.#lease ?? "" });
+    if (isPut) log.info("put vtep", { network: name, address: vtep.address });
+    return isPut;
   }
 
   /** @returns false while it is not yet time */
@@ -158,6 +163,7 @@ export class Registration {
     const since = this.#missingSince.getOrInsertComputed(key, () => now);
     if (now - since < OWN_SETTLE_MS) return false;
     this.#missingSince.delete(key);
+    if (!this.#options.isThere(network, attachment, endpoint)) return true;
     if (await this.#put(network, key, encodeValue(endpoint), {})) {
       log.info("put endpoint", { network, attachment, mac: endpoint.mac, addresses: endpoint.addresses });
     }

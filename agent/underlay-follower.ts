@@ -31,7 +31,7 @@ export function followUnderlay(
   if (!vxlan) return { address: undefined };
   const { vni, local: current } = readVxlan(vxlan.data);
   try {
-    const { local } = findUnderlay(socket, network.underlay, { family: current?.family });
+    const { local } = findUnderlay(socket, network.underlay, { family: current?.family, current });
     if (current && sameAddress(current, local)) return { address: current };
     setLink(socket, vxlan, { kind: "vxlan", data: vxlanChange(vni, local) });
     options.log.info("the underlay address changed", {

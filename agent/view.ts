@@ -51,14 +51,10 @@ export class View {
     since: new Date(),
     reason: "not yet asked",
   };
-  /** How often it was listed. */
-  lists = 0;
   readonly #store: WatchedStore;
   readonly #keys: StoreKeys;
   readonly #log: Log;
   readonly #listener: ViewListener;
-  /** Who waits until a revision is known. */
-  readonly #waiting = new Set<() => void>();
 
   constructor(store: WatchedStore, keys: StoreKeys, options: { log: Log; listener: ViewListener }) {
     this.#store = store;
@@ -92,22 +88,6 @@ export class View {
     }
   }
 
-  /** Waits until everything up to a revision is known. @returns false when that took too long */
-  async reaches(revision: bigint, timeoutMs: number): Promise<boolean> {
-    const isKnown = () => this.revision !== undefined && this.revision >= revision;
-    if (isKnown()) return true;
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    const look = () => isKnown() && resolve(true);
-    const timer = setTimeout(() => resolve(false), timeoutMs);
-    this.#waiting.add(look);
-    try {
-      return await promise;
-    } finally {
-      clearTimeout(timer);
-      this.#waiting.delete(look);
-    }
-  }
-
   /** Whether the store has been put back to an earlier state: a watch would wait for what never comes. */
   async #isOlder(): Promise<boolean> {
     const { revision } = await this.#store.range(this.#keys.overlay, {
@@ -126,7 +106,6 @@ export class View {
     for (const kv of kvs) this.#take({ hosts, networks }, { type: "put", kv }, () => touched);
     this.hosts = hosts;
     this.networks = networks;
-    this.lists++;
     this.revision = undefined;
     this.#log.info("listed the store", { keys: kvs.length, revision: String(revision) });
     this.#known(revision);
@@ -179,7 +158,6 @@ export class View {
 
   #known(revision: bigint): void {
     if (this.revision === undefined || revision > this.revision) this.revision = revision;
-    for (const look of this.#waiting) look();
   }
 
   #lost(error: unknown): void {

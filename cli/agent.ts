@@ -1,7 +1,7 @@
 /**
  * weft agent: runs the agent of the overlay networks, says what it does, and forgets a host that is gone.
  */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { runAgent } from "../agent/agent.ts";
@@ -9,16 +9,17 @@ import { LOG_LEVELS, Log, type LogLevel } from "../agent/log.ts";
 import { type AgentStatus, formatStatus } from "../agent/status.ts";
 import { toCniError } from "../lib/cni/error.ts";
 import { EtcdClient } from "../lib/etcd/client.ts";
-import { readEtcdSettings } from "../lib/etcd/settings.ts";
+import { HOST_RULE, isHostName, readEtcdSettings, SETTINGS_FILE } from "../lib/etcd/settings.ts";
 import { isLoopback, parseAddress } from "../lib/netaddr/address.ts";
+import { listAllRecords } from "../lib/state/record.ts";
 import { askAgent } from "../lib/store/ask.ts";
+import { machineId } from "../lib/store/machine.ts";
 import { forgetHost } from "../lib/store/overlay-sweep.ts";
 import { isStoreAway, outputOf, type StoreAnswer } from "../lib/store/protocol.ts";
 import { storeOf } from "../lib/store/store.ts";
 import { acquireLock, LockTimeoutError } from "../lib/sys/lock.ts";
 import { EXIT_FAILED, Failure } from "./failure.ts";
 
-const SETTINGS_FILE = "/etc/weft/etcd.json";
 const LOCK = "/run/weft/agent.lock";
 /** For an agent that is just ending. */
 const LOCK_TIMEOUT_MS = 2_000;
@@ -62,8 +63,8 @@ each host. What the kernel has stays when it stops, and traffic goes on.
     .addOption(new Option("--log-level <level>", "log what is at least").choices(LOG_LEVELS).default("info"))
     .option("--status", "say what the agent of this host does")
     .option("--json", "with --status: as JSON")
-    .option("--forget <host>", "remove all that a dead host has in the store")
-    .option("--force", "with --forget: even while its agent is registered")
+    .option("--forget <host>", "remove all that a dead host has in the store", parseHost)
+    .option("--force", "with --forget: even while its agent is registered, or it is this host")
     .addHelpText(
       "after",
       `
@@ -85,6 +86,7 @@ async function run({ etcd, grace, metrics, metricsAnywhere, logLevel }: Options)
     throw new Failure(1, `--metrics: ${metrics.hostname} is not an address of loopback: ${remedy}`);
   }
   const settings = settingsOf(etcd);
+  orNotBegun(machineId);
   using _lock = lockHost();
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -126,10 +128,17 @@ function status({ json }: Options): void {
 
 async function forget(host: string, { etcd, force }: Options): Promise<void> {
   const settings = settingsOf(etcd);
+  if (host === settings.host && !force && listAllRecords().length > 0) {
+    throw new Failure(EXIT_FAILED, `${host} is this host, and has containers: DEL releases what they have`);
+  }
   using client = new EtcdClient(settings);
   try {
     const store = storeOf(client, settings, performance.now() + FORGET_TIMEOUT_MS);
     const { addresses, keys, networks } = await forgetHost(store, { host, force: force === true });
+    if (addresses + keys === 0) {
+      console.log(`the store has nothing of a host "${host}"`);
+      return;
+    }
     const where = networks.length > 0 ? ` in ${networks.join(", ")}` : "";
     console.log(`forgot ${host}: ${addresses} addresses, ${keys} other keys${where}`);
   } catch (error) {
@@ -138,8 +147,15 @@ async function forget(host: string, { etcd, force }: Options): Promise<void> {
 }
 
 function settingsOf(file: string) {
+  if (!existsSync(file)) {
+    throw new Failure(1, `${file} is not there: it says where etcd is, as by { "endpoints": ["https://…"] }`);
+  }
+  return orNotBegun(() => readEtcdSettings({}, "etcd", file));
+}
+
+function orNotBegun<T>(find: () => T): T {
   try {
-    return readEtcdSettings({}, "etcd", file);
+    return find();
   } catch (error) {
     throw new Failure(1, wordsOf(error), { cause: error });
   }
@@ -148,6 +164,11 @@ function settingsOf(file: string) {
 function wordsOf(error: unknown): string {
   const { msg, details } = toCniError(error);
   return details === "" ? msg : `${msg}\n  ${details}`;
+}
+
+function parseHost(text: string): string {
+  if (isHostName(text)) return text;
+  throw new InvalidArgumentError(`A host's name ${HOST_RULE}.`);
 }
 
 function parseGrace(text: string): number {

@@ -32,6 +32,7 @@ const FILES = [
   "ptp.test.ts",
   "tap.test.ts",
   "shared-things.test.ts",
+  "loopback-guard.test.ts",
 ];
 
 const CONSOLE_TAIL = 4_000; // characters: enough for a kernel's last words

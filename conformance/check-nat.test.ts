@@ -79,6 +79,7 @@ const NFTABLES: readonly Row[] = [
   ["the chain of ports is empty", "nft flush chain inet weft publish4", /publish4/],
   ["the chain of IPv6 ports is empty", "nft flush chain inet weft publish6", /publish6/],
   ["the guard of 127.0.0.0/8 is empty", "nft flush chain inet weft guard", /guard/],
+  ["nobody is kept from it", "nft flush chain inet weft loopback", /loopback/],
   [
     "one rule of the guard is gone",
     `handle=$(nft -a list chain inet weft guard | sed -n 's/.*saddr.*handle //p' | head -1)

@@ -6,7 +6,7 @@ import t from "tap";
 import { unexplained } from "./differences.ts";
 import { PTP_DIFFERENCES } from "./differences-ptp.ts";
 import { makeTwins, type Pair } from "./fixtures/twins.ts";
-import { referencePlugins } from "./reference.ts";
+import { newestPlugins } from "./reference.ts";
 
 const TIMEOUT_MS = 300_000;
 t.setTimeout(2 * TIMEOUT_MS);
@@ -57,33 +57,31 @@ const CASES: readonly [name: string, keys: object, options?: Options][] = [
   ["ptp: 0.4.0", DUAL, { version: "0.4.0" }],
 ];
 
-for (const reference of await referencePlugins()) {
-  await t.test(`with ${reference.version}`, { jobs: 4, timeout: TIMEOUT_MS }, async (t) => {
-    if (reference.missing) return t.plan(0, reference.missing);
-    const newest = reference.version === "1.1.1" ? "1.0.0" : "1.1.0";
-    const done = CASES.map(([name, keys, options = {}]) =>
-      t.test(name, { buffered: true }, async (t) => {
-        const { ifname = "eth0", version = newest } = options;
-        const config = { cniVersion: version, name: "net", type: "ptp", ...keys };
-        const call = { config, ifname };
-        const twins = await makeTwins(t, reference);
-        const added = await twins.call("ptp", { command: "ADD", ...call });
-        t.match(added, [{ code: 0 }, { code: 0 }], "ADD");
-        const lines = await twins.compare("added", added);
-        const prevResult: Pair<unknown> = [added[0].result, added[1].result];
-        const known = { ...call, prevResult: prevResult as never }; // as each printed it
-        if (version >= "0.4.0") {
-          const checked = await twins.call("ptp", { command: "CHECK", ...known });
-          lines.push(...twins.compareAnswers("checked", checked));
-        }
-        for (const when of ["deleted", "deleted again"]) {
-          const deleted = await twins.call("ptp", { command: "DEL", ...(version < "0.4.0" ? call : known) });
-          lines.push(...twins.compareAnswers(when, deleted));
-        }
-        lines.push(...(await twins.compare("after", undefined)));
-        t.strictSame(unexplained(name, reference.version, lines, PTP_DIFFERENCES), []);
-      }),
-    );
-    await Promise.all(done);
-  });
-}
+const reference = await newestPlugins();
+await t.test(`with ${reference.version}`, { jobs: 4, timeout: TIMEOUT_MS }, async (t) => {
+  if (reference.missing) return t.plan(0, reference.missing);
+  const done = CASES.map(([name, keys, options = {}]) =>
+    t.test(name, { buffered: true }, async (t) => {
+      const { ifname = "eth0", version = "1.1.0" } = options;
+      const config = { cniVersion: version, name: "net", type: "ptp", ...keys };
+      const call = { config, ifname };
+      const twins = await makeTwins(t, reference);
+      const added = await twins.call("ptp", { command: "ADD", ...call });
+      t.match(added, [{ code: 0 }, { code: 0 }], "ADD");
+      const lines = await twins.compare("added", added);
+      const prevResult: Pair<unknown> = [added[0].result, added[1].result];
+      const known = { ...call, prevResult: prevResult as never }; // as each printed it
+      if (version >= "0.4.0") {
+        const checked = await twins.call("ptp", { command: "CHECK", ...known });
+        lines.push(...twins.compareAnswers("checked", checked));
+      }
+      for (const when of ["deleted", "deleted again"]) {
+        const deleted = await twins.call("ptp", { command: "DEL", ...(version < "0.4.0" ? call : known) });
+        lines.push(...twins.compareAnswers(when, deleted));
+      }
+      lines.push(...(await twins.compare("after", undefined)));
+      t.strictSame(unexplained(name, reference.version, lines, PTP_DIFFERENCES), []);
+    }),
+  );
+  await Promise.all(done);
+});

@@ -10,7 +10,7 @@ import { type Etcd, etcdLacks, makeEtcd } from "./fixtures/etcd.ts";
 import { eventually } from "./fixtures/eventually.ts";
 import { type Fabric, type FabricHost, makeFabric } from "./fixtures/fabric.ts";
 import { missing, skip } from "./fixtures/kernel.ts";
-import { attachNew } from "./fixtures/overlay-network.ts";
+import { attachNew, BLUE, etcdNetwork } from "./fixtures/overlay-network.ts";
 import { readStore } from "./fixtures/overlay-truth.ts";
 import { refused, silent } from "./fixtures/refusal.ts";
 
@@ -199,6 +199,8 @@ await t.test("a host that is gone", { timeout: TIMEOUT_MS }, async (t) => {
   const ranges = [[{ subnet: "10.6.0.0/24", rangeStart: "10.6.0.10", rangeEnd: "10.6.0.10" }]];
   const config = { ...network("bridge", { ranges }), name: "one" };
   await attachNew(h2, "c1", config);
+  const own = await h2.host.exec(WEFT, ["agent", "--forget", h2.name], { reject: false });
+  t.match(own, { exitCode: 2, stderr: /this host/ }, "cannot be forgotten by itself while it has containers");
   await h2.host.close();
   const container = await h1.host.container("c1");
   const add = () => h1.host.cni("bridge", { command: "ADD", container, config });
@@ -210,4 +212,52 @@ await t.test("a host that is gone", { timeout: TIMEOUT_MS }, async (t) => {
     "until it is forgotten",
   );
   t.equal((await add()).code, 0, "by weft agent --forget");
+});
+
+await t.test("hosts of one name", { timeout: TIMEOUT_MS }, async (t) => {
+  if (lacks) return skip(t, lacks);
+  const { fabric, etcd } = await makeStage(t);
+  for (const at of fabric.hosts) await writeSettings(at, etcd.endpoints, { host: "localhost" });
+  const ranges = [[{ subnet: "10.6.0.0/24", rangeStart: "10.6.0.10", rangeEnd: "10.6.0.10" }]];
+  const config = { ...network("bridge", { ranges }), name: "one" };
+  const first = await attachNew(fabric.at(0), "c1", config);
+  const { host } = fabric.at(1);
+  const call = async (command: string) =>
+    host.cni("bridge", {
+      command,
+      config,
+      container: host.containers.get("c1") ?? (await host.container("c1")),
+    });
+  refused(
+    t,
+    await call("ADD"),
+    { code: 11, msg: /10\.6\.0\.10/ },
+    "are two machines, and one has the address",
+  );
+  silent(t, await call("DEL"), "DEL on the other, of a container of that name,");
+  silent(t, await first.check(), "releases nothing");
+  const remedy = /systemd-machine-id-setup/;
+  for (const script of ["rm /etc/machine-id", "echo uninitialized > /etc/machine-id"]) {
+    for (const at of fabric.hosts) await at.host.exec("sh", ["-c", script]);
+    refused(
+      t,
+      await call("ADD"),
+      { code: 7, msg: /machine-id/, details: remedy },
+      `${script}: ADD says what to do`,
+    );
+    refused(t, await call("STATUS"), { code: 50, msg: /machine-id/, details: remedy }, "and STATUS");
+    const overlay = etcdNetwork(BLUE);
+    const container = await host.container(script.slice(0, 2));
+    const add = await host.cni("vxlan", { command: "ADD", config: overlay, container });
+    refused(t, add, { code: 7, msg: /machine-id/, details: remedy }, "ADD of vxlan");
+    silent(t, await host.cni("vxlan", { command: "DEL", config: overlay, container }), "its DEL succeeds");
+    const agent = await host.exec(WEFT, ["agent"], { reject: false });
+    t.equal(agent.exitCode, 1, "the agent does not start");
+    t.match(agent.stderr, remedy, "and says so");
+  }
+  silent(t, await first.del(), "DEL succeeds");
+  await fabric.at(0).host.exec("sh", ["-c", `printf '%032x\\n' ${0xfab} > /etc/machine-id`]);
+  const next = await fabric.at(0).host.container("c2");
+  const added = await fabric.at(0).host.cni("bridge", { command: "ADD", config, container: next });
+  t.equal(added.code, 0, "and who can tell releases the address");
 });

@@ -231,6 +231,7 @@ function copyOfTree(): string {
     "tsconfig.json",
     "lib",
     "plugins",
+    "agent",
     "cli",
     "generated",
   ];

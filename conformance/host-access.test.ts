@@ -5,7 +5,7 @@
 import t, { type Test } from "tap";
 import { type Attachment, attach } from "./fixtures/attachment.ts";
 import type { Host } from "./fixtures/host.ts";
-import { IN_SECOND_KERNEL, missing, skip } from "./fixtures/kernel.ts";
+import { missing, SHOWN_BEFORE, skip } from "./fixtures/kernel.ts";
 import { normalise } from "./fixtures/normalise.ts";
 import { refused, silent, unchanged } from "./fixtures/refusal.ts";
 import { remains } from "./fixtures/remains.ts";
@@ -18,7 +18,7 @@ const ipam = { ...wireAddresses(), routes };
 const NETWORK = underlayNetwork("macvlan", { hostAccess: true, ipam });
 const lacks = await missing("macvlan");
 /** All but the first depend on no kernel. */
-const lacksHere = lacks ?? (IN_SECOND_KERNEL ? "the first kernel has macvlan, and is faster" : undefined);
+const lacksHere = lacks ?? SHOWN_BEFORE;
 
 /** The links of the host that stand in for it: no network of this file has others of that kind there. */
 async function shims(host: Host) {

@@ -6,7 +6,7 @@
  */
 import t, { type Test } from "tap";
 import { startAgent, WEFT } from "./fixtures/agent.ts";
-import type { Attachment } from "./fixtures/attachment.ts";
+import type { Attachment, NetworkConfig } from "./fixtures/attachment.ts";
 import { etcdLacks } from "./fixtures/etcd.ts";
 import { eventually } from "./fixtures/eventually.ts";
 import type { FabricHost } from "./fixtures/fabric.ts";
@@ -22,6 +22,7 @@ import {
   leftOn,
   macOf,
   makeOverlay,
+  type NetworkShape,
   OVERHEAD,
   type Overlay,
   RED,
@@ -31,12 +32,14 @@ import { silent } from "./fixtures/refusal.ts";
 import { captureVxlan, misdirected, type VxlanWire } from "./fixtures/vxlan-wire.ts";
 
 const TIMEOUT_MS = 180_000;
-t.setTimeout(2 * TIMEOUT_MS);
+t.setTimeout(3 * TIMEOUT_MS);
 const GRACE_S = 8;
-const MTU = 1500 - OVERHEAD[4];
+const UNDERLAY6 = "2001:db8:1::/64";
 const lacks = (await missing("vxlan", "bridge")) ?? (await etcdLacks());
 
 interface Stage extends Overlay {
+  /** Of the underlay. */
+  readonly family: 4 | 6;
   readonly wire: VxlanWire;
   /** All that are attached. */
   readonly blue: Attachment[];
@@ -45,15 +48,23 @@ interface Stage extends Overlay {
   readonly places: Map<string, string[]>;
 }
 
-await t.test("T8: an overlay with etcd, over IPv4", { timeout: TIMEOUT_MS }, async (t) => {
-  if (lacks) return skip(t, lacks);
+for (const family of [4, 6] as const) {
+  const name = `T8: an overlay with etcd, over IPv${family}`;
+  await t.test(name, { timeout: TIMEOUT_MS }, async (t) => {
+    if (lacks) return skip(t, lacks);
+    await showOverlay(t, family);
+  });
+}
+
+async function showOverlay(t: Test, family: 4 | 6): Promise<void> {
   const overlay = await makeOverlay(t, { agentArgs: ["--grace", `${GRACE_S}`] });
   const wire = await captureVxlan(overlay.fabric.hub);
-  const stage: Stage = { ...overlay, wire, blue: [], red: [], places: new Map() };
+  const stage: Stage = { ...overlay, family, wire, blue: [], red: [], places: new Map() };
   const { fabric, blue } = stage;
   const before = normalise(await fabric.at(0).host.snapshot());
   await t.test("two containers on each of three hosts", (t) => showAll(t, stage));
   await t.test("two networks do not leak into each other", (t) => showSeparate(t, stage));
+  await t.test("a container takes another's MAC", (t) => showForeignMac(t, stage));
   await t.test("containers come and go", (t) => showComing(t, stage));
   await t.test("a late host", (t) => showLateHost(t, stage));
   await t.test("a host whose address changes", (t) => showNewAddress(t, stage));
@@ -62,7 +73,12 @@ await t.test("T8: an overlay with etcd, over IPv4", { timeout: TIMEOUT_MS }, asy
   for (const each of [...blue, ...stage.red]) silent(t, await each.del(), `DEL of ${each.container.name}`);
   t.strictSame(await keysOfNetworks(stage.etcd), [], "the store holds nothing of the networks");
   t.strictSame(await leftOn(fabric.at(0), before), [], "nor the host");
-});
+}
+
+/** A network whose hosts reach each other by that family. */
+function networkOf({ family }: Stage, shape: NetworkShape): NetworkConfig {
+  return etcdNetwork(shape, family === 6 ? { dev: undefined, local: UNDERLAY6 } : {});
+}
 
 async function keepPlaces({ etcd, places }: Stage): Promise<void> {
   for (const [mac, at] of placesOf(await readStore(etcd)))
@@ -80,8 +96,9 @@ async function settle(
 }
 
 async function showAll(t: Test, stage: Stage): Promise<void> {
-  const { fabric, blue } = stage;
-  const config = etcdNetwork(BLUE);
+  const { fabric, blue, family } = stage;
+  const config = networkOf(stage, BLUE);
+  const mtu = 1500 - OVERHEAD[family];
   const added = fabric.hosts.map(async (at) => {
     return [await attachNew(at, "c1", config), await attachNew(at, "c2", config)];
   });
@@ -91,9 +108,10 @@ async function showAll(t: Test, stage: Stage): Promise<void> {
   const all = blue.flatMap(({ addresses }) => addresses);
   t.equal(new Set(all).size, 2 * blue.length, "all addresses differ");
   const macs: string[] = [];
-  for (const { host, address4 } of fabric.hosts) {
+  for (const { host, address4, address6 } of fabric.hosts) {
     const vxlan = await host.link("vx100");
-    t.match(vxlan.linkinfo?.info_data, { id: 100, port: 4789, learning: false, local: address4 }, host.name);
+    const local = family === 4 ? { local: address4 } : { local6: address6 };
+    t.match(vxlan.linkinfo?.info_data, { id: 100, port: 4789, learning: false, ...local }, host.name);
     const port = {
       learning: false,
       flood: false,
@@ -106,27 +124,40 @@ async function showAll(t: Test, stage: Stage): Promise<void> {
       port,
       "learns nothing, floods nothing, and answers for neighbours",
     );
-    t.match(vxlan, { mtu: MTU, master: "vxbr100" });
+    t.match(vxlan, { mtu, master: "vxbr100" });
     macs.push((await host.link("vxbr100")).address);
   }
   t.equal(new Set(macs).size, 1, "the bridge has one MAC on all hosts");
   for (const { container, address, result } of blue) {
     const link = await container.link("eth0");
-    t.match(link, { mtu: MTU, address: macOf(address) }, `${address}: its MAC follows from it`);
+    t.match(link, { mtu, address: macOf(address) }, `${address}: its MAC follows from it`);
     t.match(
       result.interfaces?.find(({ sandbox }) => sandbox),
-      { mac: macOf(address), mtu: MTU },
+      { mac: macOf(address), mtu },
     );
   }
   const [first, , third] = blue;
   if (first === undefined || third === undefined) throw new Error("six were made");
-  await carries(t, first, third, MTU);
+  await carries(t, first, third, mtu);
   for (const each of blue) silent(t, await each.check(), `CHECK of ${each.address}`);
+}
+
+/** What it then sends takes nothing over from the store. */
+async function showForeignMac(t: Test, { blue }: Stage): Promise<void> {
+  const [first, second, third] = blue;
+  if (first === undefined || second === undefined || third === undefined) throw new Error("six were made");
+  const own = await second.container.link("eth0");
+  const theirs = await third.container.link("eth0");
+  await second.container.exec("ip", ["link", "set", "eth0", "address", theirs.address]);
+  t.notOk(await second.container.ping(first.address), "nothing comes back to it");
+  t.ok(await first.container.ping(third.address), "whose MAC it is is reached");
+  await second.container.exec("ip", ["link", "set", "eth0", "address", own.address]);
+  t.ok(await second.container.ping(third.address), "and by its own it is a container as ever");
 }
 
 async function showSeparate(t: Test, stage: Stage): Promise<void> {
   const { fabric, blue, red } = stage;
-  const config = etcdNetwork(RED);
+  const config = networkOf(stage, RED);
   for (const at of [fabric.at(0), fabric.at(1)]) red.push(await attachNew(at, "r1", config));
   await settle(t, stage);
   await allReachAll(t, red, "the other network's containers reach each other");
@@ -153,7 +184,7 @@ async function showComing(t: Test, stage: Stage): Promise<void> {
   const { fabric, etcd, blue } = stage;
   const gone = blue.splice(1, 1)[0];
   if (gone === undefined) throw new Error("six were made");
-  const came = attachNew(fabric.at(2), "c3", etcdNetwork(BLUE));
+  const came = attachNew(fabric.at(2), "c3", networkOf(stage, BLUE));
   silent(t, await gone.del(), "DEL, while another comes");
   blue.push(await came);
   await settle(t, stage);
@@ -167,7 +198,7 @@ async function showComing(t: Test, stage: Stage): Promise<void> {
   }
   await allReachAll(t, blue, "all reach all");
   const runtime = { runtimeConfig: { ips: gone.addresses } };
-  const again = await attachNew(fabric.at(1), "c4", { ...etcdNetwork(BLUE), ...runtime });
+  const again = await attachNew(fabric.at(1), "c4", { ...networkOf(stage, BLUE), ...runtime });
   t.strictSame(again.addresses, gone.addresses, "an address that was given back is had on another host");
   blue.push(again);
   await allReachAll(t, blue, "and reached there by all, at the first try");
@@ -178,22 +209,30 @@ async function showLateHost(t: Test, stage: Stage): Promise<void> {
   const { fabric, etcd, agents, blue } = stage;
   const late = await fabric.addHost();
   agents.push(await startAgent(late, etcd.endpoints, { args: ["--grace", `${GRACE_S}`] }));
-  blue.push(await attachNew(late, "c1", etcdNetwork(BLUE)));
+  blue.push(await attachNew(late, "c1", networkOf(stage, BLUE)));
   await allReachAll(t, blue, "its container reaches all, and all reach it, at the first try");
   await settle(t, stage);
 }
 
 async function showNewAddress(t: Test, stage: Stage): Promise<void> {
-  const { fabric, etcd, blue } = stage;
+  const { fabric, etcd, blue, family } = stage;
   const moved = fabric.at(1);
-  const lines = ["address add 192.0.2.99/24 dev eth0", `address delete ${moved.address4}/24 dev eth0`];
+  const is4 = family === 4;
+  const [address, later, former, length] = is4
+    ? ["192.0.2.99", "192.0.2.98", moved.address4, 24]
+    : ["2001:db8:1::99", "2001:db8:1::98", moved.address6, 64];
   // deleting the first address of a subnet takes those after it along
   const promote = "net/ipv4/conf/eth0/promote_secondaries";
   await moved.host.sysctl(promote, 1);
-  await moved.host.exec("ip", ["-batch", "-"], { input: lines.join("\n") });
+  // of IPv6 the kernel lists the newest first, which may be another host's in a moment
+  for (const each of [address, later]) {
+    const nodad = is4 ? [] : ["nodad"];
+    await moved.host.exec("ip", ["address", "add", `${each}/${length}`, "dev", "eth0", ...nodad]);
+  }
+  await moved.host.exec("ip", ["address", "delete", `${former}/${length}`, "dev", "eth0"]);
   const isFollowed = async () => {
     const { vteps } = await readStore(etcd);
-    return vteps.filter(({ host }) => host === moved.name).every(({ address }) => address === "192.0.2.99");
+    return vteps.filter(({ host }) => host === moved.name).every((vtep) => vtep.address === address);
   };
   await eventually(t, "the store has the new address", isFollowed, { timeoutMs: 20_000 });
   await settle(t, stage);
@@ -226,12 +265,14 @@ async function showDeath(t: Test, stage: Stage): Promise<void> {
   );
   const [first = ""] = lost;
   const container = await fabric.at(0).host.container("c9");
-  const config = { ...etcdNetwork(BLUE), runtimeConfig: { ips: [first] } };
+  const config = { ...networkOf(stage, BLUE), runtimeConfig: { ips: [first] } };
   const outcome = await fabric.at(0).host.cni("vxlan", { command: "ADD", container, config });
   t.not(outcome.code, 0, "who asks for one is refused");
   t.match(`${outcome.error?.msg} ${outcome.error?.details}`, first, "by its name");
   await allReachAll(t, blue, "the others reach each other");
   await fabric.at(0).host.exec(WEFT, ["agent", "--forget", dead.name]);
+  const nobody = await fabric.at(0).host.exec(WEFT, ["agent", "--forget", "nix"]);
+  t.match(nobody.stdout, /nothing of a host "nix"/, "of a host that nobody knows it says so");
   const left = (await readStore(etcd)).keys.filter((key) => key.split("/").includes(dead.name));
   t.strictSame(left, [], "weft agent --forget: then all of it is gone");
   const again = await fabric.at(0).host.cni("vxlan", { command: "ADD", container, config });

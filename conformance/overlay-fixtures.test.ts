@@ -175,6 +175,9 @@ async function showTampering(t: Test, { fabric, etcd }: { fabric: Fabric; etcd: 
     "a claim by halves",
   );
   t.ok(found.includes("h1 blue: has fdb 02:42:0a:00:00:04 dst 192.0.2.13"), "what the store has no more");
+  await etcd.delete("/weft/v1/");
+  const empty = await untruths(await readStore(etcd), [fabric.at(0)]);
+  t.strictSame(empty, ["h1: has vx100, and no vtep"], "all of it");
 }
 
 await t.test(

@@ -4,7 +4,7 @@
  */
 import t, { type Test } from "tap";
 import { startAgent } from "./fixtures/agent.ts";
-import type { NetworkConfig } from "./fixtures/attachment.ts";
+import { bridgeNetwork, type NetworkConfig } from "./fixtures/attachment.ts";
 import { type Etcd, etcdLacks, makeEtcd } from "./fixtures/etcd.ts";
 import { type FabricHost, makeFabric } from "./fixtures/fabric.ts";
 import { missing, skip } from "./fixtures/kernel.ts";
@@ -45,6 +45,19 @@ const KEYS: readonly Case[] = [
   },
   { what: "remotes and etcd", keys: { remotes: REMOTES, etcd: {} }, code: 7, says: /remotes|etcd/ },
   { what: "a remote that is no address", keys: { remotes: ["h2"] }, code: 7, says: /h2/ },
+  { what: "a remote of one link", keys: { remotes: ["fe80::1"] }, code: 7, says: /remotes\[0\].*fe80::1/ },
+  {
+    what: "a remote that is the host itself",
+    keys: { remotes: ["127.0.0.1"] },
+    code: 7,
+    says: /127\.0\.0\.1/,
+  },
+  {
+    what: "a bridge that is the device",
+    keys: { bridge: "vx100", remotes: REMOTES },
+    code: 7,
+    says: /"bridge".*vx100/,
+  },
   { what: "a remote that is a group", keys: { remotes: ["239.7.7.7"] }, code: 7, says: /239\.7\.7\.7/ },
   {
     what: "remotes of two families",
@@ -94,6 +107,18 @@ const SURROUNDINGS: readonly Case[] = [
   },
   { what: "a VNI of somebody's device", keys: { vni: 777, remotes: REMOTES }, code: 7, says: /777/ },
   { what: "a UDP port that is taken", keys: { port: 5999, remotes: REMOTES }, code: 7, says: /5999/ },
+  {
+    what: "another network's bridge",
+    keys: { bridge: "vxbr200", remotes: REMOTES },
+    code: 7,
+    says: /bridge.*red/s,
+  },
+  {
+    what: "plugin bridge's bridge",
+    keys: { bridge: "cni0", remotes: REMOTES },
+    code: 7,
+    says: /cni0.*local/s,
+  },
   { what: "a bridge that is none", keys: { bridge: "eth0", remotes: REMOTES }, code: 7, says: /eth0/ },
 ];
 
@@ -118,11 +143,12 @@ await t.test("refusals without a store", { timeout: TIMEOUT_MS }, async (t) => {
   await host.exec("ip", ["route", "add", "203.0.113.0/24", "via", "192.0.2.1", "mtu", "1300"]);
   const server = await host.serve({ protocol: "udp", port: 5999 });
   const red = await attachNew(at, "r1", plainNetwork(RED, at, { remotes: REMOTES }));
+  const besides = await attachNew(at, "b1", bridgeNetwork("local", ["10.9.0.0/24"]));
   await host.container("c1");
   for (const each of [...KEYS, ...SURROUNDINGS]) {
     await showRefused(t, at, plainNetwork(BLUE, at, each.keys), each);
   }
-  silent(t, await red.check(), "the other network is as it was");
+  for (const each of [red, besides]) silent(t, await each.check(), "the other networks are as they were");
   await server.stop();
 });
 

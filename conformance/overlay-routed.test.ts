@@ -178,6 +178,21 @@ async function showUpheaval(t: Test, stage: Stage): Promise<void> {
   const [route] = await host.ip("-4", "route", "show", "dev", "vx300");
   await host.exec("ip", ["route", "delete", route?.dst ?? "", "dev", "vx300"]);
   await agree(t, etcd, fabric.hosts, "a route that somebody deleted is there again", { timeoutMs: 5_000 });
+  await host.exec("ip", ["address", "flush", "dev", "vx300"]);
+  await agree(t, etcd, fabric.hosts, "routes that went with an address are, too", { timeoutMs: 5_000 });
+  silent(t, await c1.check(), "and so is the address");
+  await host.exec("ip", ["link", "delete", "vx300"]);
+  await agree(t, etcd, fabric.hosts, "and a device that somebody deleted", { timeoutMs: 5_000 });
+  silent(t, await c1.check(), "with its addresses and its MAC");
+  await agent.kill();
+  for (const [script, says] of [
+    ["ip address flush dev vx300", /10\.8\.\d\.1\/32/],
+    ["ip link set vx300 address 02:00:00:00:00:09", /vx300 Mac.*02:00:00:00:00:09/],
+  ] as const) {
+    await host.exec("sh", ["-c", script]);
+    refused(t, await c1.check(), { code: 100, msg: says, details: /|./ }, `CHECK tells of ${script}`);
+  }
+  await agent.restart();
   await agent.kill();
   await host.exec("ip", ["route", "delete", route?.dst ?? "", "dev", "vx300"]);
   await host.exec("ip", ["route", "add", "10.8.99.0/24", "dev", "vx300", "protocol", "193"]);

@@ -1,9 +1,11 @@
 /**
  * What may happen to the store of an overlay: one member of three is cut off, a host is cut off while the
- * store is compacted, the majority is lost, all of it hangs, stops, and comes back. Running traffic loses
- * nothing, ADD answers 11 within its bound, DEL succeeds, and afterwards the kernels hold what the store says
- * and the store what there is.
+ * store is compacted, all of it hangs, stops, comes back,
+ * and is empty. Running traffic loses nothing, ADD answers 11
+ * within its bound, DEL succeeds, and afterwards the kernels hold what the store says and the store what
+ * there is.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import t, { type Test } from "tap";
 import type { Attachment } from "./fixtures/attachment.ts";
 import { etcdLacks } from "./fixtures/etcd.ts";
@@ -28,6 +30,8 @@ t.setTimeout(2 * TIMEOUT_MS);
 const BOUND_MS = 8_000;
 /** Until those who lost the store are back at it. */
 const BACK_MS = 30_000;
+/** In which agents that believed an empty store would take their kernels apart. */
+const LOST_MS = 3_000;
 const CONFIG = etcdNetwork(BLUE);
 const lacks = (await missing("vxlan", "bridge")) ?? (await etcdLacks());
 
@@ -49,9 +53,11 @@ await t.test("upheaval in the store", { timeout: TIMEOUT_MS }, async (t) => {
   await t.test("a host is cut off while the store is compacted", (t) => showCompaction(t, stage));
   await t.test("the store hangs", (t) => showStoreAway(t, stage, "hangs"));
   await t.test("the store is stopped", (t) => showStoreAway(t, stage, "is stopped"));
+  await t.test("the store loses its data", (t) => showEmpty(t, stage));
   const { sent, lost } = await traffic.stop();
   t.ok(sent > 500, `${sent} packets were sent`);
   t.equal(lost, 0, "none was lost");
+  await t.test("a network that the store has lost is made again", (t) => showMadeAgain(t, stage));
 });
 
 /** The one that is first in every host's list. */
@@ -144,6 +150,24 @@ async function showStoreAway(
   const config = { ...CONFIG, prevResult: again.result };
   silent(t, (await call("DEL", config)).value, "DEL");
   silent(t, await host.cni("vxlan", { command: "STATUS", config: CONFIG }), "STATUS is content");
+}
+
+async function showEmpty(t: Test, { etcd, all }: Stage): Promise<void> {
+  await etcd.delete("/weft/");
+  await delay(LOST_MS);
+  await allReachAll(t, all, "the kernels keep what they have");
+}
+
+/** Nobody's claims are there any more: who is added has to ask for an address. */
+async function showMadeAgain(t: Test, { fabric, etcd, all }: Stage): Promise<void> {
+  const asked = { ...CONFIG, runtimeConfig: { ips: ["10.7.0.200", "fd00:7::200"] } };
+  const c8 = await attachNew(fabric.at(1), "c8", asked);
+  const everywhere = [...all, c8];
+  const isThere = async () => (await readStore(etcd)).endpoints.length === everywhere.length;
+  await eventually(t, "with the next ADD all agents put their own", isThere, { timeoutMs: BACK_MS });
+  await agree(t, etcd, fabric.hosts, "the kernels hold what the store says", { timeoutMs: BACK_MS });
+  await allReachAll(t, everywhere, "all reach all");
+  silent(t, await c8.del(), "DEL");
 }
 
 function answersInTime(t: Test, { value, ms }: Timed<PluginOutcome>, code: number, name: string): void {

@@ -22,7 +22,7 @@ const lacks = (await missing("vxlan", "bridge")) ?? (await etcdLacks());
 const USER = "weft";
 const PASSWORD = "correct horse";
 
-// No CN: etcd would take that of a certificate for the name of a user.
+// No CN: where there are users, the gateway refuses a client that has one.
 const CERTIFICATES = `
 set -e
 key() { openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1.key" 2> /dev/null ||
@@ -83,10 +83,12 @@ await t.test("etcd with TLS and a password", { timeout: TIMEOUT_MS }, async (t) 
       "no certificate",
       { caFile: tls.caFile, user: USER, password: PASSWORD },
       11,
-      /certificate|tls|192\.0\\.2\\.101/i,
+      /certificate|tls|192\.0\.2\.101/i,
     ],
     ["another authority", { ...settings, caFile: join(dir, "other.crt") }, 11, /certificate|tls/i],
     ["no authority", { ...settings, caFile: undefined }, 11, /certificate|tls/i],
+    ["what is no certificate", { ...settings, caFile: join(dir, "password") }, 7, /caFile.*PEM/],
+    ["the key of another", { ...settings, keyFile: join(dir, "other.key") }, 7, /key.*certFile/s],
     ["a missing file", { ...settings, passwordFile: "/nowhere" }, 7, /nowhere/],
   ];
   for (const [what, keys, code, says] of wrong) {

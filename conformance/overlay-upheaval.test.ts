@@ -43,6 +43,7 @@ await t.test("upheaval on a host", { timeout: TIMEOUT_MS }, async (t) => {
   await t.test("devices go down and up", (t) => showFlaps(t, stage));
   await t.test("entries are changed by hand", (t) => showTampering(t, stage));
   await t.test("the agent is killed, and comes back", (t) => showAgentAway(t, stage));
+  await t.test("a DEL goes around a frozen agent", (t) => showFrozen(t, stage));
   await t.test("the agent is told to end", (t) => showTerm(t, stage));
   await wire.stop();
   t.ok(wire.frames().length > 100);
@@ -123,6 +124,27 @@ async function showAgentAway(t: Test, { fabric, etcd, agents, all }: Stage): Pro
     0,
     "STATUS is content",
   );
+}
+
+/** What was removed meanwhile stays so, and whoever has the address next is reached. */
+async function showFrozen(t: Test, { fabric, etcd, agents, all }: Stage): Promise<void> {
+  const agent = agentOf({ fabric, etcd, agents }, 0);
+  const former = await attachNew(fabric.at(0), "c4", etcdNetwork(BLUE));
+  await agent.inStep();
+  agent.freeze();
+  silent(t, await former.del(), "DEL succeeds");
+  agent.thaw();
+  const ips = { runtimeConfig: { ips: former.addresses } };
+  const next = await attachNew(fabric.at(1), "c4", { ...etcdNetwork(BLUE), ...ips });
+  await agent.outOfStep();
+  await agent.inStep();
+  const keys = (await readStore(etcd)).keys.filter((key) =>
+    key.includes(`/h1/${former.container.containerId}:`),
+  );
+  t.strictSame(keys, [], "it puts back nothing of it");
+  await agree(t, etcd, fabric.hosts, "the kernels hold what the store says");
+  await allReachAll(t, [...all, next], "all reach all");
+  silent(t, await next.del(), "DEL");
 }
 
 /** A stop of the service is none of the network. */

@@ -21,7 +21,12 @@ export interface Reference {
 
 /** Returns the reference plugins: those installed (1.1.1 on Debian 12), and 1.9.1. */
 export async function referencePlugins(): Promise<Reference[]> {
-  return [await installedPlugins(), await newer("containernetworking-plugins", "1.9.1", "usr/lib/cni")];
+  return [await installedPlugins(), await newestPlugins()];
+}
+
+/** Returns 1.9.1 alone, for what is compared at length and is alike in all of them. */
+export function newestPlugins(): Promise<Reference> {
+  return newer("containernetworking-plugins", "1.9.1", "usr/lib/cni");
 }
 
 /** Returns containerd 2.1.9 with its ctr and shim. */

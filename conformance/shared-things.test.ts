@@ -4,7 +4,7 @@
  */
 import t from "tap";
 import { attach, type NetworkConfig } from "./fixtures/attachment.ts";
-import { missing, skip } from "./fixtures/kernel.ts";
+import { missing, SHOWN_BEFORE, skip } from "./fixtures/kernel.ts";
 import { normalise } from "./fixtures/normalise.ts";
 import { fixedNetwork } from "./fixtures/ptp-network.ts";
 import { refused, silent } from "./fixtures/refusal.ts";
@@ -15,6 +15,7 @@ t.setTimeout(4 * TIMEOUT_MS);
 const REFUSED = { code: 7, details: /./ };
 
 await t.test("DEL in another namespace than ADD's", { timeout: TIMEOUT_MS }, async (t) => {
+  if (SHOWN_BEFORE) return skip(t, SHOWN_BEFORE);
   const lacks = await missing("macvlan");
   if (lacks) return skip(t, lacks);
   const { host } = await makeUnderlay(t);
@@ -32,6 +33,7 @@ await t.test("DEL in another namespace than ADD's", { timeout: TIMEOUT_MS }, asy
 });
 
 await t.test("addresses that are somebody's", { timeout: TIMEOUT_MS }, async (t) => {
+  if (SHOWN_BEFORE) return skip(t, SHOWN_BEFORE);
   const { host } = await makeUnderlay(t);
   const [one, two] = [await host.container("c1"), await host.container("c2")];
   await attach(one, fixedNetwork("first", [{ address: "10.9.0.2/24" }, { address: "fd00:9::2/64" }]));

@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import t, { type Test } from "tap";
 import { attach, type NetworkConfig } from "./fixtures/attachment.ts";
 import { type Container, type Host, makeHost } from "./fixtures/host.ts";
-import { missing, skip } from "./fixtures/kernel.ts";
+import { missing, SHOWN_BEFORE, skip } from "./fixtures/kernel.ts";
 import { normalise } from "./fixtures/normalise.ts";
 import { refused, unchanged } from "./fixtures/refusal.ts";
 import {
@@ -131,6 +131,7 @@ const OPENINGS: readonly [what: string, keys: object, found: object, openings: r
 ];
 
 await t.test("who may open a tap, and how", { timeout: TIMEOUT_MS }, async (t) => {
+  if (SHOWN_BEFORE) return skip(t, SHOWN_BEFORE);
   const { container } = await makeStage(t);
   for (const [what, keys, found, openings] of OPENINGS) {
     const attachment = await attach(container, config(keys));
@@ -193,6 +194,7 @@ const KEYS: readonly [what: string, keys: object, args: string | undefined, link
 ];
 
 await t.test("MAC, MTU, bridge, with addresses and without", { timeout: TIMEOUT_MS }, async (t) => {
+  if (SHOWN_BEFORE) return skip(t, SHOWN_BEFORE);
   const { container } = await makeStage(t);
   await container.exec("ip", ["link", "add", "br0", "type", "bridge"]);
   for (const ipam of [{}, DUAL]) {
@@ -238,6 +240,7 @@ await t.test(
 );
 
 await t.test("DNS settings: the network's, else those of IPAM", { timeout: TIMEOUT_MS }, async (t) => {
+  if (SHOWN_BEFORE) return skip(t, SHOWN_BEFORE);
   const { container } = await makeStage(t);
   const [mine, theirs] = [{ nameservers: ["10.9.0.53"] }, { nameservers: ["10.9.0.1"], domain: "example" }];
   const ipam = { type: "static", addresses: [{ address: "10.9.0.5/24" }], dns: theirs };
@@ -253,6 +256,7 @@ await t.test("DNS settings: the network's, else those of IPAM", { timeout: TIMEO
 });
 
 await t.test("no other program is run", { timeout: TIMEOUT_MS }, async (t) => {
+  if (SHOWN_BEFORE) return skip(t, SHOWN_BEFORE);
   const { host, container } = await makeStage(t);
   for (const keys of [DUAL, { owner: UID, group: GID, multiQueue: true, mtu: 1400, mac: MAC(1) }]) {
     for (const command of ["ADD", "DEL"]) {
@@ -289,6 +293,7 @@ const WRONG: readonly [what: string, keys: object, msg: string | RegExp, args?: 
 ];
 
 await t.test("what is refused, with nothing changed", { timeout: TIMEOUT_MS }, async (t) => {
+  if (SHOWN_BEFORE) return skip(t, SHOWN_BEFORE);
   const { host, container } = await makeStage(t);
   await host.exec("ip", ["link", "add", "host0", "type", "bridge"]);
   const before = normalise(await host.snapshot());
@@ -310,6 +315,7 @@ await t.test("what is refused, with nothing changed", { timeout: TIMEOUT_MS }, a
 });
 
 await t.test("the name is taken", { timeout: TIMEOUT_MS }, async (t) => {
+  if (SHOWN_BEFORE) return skip(t, SHOWN_BEFORE);
   const { host, container } = await makeStage(t);
   for (const make of ["link add eth0 type bridge", "tuntap add eth0 mode tap", "tuntap add eth0 mode tun"]) {
     await container.exec("ip", make.split(" "));
@@ -322,6 +328,7 @@ await t.test("the name is taken", { timeout: TIMEOUT_MS }, async (t) => {
 });
 
 await t.test("/dev/net/tun is not there, or nothing is behind it", { timeout: TIMEOUT_MS }, async (t) => {
+  if (SHOWN_BEFORE) return skip(t, SHOWN_BEFORE);
   const host = await makeHost(t);
   const container = await host.container("c1");
   const before = normalise(await host.snapshot());
@@ -349,6 +356,7 @@ await t.test("/dev/net/tun is not there, or nothing is behind it", { timeout: TI
 });
 
 await t.test("every version of the specification", { timeout: TIMEOUT_MS }, async (t) => {
+  if (SHOWN_BEFORE) return skip(t, SHOWN_BEFORE);
   const { host, container } = await makeStage(t);
   for (const cniVersion of ["0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]) {
     const call = { config: { ...config(DUAL), cniVersion }, container };

@@ -161,6 +161,20 @@ describe("a bridge", () => {
     expect(host.links()).toContain("br0 bridge");
   });
 
+  test("a bridge of another network is refused before it is claimed, and stays", () => {
+    host.netns.run("ip link add br0 type bridge; ip link set br0 alias weft:other"); // plugin bridge's
+    const refuseOther = ({ alias }: { alias: string }) => {
+      throw new Error(alias);
+    };
+    const shareBridge = () =>
+      host.call({ netns: NETNS }, (call) => {
+        using socket = openRouteSocket();
+        shareLink(call, socket, { name: "br0", kind: "bridge", refuseOther });
+      });
+    expect(shareBridge).toThrow("weft:other");
+    expect(host.links()).toContain("br0 bridge");
+  });
+
   test("a bridge that is shared goes with the last, also with one that only stands on it", () => {
     const shareBridge = () =>
       host.call({ netns: NETNS, network: "other" }, (call) => {
@@ -174,6 +188,22 @@ describe("a bridge", () => {
     release();
     expect(host.links()).not.toContain("br0 bridge");
   });
+});
+
+test("a bridge stays while its network has containers whose claims are lost", () => {
+  const shareBridge = () =>
+    host.call({ netns: NETNS }, (call) => {
+      using socket = openRouteSocket();
+      shareLink(call, socket, { name: "br0", kind: "bridge" });
+    });
+  shareBridge();
+  host.netns.run("ip link add c2 type veth peer name c3; ip link set c2 alias weft:net/c2/eth0");
+  release();
+  expect(host.links()).toContain("br0 bridge");
+  host.netns.run("ip link del c2");
+  shareBridge();
+  release();
+  expect(host.links()).not.toContain("br0 bridge");
 });
 
 describe("after a kill", () => {

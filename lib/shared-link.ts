@@ -49,6 +49,11 @@ export interface SharedLinkSettings {
   readonly mtu?: number;
   /** ifindex of the bridge it is a port of from the start. */
   readonly master?: number | undefined;
+  /**
+   * Of one network alone: says why a link of that name is not that network's. Before it is claimed, since the
+   * last claim takes the link with it.
+   */
+  readonly refuseOther?: (link: Link) => void;
 }
 
 /** Has a link that this attachment stands on stay there for it, where it is one of those; else nothing. */
@@ -89,6 +94,7 @@ export function shareLink(
     const fault = isOther ? `is not ${wanted}` : "was made by somebody else";
     throw invalidConfig(`"${name}" already exists but ${fault}`, "the network needs that name: rename it");
   }
+  if (existing) settings.refuseOther?.(existing);
   call.undo.defer(() => releaseSharedLinks(call));
   claim(CLAIM + name, attachmentName(call));
   if (!existing) {
@@ -149,7 +155,13 @@ function releaseWhere(isUnwanted: (claimant: string) => boolean): void {
 
 function deleteIfMadeHere(host: RouteSocket, name: string): void {
   const link = findLink(host, name);
-  if (link && isSharedLink(link)) deleteLinkIfThere(host, name);
+  if (link && isSharedLink(link) && !hasContainers(host, link)) deleteLinkIfThere(host, name);
+}
+
+/** Whether a bridge's network has containers here all the same: their claims were lost with /run. */
+function hasContainers(host: RouteSocket, { kind, alias }: Link): boolean {
+  if (kind !== "bridge" && kind !== "vxlan") return false;
+  return listLinks(host, { kind: "veth" }).some((link) => link.alias.startsWith(`${alias}/`));
 }
 
 function isLinkClaim(what: string): boolean {

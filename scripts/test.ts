@@ -13,10 +13,16 @@ const JUNIT = join(ROOT, "dist/units.xml");
 const TAP = join(ROOT, "dist/conformance.tap");
 const UNIT_FOLDERS = ["agent", "bench", "cli", "lib", "plugins", "scripts"];
 
-/** Root's tests write to /run/weft: to one that ends with them. */
+/** Root's tests write to /run/weft: to one that ends with them, as does a machine-id where there is none. */
 const OWN_RUN =
   process.getuid?.() === 0
-    ? ["unshare", "-m", "sh", "-c", 'mount -t tmpfs tmpfs /run && WEFT_OWN_RUN=1 exec "$@"', "sh"]
+    ? [
+        ...["unshare", "-m", "sh", "-c"],
+        `mount -t tmpfs tmpfs /run && { grep -qsxE '[0-9a-f]{32}' /etc/machine-id ||
+          { cp -a /etc /run && mount --bind /run/etc /etc && printf %032x 1 >/etc/machine-id; }
+        } && WEFT_OWN_RUN=1 exec "$@"`,
+        "sh",
+      ]
     : [];
 
 /** What passes or fails as a whole: it counts only when it fails. */

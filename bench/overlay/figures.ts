@@ -2,7 +2,7 @@
 
 /** Of one kind of overlay: the n-th round of weft's belongs to the n-th of that by hand. */
 export interface PathFigures {
-  /** "static remotes", "etcd", "etcd, mode routed". */
+  /** "static remotes", "etcd". */
   readonly name: string;
   readonly weft: PathSeries;
   readonly byHand: PathSeries;

@@ -46,7 +46,9 @@ function pathSection(paths: readonly PathFigures[]): string[] {
     table(["", "weft", "by hand", "weft / by hand", "bar"], rows),
     "Two hosts on one switch, a container on each, VXLAN in IPv4: weft's, and the same made with `ip` and `bridge`, " +
       `between the same hosts, in turns. One TCP connection of a second by iperf3, and 20,000 pings one after the ` +
-      `other, of which the mean counts, in each of ${length} rounds: **median** (least, 95th percentile).`,
+      `other, of which the mean counts, in each of ${length} rounds: **median** (least, 95th percentile). A bar is held ` +
+      "where the interval in brackets reaches it: what the measurement cannot tell apart counts as the same. Mode " +
+      "routed and IPv6 underlays are not measured.",
   ];
 }
 
@@ -85,7 +87,7 @@ function agentSection(figures: AgentFigures): string[] {
       ],
     ),
     `Memory: ${mib(figures.resident)} resident, ${mib(figures.peakResident)} at the most, of which the executable's ` +
-      "pages are shared. The other hosts are keys in a real etcd; the entries are in a real kernel. A change " +
+      "pages are shared. Whether the kernel has all is looked at every 200 ms. The other hosts are keys in a real etcd; the entries are in a real kernel. A change " +
       "is from its put until the kernel tells of the neighbour, and its bar is for the 95th percentile.",
   ];
 }

@@ -5,7 +5,7 @@
 import { checkAddressesAvailable, releaseAddresses, releaseStaleAddresses } from "../addressed-interface.ts";
 import { type AttachedBridge, type BridgeSettings, checkBridge, checkBridgeAvailable } from "../bridge.ts";
 import { addBridgeGateways, checkBridgeGateways, gatewayLinkName } from "../bridge-gateway.ts";
-import { type BridgePortSettings, checkPort, setUpPort } from "../bridge-port.ts";
+import { type BridgePortSettings, checkPort, pinMac, setUpPort } from "../bridge-port.ts";
 import { awaitCarrier, awaitContainer } from "../carrier.ts";
 import { chooseDns, requiredPrevResult } from "../cni/call.ts";
 import type { NetConf } from "../cni/config.ts";
@@ -94,6 +94,7 @@ export function attachToBridge(
   const leased = config.ipam?.type ? withGateways(lease(), config) : undefined;
   const mac = leased && macFor?.(leased.ips);
   const inside = mac ? withMac(container, made, mac) : made;
+  if (settings.port.pinned) pinMac(host, hostName, inside.mac);
   const duplicateDetection = config.enabledad ? "complete" : "none";
   if (leased) configureInterface(sandbox, inside, leased, { duplicateDetection });
   else setLink(container, inside, { up: settings.isUp });
@@ -155,7 +156,7 @@ export function checkAttachment(call: BridgedCall, settings: BridgedSettings): L
   const outside = findHostEnd(host, inside);
   if (outside?.master !== bridge.index)
     throw failed(`CNI veth created for bridge ${bridge.name} was not found`);
-  checkPort(host, checkLink(host, given(outside.name)), settings.port);
+  checkPort(host, checkLink(host, given(outside.name)), { ...settings.port, mac: inside.mac });
   const gateways: readonly Prefix[] = isGateway(config) ? gatewayPrefixes(ips) : [];
   const gatewayLink = gatewayLinkName(bridge.name, settings.vlanId);
   checkBridgeGateways(host, gatewayLink, gateways);

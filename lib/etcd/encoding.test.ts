@@ -40,7 +40,6 @@ test("decodeKeyValue() takes what is left out for zero or empty", () => {
   expect(decodeKeyValue({ key: "YQ==", mod_revision: "9223372036854775807" })).toEqual({
     key: "a",
     value: "",
-    createRevision: 0n,
     modRevision: 9_223_372_036_854_775_807n,
     lease: "0",
   });

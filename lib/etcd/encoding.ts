@@ -9,7 +9,6 @@
 export interface KeyValue {
   readonly key: string;
   readonly value: string;
-  readonly createRevision: bigint;
   /** When it last changed. */
   readonly modRevision: bigint;
   /** The lease it hangs on; "0" for none. */
@@ -20,7 +19,6 @@ export interface KeyValue {
 export interface JsonKeyValue {
   readonly key?: string;
   readonly value?: string;
-  readonly create_revision?: string;
   readonly mod_revision?: string;
   readonly lease?: string;
 }
@@ -33,7 +31,6 @@ export function decodeKeyValue(json: JsonKeyValue): KeyValue {
   return {
     key: decodeText(json.key),
     value: decodeText(json.value),
-    createRevision: BigInt(json.create_revision ?? 0),
     modRevision: BigInt(json.mod_revision ?? 0),
     lease: json.lease ?? "0",
   };

@@ -117,6 +117,14 @@ test("a deadline of the call, and one of all calls, come before the time-out", a
   expect(performance.now() - start).toBeWithin(190, 1_000);
 });
 
+test("a call whose deadline has passed is not made", async () => {
+  const good = standIn(OK);
+  using client = clientOf([good.endpoint]);
+  const late = client.range("/a", { deadline: performance.now() });
+  expect(await failureOf(late)).toMatchObject({ kind: "timeout" });
+  expect(good.asked).toEqual([]);
+});
+
 test("a transaction is asked again where its answer was lost, if it compares something", async () => {
   const silent = standIn(HANG);
   const good = standIn(OK);

@@ -62,10 +62,14 @@ export class Endpoints implements Disposable {
 
   /**
    * Asks until somebody has answered. No connection, no answer in time and no leader lead to the next
-   * endpoint; any other refusal is an answer. @throws EtcdError
+   * endpoint; any other refusal is an answer. Nothing is asked once the deadline has passed: whoever wanted
+   * to know may have asked another by then. @throws EtcdError
    */
   async ask<T>(attempt: Attempt<T>, options: CallOptions = {}): Promise<T> {
     const deadline = Math.min(options.deadline ?? performance.now() + this.#timeoutMs, this.#deadline);
+    if (performance.now() >= deadline) {
+      throw new EtcdError("timeout", "there is no time left to ask", { endpoint: this.current });
+    }
     const failures: EtcdError[] = [];
     for (let count = 1, unheard = 0; ; count++) {
       const endpoint = this.current;

@@ -38,7 +38,7 @@ test.each([
   ["ENOTFOUND", "no such host", false],
   ["DEPTH_ZERO_SELF_SIGNED_CERT", "as Bun says", false],
   ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "as Bun says", false],
-  ["ECONNRESET", "the connection was closed", true],
+  ["ECONNRESET", "the connection was closed; does it speak http?", true],
   ["", "as Bun says", true],
 ])("noAnswer() of %p is %p", (code, words, isOutcomeUnknown) => {
   const error = noAnswer(Object.assign(new Error("as Bun says"), { code }), ENDPOINT);

@@ -15,7 +15,7 @@ export type EtcdErrorKind =
   | "lost"
   /** The lease has expired or was revoked, and its keys with it. */
   | "lease-gone"
-  /** Unknown user, wrong password, or none where there has to be one. */
+  /** Unknown user, wrong password, or none where there has to be one; a certificate that cannot be used. */
   | "unauthenticated"
   /** The user may not do this. */
   | "denied"
@@ -125,11 +125,17 @@ const NOT_SENT: Readonly<Record<string, string>> = {
 /** The names that OpenSSL has for what is wrong with a certificate. */
 const CERTIFICATE = /CERT|LEAF_SIGNATURE/;
 
+/** That is all that Bun says where it can make no use of certificates or key; other sockets fail by errno. */
+const UNUSABLE_TLS = "the certificates, or the key, cannot be used; is it the certificate's key?";
+
 /** What fetch throws where there is no answer. */
 export function noAnswer(error: unknown, endpoint: string): EtcdError {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   const message = error instanceof Error ? error.message : String(error);
-  const words = NOT_SENT[code] ?? (code === "ECONNRESET" ? "the connection was closed" : message);
+  if (code === "FailedToOpenSocket")
+    return new EtcdError("unauthenticated", UNUSABLE_TLS, { endpoint, cause: error });
+  const closed = `the connection was closed; does it speak ${endpoint.replace(/:.*/, "")}?`;
+  const words = NOT_SENT[code] ?? (code === "ECONNRESET" ? closed : message);
   const isOutcomeUnknown = !(code in NOT_SENT) && !CERTIFICATE.test(code);
   return new EtcdError("unavailable", words, { endpoint, isOutcomeUnknown, cause: error });
 }

@@ -132,6 +132,16 @@ etcdTest(
       kind: "unavailable",
     });
     expect(await refused({ ca })).toMatchObject({ kind: "unavailable" });
+    const [made, words] = ["unauthenticated", /is it the certificate's key/];
+    expect(await refused({ ca, cert, key: another.key })).toMatchObject({ kind: made });
+    expect((await refused({ ca, cert, key: another.key })).words).toMatch(words);
+    enableAuth(etcd);
+    const user = { user: "weft", password: PASSWORD };
+    using named = new EtcdClient(etcd.settings({ tls: { ca, cert, key }, ...user }));
+    expect(await failureOf(named.range("/weft/a"))).toMatchObject({
+      kind: "unauthenticated",
+      words: expect.stringContaining("must have no CN"),
+    });
   },
   noOpenssl,
 );

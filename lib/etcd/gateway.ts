@@ -14,6 +14,9 @@ import type { EtcdSettings } from "./settings.ts";
  */
 const REQUIRE_LEADER = { "Grpc-Metadata-hasleader": "true" };
 
+/** etcd 3.4 embed/serve.go: with users its gateway answers 400 to such a client, whatever password it has. */
+const COMMON_NAME = "a client certificate must have no CN where etcd has users (etcd's gateway refuses it)";
+
 export class Gateway implements Disposable {
   readonly endpoints: Endpoints;
   readonly #user: { readonly name: string; readonly password: string } | undefined;
@@ -125,6 +128,7 @@ export function answerIn<Answer>(text: string, endpoint: string, status = 200): 
   try {
     json = JSON.parse(text);
   } catch {
+    if (text.startsWith("CommonName")) throw new EtcdError("unauthenticated", COMMON_NAME, { endpoint });
     const kind = status >= 500 ? "unavailable" : "refused";
     throw new EtcdError(kind, `HTTP ${status}, and no answer of etcd v3: ${text.slice(0, 80).trim()}`, {
       endpoint,

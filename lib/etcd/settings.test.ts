@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CniError } from "../cni/error.ts";
-import { type EtcdKeys, type EtcdSettings, readEtcdSettings } from "./settings.ts";
+import { type EtcdKeys, type EtcdSettings, findEtcdSettings, readEtcdSettings } from "./settings.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "weft-etcd-settings-"));
 const file = join(directory, "etcd.json");
@@ -51,11 +51,29 @@ test("readEtcdSettings() takes from the host's file what the configuration does 
 });
 
 test("readEtcdSettings() reads certificates", () => {
-  const [caFile, certFile, keyFile] = ["ca", "cert", "key"].map((name) => write(name, `of ${name}\n`));
-  expect(read({ endpoints, caFile: caFile ?? "" }).tls).toEqual({ ca: "of ca\n" });
-  const all = { caFile: caFile ?? "", certFile: certFile ?? "", keyFile: keyFile ?? "" };
-  expect(read({ endpoints, ...all }).tls).toEqual({ ca: "of ca\n", cert: "of cert\n", key: "of key\n" });
-  expect(refusalOf({ endpoints, certFile: certFile ?? "" })).toContain("certFile and keyFile go together");
+  const pem = (label: string) => `-----BEGIN ${label}-----\nMA==\n-----END ${label}-----\n`;
+  const ca = pem("CERTIFICATE");
+  const cert = ca + pem("CERTIFICATE"); // a chain
+  const key = `-----BEGIN EC PARAMETERS-----\nBg==\n-----END EC PARAMETERS-----\n${pem("EC PRIVATE KEY")}`;
+  const [caFile, certFile, keyFile] = [write("ca", ca), write("cert", cert), write("key", key)];
+  expect(read({ endpoints, caFile }).tls).toEqual({ ca });
+  expect(read({ endpoints, caFile, certFile, keyFile }).tls).toEqual({ ca, cert, key });
+  expect(refusalOf({ endpoints, certFile })).toContain("certFile and keyFile go together");
+  expect(refusalOf({ endpoints, caFile: keyFile })).toBe(
+    `invalid value "${keyFile}" for "ipam.etcd.caFile": must be a file with a certificate in PEM`,
+  );
+  expect(refusalOf({ endpoints, certFile, keyFile: certFile })).toContain(
+    "a private key, without a password,",
+  );
+  for (const content of ["", "hostname\n", pem("ENCRYPTED PRIVATE KEY"), key.slice(0, -5)]) {
+    expect(refusalOf({ endpoints, certFile, keyFile: write("key", content) })).toContain("ipam.etcd.keyFile");
+  }
+});
+
+test("findEtcdSettings() goes by the first that can be used", () => {
+  const bad = { endpoints: ["10.0.0.1:2379"] };
+  expect(findEtcdSettings([bad, { endpoints }, bad], "etcd")?.endpoints).toEqual(endpoints);
+  expect(findEtcdSettings([bad], "etcd")).toBeUndefined();
 });
 
 test("readEtcdSettings() names an endpoint once, in one way", () => {

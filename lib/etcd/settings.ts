@@ -3,17 +3,35 @@
  * the same keys, and `"etcd": {}` leaves everything to it.
  */
 import type { FromSchema } from "json-schema-to-ts";
-import { type CniError, invalidConfig } from "../cni/error.ts";
+import { CniError, invalidConfig } from "../cni/error.ts";
 import type { Schema } from "../cni/schema.ts";
 import { quote } from "../netaddr/quote.ts";
 import { ErrnoError } from "../sys/errno.ts";
 import { findTextFile, readTextFile } from "../sys/file.ts";
 
-const SETTINGS_FILE = "/etc/weft/etcd.json";
+/** The host's own. */
+export const SETTINGS_FILE = "/etc/weft/etcd.json";
 const HOSTNAME_FILE = "/proc/sys/kernel/hostname";
 const DEFAULT_PREFIX = "/weft";
 /** As a host name may have (RFC 1035 §2.3.4). */
 const HOST_MAX_BYTES = 253;
+export const HOST_RULE = `must be 1 to ${HOST_MAX_BYTES} bytes without "/" and control characters`;
+
+interface Pem {
+  readonly what: string;
+  readonly pattern: RegExp;
+}
+
+/** RFC 7468. Of a key: PKCS #8, or as OpenSSL wrote it before that; one with a password is of no use. */
+const CERTIFICATE: Pem = { what: "a certificate", pattern: pem("(?:X509 |TRUSTED )?CERTIFICATE") };
+const PRIVATE_KEY: Pem = {
+  what: "a private key, without a password,",
+  pattern: pem("(?:RSA |EC )?PRIVATE KEY"),
+};
+
+function pem(label: string): RegExp {
+  return new RegExp(`-----BEGIN (${label})-----[A-Za-z0-9+/=\\s]+-----END \\1-----`);
+}
 
 export const etcdKeys = {
   type: "object",
@@ -88,6 +106,18 @@ export function readEtcdSettings(keys: EtcdKeys, where: string, file = SETTINGS_
   };
 }
 
+/** DEL and GC: the first that leads to a store, of what there is to go by. */
+export function findEtcdSettings(all: readonly EtcdKeys[], where: string): EtcdSettings | undefined {
+  for (const keys of all) {
+    try {
+      return readEtcdSettings(keys, where);
+    } catch (error) {
+      if (!(error instanceof CniError)) throw error;
+    }
+  }
+  return undefined;
+}
+
 function readSettingsFile(file: string): Readonly<Record<string, unknown>> {
   try {
     const json: unknown = JSON.parse(findTextFile(file) ?? "{}");
@@ -124,18 +154,20 @@ function endpointIn(given: Given): string {
 
 function hostOf(given: Given | undefined): string {
   const host = textOf(given) ?? readTextFile(HOSTNAME_FILE).trim();
-  const isName = host !== "" && !/[/\0-\x1f\x7f]/.test(host) && host.isWellFormed();
-  if (isName && new TextEncoder().encode(host).length <= HOST_MAX_BYTES) return host;
-  const rule = `must be 1 to ${HOST_MAX_BYTES} bytes without "/" and control characters`;
-  throw unfit(given ?? { value: host, name: "host name" }, rule);
+  if (isHostName(host)) return host;
+  throw unfit(given ?? { value: host, name: "host name" }, HOST_RULE);
+}
+
+/** Whether a host of the store can be called that: it is a part of keys. */
+export function isHostName(text: string): boolean {
+  const isPart = text !== "" && !/[/\0-\x1f\x7f]/.test(text) && text.isWellFormed();
+  return isPart && new TextEncoder().encode(text).length <= HOST_MAX_BYTES;
 }
 
 function tlsOf(find: Find): Pick<EtcdSettings, "tls"> {
-  const [ca, cert, key] = [
-    contentOf(find("caFile")),
-    contentOf(find("certFile")),
-    contentOf(find("keyFile")),
-  ];
+  const ca = pemOf(find("caFile"), CERTIFICATE);
+  const cert = pemOf(find("certFile"), CERTIFICATE);
+  const key = pemOf(find("keyFile"), PRIVATE_KEY);
   if ((cert === undefined) !== (key === undefined)) {
     throw unfit(find("certFile") ?? find("keyFile"), "certFile and keyFile go together");
   }
@@ -143,6 +175,13 @@ function tlsOf(find: Find): Pick<EtcdSettings, "tls"> {
   return {
     tls: { ...(ca !== undefined && { ca }), ...(cert !== undefined && key !== undefined && { cert, key }) },
   };
+}
+
+/** Whether it can be used is for the connection to tell. @throws CniError 7 where it is no such thing */
+function pemOf(given: Given | undefined, kind: Pem): string | undefined {
+  const content = contentOf(given);
+  if (content === undefined || kind.pattern.test(content)) return content;
+  throw unfit(given, `must be a file with ${kind.what} in PEM`);
 }
 
 function passwordOf(find: Find): string | undefined {

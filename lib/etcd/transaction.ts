@@ -9,7 +9,7 @@ import { decodeKeyValue, encodeRange, encodeText, type JsonKeyValue, type KeyVal
 /** A condition; a transaction succeeds when all of its conditions hold. */
 export interface Compare {
   readonly key: string;
-  readonly target: "VERSION" | "MOD" | "VALUE";
+  readonly target: "VERSION" | "MOD";
 }
 
 /** What is done on success or on failure, in order, at one revision. */
@@ -34,11 +34,6 @@ export function absent(key: string): Compare {
 
 export function exists(key: string): Compare {
   return compare(encodeRange(key), "VERSION", "GREATER", { version: "0" });
-}
-
-/** The key is there, with this value. */
-export function valueIs(key: string, value: string): Compare {
-  return compare(encodeRange(key), "VALUE", "EQUAL", { value: encodeText(value) });
 }
 
 /** The key has not changed since; 0 is a key that is not there. */

@@ -36,6 +36,6 @@ function swap<T>(list: T[], a: number, b: number): void {
 }
 
 /** Of 192 bits: no address of 128 is noticeably likelier than another. */
-function randomBelow(end: bigint): bigint {
+export function randomBelow(end: bigint): bigint {
   return BigInt(`0x${crypto.getRandomValues(new Uint8Array(24)).toHex()}`) % end;
 }

@@ -1,18 +1,27 @@
 /** What a configuration of plugin vxlan says, and comes to on this host. */
-import { verifyNetworkName } from "../alias.ts";
+import { networkAlias, verifyNetworkName } from "../alias.ts";
 import type { NetConf } from "../cni/config.ts";
 import { faultOfIfname } from "../cni/environment.ts";
 import { CniError, invalidConfig } from "../cni/error.ts";
 import type { EtcdKeys } from "../etcd/settings.ts";
 import { verifyMtu } from "../mtu.ts";
-import { type Address, isMulticast, isUnspecified, parseAddress } from "../netaddr/address.ts";
+import {
+  type Address,
+  isLinkLocal,
+  isLoopback,
+  isMulticast,
+  isUnspecified,
+  parseAddress,
+} from "../netaddr/address.ts";
+import { findLink } from "../rtnetlink/link.ts";
+import { readVxlan } from "../rtnetlink/link-kinds.ts";
 import type { RouteSocket } from "../rtnetlink/route-socket.ts";
 import type { OverlayMode, SubnetPool } from "../store/layout.ts";
 import type { DeviceSettings } from "./devices.ts";
 import type { Membership, WantedNetwork } from "./membership.ts";
 import { chooseMtu, largestMtu } from "./mtu.ts";
 import type { OverlayDetails } from "./record.ts";
-import { routedMac, verifyMode } from "./routed.ts";
+import { routedMac, verifyMode, verifyPoolsBeside } from "./routed.ts";
 import { findUnderlay, type Underlay, verifyUnderlay, withoutOwn } from "./underlay.ts";
 
 /** The keys of it that are not plugin bridge's as well. */
@@ -73,6 +82,10 @@ export function verifyOverlay(config: OverlayConfig): void {
     if (fault)
       throw invalidConfig(`invalid "${key}": ${JSON.stringify(interfaceName)} ${fault.msg}`, fault.details);
   }
+  const { device } = deviceNames(config);
+  if (bridge === device) {
+    throw invalidConfig(`invalid "bridge": "${bridge}" is the network's VXLAN device`, "choose another name");
+  }
 }
 
 /** Names of the network's devices. */
@@ -82,8 +95,12 @@ export function deviceNames({ vni, bridge }: Pick<OverlayConfig, "vni" | "bridge
 
 /** What the record keeps from the start. */
 export function recordDetails(config: OverlayConfig): Omit<OverlayDetails, "hostName"> {
-  const { vni, mode, port, dev, local, etcd } = config;
-  return { vni, mode, port, ...deviceNames(config), dev: dev || undefined, local: local || undefined, etcd };
+  const { vni, mode, port, dev, local } = config;
+  const { user: _, password: __, ...etcd } = config.etcd ?? {};
+  return {
+    ...{ vni, mode, port, ...deviceNames(config), dev: dev || undefined, local: local || undefined },
+    etcd: config.etcd && etcd,
+  };
 }
 
 /** Looks at this host. @throws CniError 7 that names the key */
@@ -91,9 +108,18 @@ export function findHostPart(host: RouteSocket, config: OverlayConfig): HostPart
   const group = parseGroup(config.group);
   const listed = parseRemotes(config.remotes);
   const family = group?.family ?? listed?.[0]?.family;
-  const underlay = findUnderlay(host, config, { family, remotes: listed });
+  const current = currentAddress(host, config);
+  const underlay = findUnderlay(host, config, { family, remotes: listed, current });
+  verifyPoolsBeside(underlay.local, config.subnets);
   const remotes = listed && withoutOwn(host, listed);
   return { underlay, remotes, group, largestMtu: largestMtu(host, underlay, remotes ?? []) };
+}
+
+/** What the network's VXLAN device sends from, where it is there already. */
+function currentAddress(host: RouteSocket, config: OverlayConfig): Address | undefined {
+  const link = findLink(host, deviceNames(config).device);
+  const isOwn = link?.kind === "vxlan" && link.alias === networkAlias(config.name);
+  return isOwn ? readVxlan(link.data).local : undefined;
 }
 
 /** What all hosts have to agree on. */
@@ -142,11 +168,10 @@ export function deviceSettings(
 function parseRemotes(texts: readonly string[] | undefined): Address[] | undefined {
   return texts?.map((text, index) => {
     const address = parseKey(`remotes[${index}]`, text);
-    if (!isMulticast(address) && !isUnspecified(address)) return address;
-    throw invalidConfig(
-      `invalid "remotes[${index}]": ${text} is no host's`,
-      'a multicast group is for "group"',
-    );
+    const isNone = [isMulticast, isUnspecified, isLoopback, isLinkLocal].some((is) => is(address));
+    if (!isNone) return address;
+    const msg = `invalid "remotes[${index}]": ${text} is no address that a host is reached at from others`;
+    throw invalidConfig(msg, 'a multicast group is for "group"');
   });
 }
 

@@ -68,9 +68,9 @@ export function shareDevices(
       mac: bridgeMac(network, vni),
       mtu,
       data: encode(bridgeAttributes, { mcastSnooping: 0 }),
+      refuseOther: (link) => refuseOtherBridge(host, link, settings),
     },
     (link) => {
-      refuseOtherNetwork(link, network, vni);
       // without addresses it has nothing to say; with them they are to be there after it was set down
       if (!settings.isGateway && !link.up) setLink(host, link, { linkLocal: false });
       else writeSysctlIfPresent(`net/ipv6/conf/${link.name}/keep_addr_on_down`, "1");
@@ -87,6 +87,9 @@ export function shareDevices(
         mtu,
         master: settings.isPort ? bridge.index : undefined,
         data: vxlanData(settings.vxlan),
+        refuseOther: ({ name, alias }) => {
+          if (alias !== networkAlias(network)) throw vniInUse(vni, { name, alias });
+        },
       },
       (link) => completeVxlan(host, link, bridge, settings),
     ),
@@ -94,8 +97,13 @@ export function shareDevices(
   return { bridge, vxlan };
 }
 
+/** What the port's flags follow from. */
+type PortSettings = Pick<DeviceSettings, "isGateway" | "isIsolated" | "isProgrammed"> & {
+  readonly vxlan: Pick<VxlanSettings, "learning">;
+};
+
 /** What the port of the other hosts is to the bridge. */
-export function portFlags({ vxlan, isGateway, isIsolated, isProgrammed }: DeviceSettings): BridgePort {
+export function portFlags({ vxlan, isGateway, isIsolated, isProgrammed }: PortSettings): BridgePort {
   const flood = isProgrammed ? 0 : 1;
   return {
     learning: vxlan.learning ? 1 : 0,
@@ -130,28 +138,42 @@ export function differenceOf(link: Link, { vxlan, isProgrammed }: DeviceSettings
   return `the "${key}" of ${link.name} is ${is}, not ${wanted}`;
 }
 
+/** Of the MTU, in the same words: another was asked for, or the underlay has shrunk meanwhile. */
+export function misfitOf(link: Link, { mtu, isMtuGiven }: DeviceSettings): string | undefined {
+  if (isMtuGiven && link.mtu !== mtu) return `the MTU of ${link.name} is ${link.mtu}, not ${mtu}`;
+  if (link.mtu <= mtu) return undefined;
+  return `the MTU of ${link.name} is ${link.mtu}, and the underlay carries packets of ${mtu} bytes`;
+}
+
 function nameOf(address: Address | undefined): string {
   return address ? formatAddress(address) : "none";
 }
 
 /** Under the lock of the claims: whatever an ADD that was killed left undone, and what has changed since. */
 function completeVxlan(host: RouteSocket, link: Link, bridge: Link, settings: DeviceSettings): void {
-  const { network, mtu, isMtuGiven, isPort, remotes } = settings;
-  refuseOtherNetwork(link, network, settings.vxlan.vni);
+  const { isPort, remotes } = settings;
   const inUse = (msg: string) =>
     invalidConfig(msg, "remove the network's containers of this host first: the device goes with the last");
   const difference = differenceOf(link, settings);
   if (difference) throw inUse(difference);
-  if (isMtuGiven && link.mtu !== mtu) throw inUse(`the MTU of ${link.name} is ${link.mtu}, not ${mtu}`);
+  const misfit = misfitOf(link, settings);
+  if (misfit) throw inUse(misfit);
   if (isPort && link.master !== bridge.index) throw inUse(`${link.name} is not a port of ${bridge.name}`);
   writeSysctlIfPresent(`net/ipv6/conf/${link.name}/disable_ipv6`, isPort ? "1" : "0");
   setLink(host, link, { linkLocal: false, ...(isPort && { port: portFlags(settings) }) });
   if (remotes) updateRemotes(host, link, remotes);
 }
 
-function refuseOtherNetwork({ name, alias }: Link, network: string, vni: number): void {
+function refuseOtherBridge(
+  host: RouteSocket,
+  { name, alias }: Link,
+  { network, vxlan }: DeviceSettings,
+): void {
   if (alias === networkAlias(network)) return;
-  throw vniInUse(vni, { name, alias });
+  const holder = findVniHolder(host, vxlan);
+  if (holder && holder.alias !== networkAlias(network)) throw vniInUse(vxlan.vni, holder);
+  const details = 'set "bridge" to a name that no other network has';
+  throw invalidConfig(`the bridge "${name}" is that of ${whoseIs(alias)}`, details);
 }
 
 /** Says what the kernel means when it refuses to make the device, or to set it up. */
@@ -180,7 +202,10 @@ export function findVniHolder(host: RouteSocket, { vni, port }: VxlanSettings): 
 
 /** What ADD and STATUS say of a VNI that another device has. */
 export function vniInUse(vni: number, { name, alias }: Pick<Link, "name" | "alias">): CniError {
-  const start = networkAlias("");
-  const whose = alias.startsWith(start) ? ` of the network "${alias.slice(start.length)}"` : "";
+  const whose = alias.startsWith(networkAlias("")) ? ` of ${whoseIs(alias)}` : "";
   return invalidConfig(`VNI ${vni} is in use by "${name}"${whose}`, 'choose another "vni", on all hosts');
+}
+
+function whoseIs(alias: string): string {
+  return `the network "${alias.slice(networkAlias("").length)}"`;
 }

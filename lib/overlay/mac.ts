@@ -26,7 +26,7 @@ function macOf(ipv4: Address): Uint8Array {
 }
 
 /** Unicast and locally administered. */
-function hashedMac(text: string): Uint8Array {
+export function hashedMac(text: string): Uint8Array {
   const mac = new Uint8Array(new Bun.CryptoHasher("sha256").update(text).digest().subarray(0, 6));
   mac[0] = ((mac[0] ?? 0) & 0xfc) | 0x02;
   return mac;

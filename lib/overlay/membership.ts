@@ -12,6 +12,7 @@ import { type Prefix, parsePrefix } from "../netaddr/prefix.ts";
 import { hasRecordsOf } from "../state/record.ts";
 import { askStore } from "../store/ask.ts";
 import type { EndpointValue, NetworkValue, VtepValue } from "../store/layout.ts";
+import { machineId } from "../store/machine.ts";
 import type { WantedNetwork } from "../store/networks.ts";
 import { forgetSwept } from "../store/swept.ts";
 import { VXLAN_PLUGIN } from "./record.ts";
@@ -29,14 +30,19 @@ export interface Membership {
 
 /**
  * Has the network be there, and this host in it. After the record was written, before any device is made.
- * Undone when ADD fails.
- * @throws CniError 7 for a VNI of another network, other settings, an MTU that cannot fit; 11 when the agent
- * or the store is away, or no subnet is free
+ * Undone when ADD fails. `used` are subnets that containers of this host have addresses of, in mode routed.
+ * @throws CniError 7 for a VNI of another network, other settings, an MTU that cannot fit, no machine-id; 11
+ * when the agent or the store is away, or no subnet is free
  */
-export function joinOverlay(call: Call, settings: EtcdSettings, wanted: WantedNetwork): Membership {
+export function joinOverlay(
+  call: Call,
+  settings: EtcdSettings,
+  { wanted, used }: { wanted: WantedNetwork; used: readonly string[] },
+): Membership {
+  machineId(); // no agent starts without: this says why there is none
   call.undo.defer(() => leaveOverlay(call, settings));
   const { network } = attachmentName(call);
-  const joined = askStore(settings, "joinNetwork", { network, wanted }, { needsAgent: true });
+  const joined = askStore(settings, "joinNetwork", { network, wanted, used }, { needsAgent: true });
   return {
     network: joined.network,
     mtu: joined.network.mtu,
@@ -98,10 +104,12 @@ export function gcMembership(call: GcCall, settings: EtcdSettings): void {
 }
 
 /**
- * STATUS. @throws CniError 51 when the agent or the store is away; 50 where the network is another than this
+ * STATUS. @throws CniError 51 when the agent or the store is away; 50 where the network is another than this,
+ * or there is no machine-id
  */
 export function checkOverlayAvailable(call: Call, settings: EtcdSettings, wanted: WantedNetwork): void {
   try {
+    machineId();
     askStore(settings, "probeNetwork", { network: call.config.name, wanted }, { needsAgent: true });
   } catch (error) {
     if (!(error instanceof CniError)) throw error;

@@ -1,8 +1,7 @@
 /** What an attachment's host has in the store, from what plugin vxlan knows of it: membership.ts says how. */
-import { CniError } from "../cni/error.ts";
 import type { Call } from "../cni/plugin.ts";
 import type { IpConfig, Result } from "../cni/result.ts";
-import { type EtcdSettings, readEtcdSettings } from "../etcd/settings.ts";
+import { type EtcdSettings, findEtcdSettings, readEtcdSettings } from "../etcd/settings.ts";
 import { formatAddress, parseAddress } from "../netaddr/address.ts";
 import { formatMac } from "../netaddr/mac.ts";
 import { formatPrefix, parsePrefix } from "../netaddr/prefix.ts";
@@ -21,26 +20,32 @@ export function etcdSettings({ etcd }: OverlayConfig): EtcdSettings | undefined 
 }
 
 /**
- * DEL and GC: where it was when the container was added, else where the configuration has it; undefined also
- * where nobody can tell any more.
+ * DEL and GC: the store in which the container was added, reached as the configuration says now, or as it was
+ * then; undefined also where nobody can tell any more.
  */
 export function formerEtcdSettings(call: OverlayCall): EtcdSettings | undefined {
   const known =
     findOverlayRecord(call) ?? listOverlayRecords(call.config.name).find(({ details }) => details.etcd);
-  const keys = known ? known.details.etcd : call.config.etcd;
-  try {
-    return keys && readEtcdSettings(keys, "etcd");
-  } catch (error) {
-    if (error instanceof CniError) return undefined; // what it led to is swept
-    throw error;
-  }
+  const { etcd } = call.config;
+  if (!known) return findEtcdSettings(etcd ? [etcd] : [], "etcd");
+  const { prefix: _, host: __, ...reach } = etcd ?? {};
+  const { etcd: former } = known.details;
+  return former && findEtcdSettings([{ ...former, ...reach }, former], "etcd");
 }
 
 /** Has this host be in the network. Undone when ADD fails. */
 export function joinWith(call: OverlayCall, settings: EtcdSettings, part: HostPart): Membership {
-  const membership = joinOverlay(call, settings, wantedNetwork(call.config, part));
-  if (call.config.mode === "routed") extendOverlayRecord(call, { subnets: textsOf(membership.subnets) });
+  const isRouted = call.config.mode === "routed";
+  const used = isRouted ? usedSubnets(call.config.name) : [];
+  const membership = joinOverlay(call, settings, { wanted: wantedNetwork(call.config, part), used });
+  if (isRouted) extendOverlayRecord(call, { subnets: textsOf(membership.subnets) });
   return membership;
+}
+
+/** Those that containers of this host have addresses of. */
+function usedSubnets(network: string): string[] {
+  const other = listOverlayRecords(network).find(({ details }) => details.subnets);
+  return (other?.details.subnets ?? []).map(({ subnet }) => subnet);
 }
 
 /** Tells the others of the container. Undone when ADD fails. */
@@ -89,7 +94,8 @@ export function localCall<C extends OverlayCall>(call: C, leased?: readonly OwnS
   return subnets ? withSubnets(routed, subnets) : routed;
 }
 
-function recordedSubnets(call: OverlayCall): OwnSubnet[] | undefined {
+/** Mode routed: this host's subnets, as the records have them. */
+export function recordedSubnets(call: OverlayCall): OwnSubnet[] | undefined {
   const own = findOverlayRecord(call) ?? listOverlayRecords(call.config.name)[0];
   return own?.details.subnets?.map(({ subnet, gateway }) => ({
     subnet: parsePrefix(subnet),

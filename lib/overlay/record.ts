@@ -36,7 +36,7 @@ export interface OverlayDetails extends UnderlayKeys {
   /** Names of the network's devices on this host. */
   readonly device: string;
   readonly bridge: string;
-  /** `etcd` of the configuration, as it stood there; undefined for a network without a store. */
+  /** `etcd` of the configuration without user and password; undefined for a network without a store. */
   readonly etcd?: EtcdKeys | undefined;
   /** Of the container, for its endpoint in the store; undefined until IPAM has answered. */
   readonly mac?: string | undefined;

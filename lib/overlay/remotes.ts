@@ -29,15 +29,17 @@ export function updateRemotes(host: RouteSocket, link: Link, remotes: readonly A
   }
 }
 
-/** What differs, as text; undefined where nothing does. */
-export function missingRemotes(
+/** What differs, as the end of a sentence; undefined where nothing does. */
+export function differenceOfRemotes(
   host: RouteSocket,
   link: Link,
   remotes: readonly Address[],
 ): string | undefined {
   const held = listRemotes(host, link);
-  const missing = remotes.filter((remote) => !includes(held, remote));
-  return missing.length > 0 ? missing.map(formatAddress).join(", ") : undefined;
+  const missing = remotes.find((remote) => !includes(held, remote));
+  if (missing) return `sends no broadcasts to ${formatAddress(missing)}`;
+  const surplus = held.find((remote) => !includes(remotes, remote));
+  return surplus && `sends broadcasts to ${formatAddress(surplus)}, which is none of "remotes"`;
 }
 
 function listRemotes(host: RouteSocket, { index }: Link): Address[] {

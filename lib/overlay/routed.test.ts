@@ -3,7 +3,7 @@ import type { Call } from "../cni/plugin.ts";
 import { parseAddress } from "../netaddr/address.ts";
 import { formatMac, isUnicastMac } from "../netaddr/mac.ts";
 import { formatPrefix, parsePrefix } from "../netaddr/prefix.ts";
-import { routedMac, verifyMode, withPoolRoutes, withSubnets } from "./routed.ts";
+import { routedMac, verifyMode, verifyPoolsBeside, withPoolRoutes, withSubnets } from "./routed.ts";
 
 const POOLS = [
   { subnet: "10.5.0.0/16", hostLength: 24 },
@@ -30,9 +30,17 @@ test.each<[changed: Partial<Parameters<typeof verifyMode>[0]>, words: string]>([
   [{ ipam: { type: "etcd-ipam" } }, 'needs "ipam" of type "host-local", not "etcd-ipam"'],
   [{ ipam: {} }, 'not ""'],
   [{ ipam: { type: "host-local", subnet: "10.5.0.0/24" } as never }, '"ipam.subnet" is not for'],
+  [{ portIsolation: true }, '"portIsolation" is not for "mode": "routed"'],
   [{ runtimeConfig: { ipRanges: [] } }, '"runtimeConfig.ipRanges" is not for'],
 ])("verifyMode() refuses %j", (changed, words) => {
   expect(() => verifyMode({ ...ROUTED, ...changed })).toThrow(words);
+});
+
+test("verifyPoolsBeside() refuses a pool that holds the host's own address", () => {
+  verifyPoolsBeside(parseAddress("10.6.0.1"), POOLS);
+  verifyPoolsBeside(parseAddress("10.5.0.1"), []);
+  const beside = () => verifyPoolsBeside(parseAddress("fd00:5::1"), POOLS);
+  expect(beside).toThrow('invalid "subnets[1].subnet": it holds fd00:5::1');
 });
 
 test("routedMac() is a host's own in each network, locally administered", () => {

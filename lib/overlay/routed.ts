@@ -11,20 +11,21 @@ import { invalidConfig } from "../cni/error.ts";
 import type { Call } from "../cni/plugin.ts";
 import type { Result, Route } from "../cni/result.ts";
 import { type Address, formatAddress } from "../netaddr/address.ts";
-import { formatPrefix, hostPrefix, type Prefix } from "../netaddr/prefix.ts";
+import { containsAddress, formatPrefix, hostPrefix, type Prefix } from "../netaddr/prefix.ts";
 import { unlessExisting } from "../netlink/error.ts";
 import { addAddress, listAddresses } from "../rtnetlink/address.ts";
 import type { Link } from "../rtnetlink/link.ts";
 import type { RouteSocket } from "../rtnetlink/route-socket.ts";
 import type { OverlayMode, SubnetPool } from "../store/layout.ts";
 import { parsePools } from "../store/subnet-pools.ts";
+import { isErrno } from "../sys/errno.ts";
 import { writeSysctlIfPresent } from "../sysctl.ts";
+import { hashedMac } from "./mac.ts";
 
 /** What leases addresses out of a host's subnets. */
 const IPAM = "host-local";
 /** Its keys that say where from. */
 const RANGE_KEYS = ["ranges", "subnet", "rangeStart", "rangeEnd"];
-const MAC_BYTES = 6;
 
 interface RoutedConfig {
   readonly mode: OverlayMode;
@@ -32,6 +33,7 @@ interface RoutedConfig {
   readonly etcd?: object | undefined;
   readonly ipam: object & { readonly type?: string };
   readonly runtimeConfig: object;
+  readonly portIsolation?: boolean;
 }
 
 /** This host's own address in a subnet of its own. */
@@ -41,7 +43,8 @@ export interface OwnSubnet {
 }
 
 /** @throws CniError 7 that names the key which does not go with the mode */
-export function verifyMode({ mode, subnets, etcd, ipam, runtimeConfig }: RoutedConfig): void {
+export function verifyMode(config: RoutedConfig): void {
+  const { mode, subnets, etcd, ipam, runtimeConfig, portIsolation } = config;
   if (mode !== "routed") {
     if (subnets.length === 0) return;
     throw invalidConfig('"subnets" is for "mode": "routed"', 'remove it, and set the addresses in "ipam"');
@@ -53,6 +56,10 @@ export function verifyMode({ mode, subnets, etcd, ipam, runtimeConfig }: RoutedC
     );
   }
   parsePools(subnets);
+  if (portIsolation) {
+    const details = 'it would hold on this host only: use plugin firewall with "ingressPolicy": "isolated"';
+    throw invalidConfig('"portIsolation" is not for "mode": "routed"', details);
+  }
   if (ipam.type !== IPAM) {
     const msg = `"mode": "routed" needs "ipam" of type "${IPAM}", not ${JSON.stringify(ipam.type ?? "")}`;
     throw invalidConfig(msg, "it leases addresses out of the subnets of this host");
@@ -62,14 +69,20 @@ export function verifyMode({ mode, subnets, etcd, ipam, runtimeConfig }: RoutedC
   if (ranges) throw invalidConfig(`"${ranges}" is not for "mode": "routed"`, 'remove it: "subnets" says it');
 }
 
+/** @throws CniError 7 for a pool that holds this host's own address: the way to the others would be lost */
+export function verifyPoolsBeside(local: Address, subnets: readonly SubnetPool[]): void {
+  if (subnets.length === 0) return;
+  const index = parsePools(subnets).findIndex(({ network }) => containsAddress(network, local));
+  if (index < 0) return;
+  const msg = `invalid "subnets[${index}].subnet": it holds ${formatAddress(local)}, this host's own address`;
+  throw invalidConfig(msg, "choose addresses that nobody has");
+}
+
 /**
  * The MAC of this host's VXLAN device: the same after a reboot, and no other host's. Locally administered.
  */
 export function routedMac(host: string, vni: number): Uint8Array {
-  const digest = new Bun.CryptoHasher("sha256").update(`weft vtep ${vni} ${host}`).digest();
-  const mac = new Uint8Array(digest.subarray(0, MAC_BYTES));
-  mac[0] = ((mac[0] ?? 0) & 0xfc) | 0x02;
-  return mac;
+  return hashedMac(`weft vtep ${vni} ${host}`);
 }
 
 /** The call as the IPAM plugin gets it: with the host's subnets for its ranges. */
@@ -98,14 +111,33 @@ export function withPoolRoutes<R extends Pick<Result, "ips" | "routes">>(
   return { ...result, routes };
 }
 
-/** Equivalent to `ip addr add GATEWAY/32 dev vx7`, for each; those of IPv6 stay when it goes down. */
-export function addressDevice(host: RouteSocket, device: Link, subnets: readonly OwnSubnet[]): void {
-  writeSysctlIfPresent(`net/ipv6/conf/${device.name}/keep_addr_on_down`, "1");
-  const held = listAddresses(host, device).map(({ prefix }) => formatPrefix(prefix));
-  for (const { gateway } of subnets) {
-    const prefix = hostPrefix(gateway);
-    if (held.includes(formatPrefix(prefix))) continue;
+/**
+ * Equivalent to `ip addr add GATEWAY/32 dev vx7`, for each that is not there; those of IPv6 stay when it goes
+ * down. @returns whether one was missing
+ */
+export function addressDevice(host: RouteSocket, device: Link, subnets: readonly OwnSubnet[]): boolean {
+  keepAddresses(device);
+  const missing = missingAddresses(host, device, subnets);
+  for (const prefix of missing) {
     // Nobody else on this network may have it; the bridge of this host does.
     unlessExisting(() => addAddress(host, device, prefix, { nodad: true, noprefixroute: true }));
+  }
+  return missing.length > 0;
+}
+
+/** Of the addresses that the VXLAN device has to have. */
+export function missingAddresses(host: RouteSocket, device: Link, subnets: readonly OwnSubnet[]): Prefix[] {
+  const held = listAddresses(host, device).map(({ prefix }) => formatPrefix(prefix));
+  return subnets
+    .map(({ gateway }) => hostPrefix(gateway))
+    .filter((each) => !held.includes(formatPrefix(each)));
+}
+
+/** An agent in a container may not write there; it puts them back when they are gone. */
+function keepAddresses({ name }: Link): void {
+  try {
+    writeSysctlIfPresent(`net/ipv6/conf/${name}/keep_addr_on_down`, "1");
+  } catch (error) {
+    if (!isErrno(error, "EROFS")) throw error;
   }
 }

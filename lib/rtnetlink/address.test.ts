@@ -74,6 +74,8 @@ test("listAddresses() reads what ip -j addr showed", () => {
     optimistic: false,
     dadFailed: false,
     permanent: true,
+    deprecated: false,
+    temporary: false,
   };
   expect(answeredWith(golden.ANSWER, (socket) => listAddresses(socket, veth0a))).toEqual([
     { ...common, prefix: parsePrefix("10.22.0.5/24") },
@@ -87,7 +89,8 @@ test("listAddresses() reads which of the tentative ones are optimistic, as ip -j
   // [{"family":"inet6","local":"fd00::8","prefixlen":64,"scope":"global","optimistic":true,"tentative":true},
   // {"family":"inet6","local":"fe80::6494:33ff:fecd:af77","prefixlen":64,"scope":"link","tentative":true}]
   const read = answeredWith(golden.OPTIMISTIC_ANSWER, (socket) => listAddresses(socket));
-  const common = { ifindex: 2, tentative: true, dadFailed: false, permanent: true };
+  const flags = { tentative: true, dadFailed: false, permanent: true, deprecated: false, temporary: false };
+  const common = { ifindex: 2, ...flags };
   expect(read).toEqual([
     { ...common, prefix: parsePrefix("fd00::8/64"), scope: 0, optimistic: true },
     { ...common, prefix: parsePrefix("fe80::6494:33ff:fecd:af77/64"), scope: 253, optimistic: false },

@@ -13,9 +13,12 @@ const RTM_GETADDR = 22;
 const RTM_GETMULTICAST = 58;
 
 // linux/if_addr.h IFA_F_*
+/** Of IPv6; IPv4 has IFA_F_SECONDARY there. */
+const IFA_F_TEMPORARY = 0x01;
 const IFA_F_NODAD = 0x02;
 const IFA_F_OPTIMISTIC = 0x04;
 const IFA_F_DADFAILED = 0x08;
+const IFA_F_DEPRECATED = 0x20;
 const IFA_F_TENTATIVE = 0x40;
 const IFA_F_PERMANENT = 0x80;
 const IFA_F_NOPREFIXROUTE = 0x200;
@@ -48,6 +51,10 @@ export interface LinkAddress {
   readonly dadFailed: boolean;
   /** Not learned from a router's advertisement. */
   readonly permanent: boolean;
+  /** Its preferred lifetime is over: nothing new should be sent from it. */
+  readonly deprecated: boolean;
+  /** IPv6's, for a while, so that its host is not known by it (RFC 8981). */
+  readonly temporary: boolean;
 }
 
 type LinkName = { index: number; name: string };
@@ -132,6 +139,8 @@ export function listAddresses(socket: RouteSocket, link?: LinkName): LinkAddress
       optimistic: (flags & IFA_F_OPTIMISTIC) !== 0,
       dadFailed: (flags & IFA_F_DADFAILED) !== 0,
       permanent: (flags & IFA_F_PERMANENT) !== 0,
+      deprecated: (flags & IFA_F_DEPRECATED) !== 0,
+      temporary: local.family === 6 && (flags & IFA_F_TEMPORARY) !== 0,
     });
   }
   return addresses;

@@ -26,7 +26,10 @@ const RTN_UNREACHABLE = 7;
 const RTN_PROHIBIT = 8;
 /** All tables at once. */
 const RT_TABLE_UNSPEC = 0;
+const RTNH_F_DEAD = 1;
 const RTNH_F_ONLINK = 4;
+/** struct rtnexthop: u16 length with its attributes, u8 flags, u8 weight, s32 ifindex. */
+const RTNEXTHOP_BYTES = 8;
 const RTM_F_FIB_MATCH = 0x2000;
 
 /** struct rtmsg */
@@ -70,6 +73,8 @@ export interface Route {
   readonly gateway?: Address | undefined;
   /** ifindex of the way out. */
   readonly oif?: number | undefined;
+  /** Of a multipath route, in place of `oif` (listRoutes() only): the interfaces of its ways out. */
+  readonly oifs?: readonly number[] | undefined;
   /** The source address that the host prefers on it. */
   readonly prefsrc?: Address | undefined;
   /** Bytes: of packets, and of the TCP segments that are announced. */
@@ -193,6 +198,7 @@ export function listRoutes(
       dst: message.dst ? { address: message.dst, length: message.dstLen ?? 0 } : unspecified,
       gateway: message.gateway,
       oif: message.oif,
+      oifs: nextHopsOf(message.multipath),
       prefsrc: message.prefsrc,
       mtu: message.metrics?.mtu,
       advmss: message.metrics?.advmss,
@@ -238,6 +244,8 @@ export function listReservedRoutes(
 export interface RouteTo {
   /** ifindex of the way out. */
   readonly oif: number | undefined;
+  /** In place of `oif` where the route that matched was asked for, and is a multipath route. */
+  readonly oifs?: readonly number[] | undefined;
   /** Of the route that matched, where that was asked for; else of the address. */
   readonly prefixLength: number;
   /** The address is of this host. */
@@ -268,14 +276,32 @@ export function routeTo(
       attributes: { dst },
     });
   try {
-    const { oif, type, dstLen = 0, prefsrc, metrics } = ask();
-    return { oif, prefixLength: dstLen, isLocal: type === RTN_LOCAL, prefsrc, mtu: metrics?.mtu };
+    const { oif, multipath, type, dstLen = 0, prefsrc, metrics } = ask();
+    const isLocal = type === RTN_LOCAL;
+    return { oif, oifs: nextHopsOf(multipath), prefixLength: dstLen, isLocal, prefsrc, mtu: metrics?.mtu };
   } catch (error) {
     // EINVAL is the answer of a route of type blackhole, EACCES that of prohibit
     const nowhere = ["ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EACCES"];
     if (error instanceof NetlinkError && nowhere.includes(error.code)) return undefined;
     throw error;
   }
+}
+
+/** Interfaces of RTA_MULTIPATH, but for ways that the kernel does not take. @throws RangeError */
+function nextHopsOf(multipath: Uint8Array | undefined): number[] | undefined {
+  if (!multipath) return undefined;
+  const view = new DataView(multipath.buffer, multipath.byteOffset, multipath.byteLength);
+  const oifs: number[] = [];
+  for (let at = 0; at < multipath.length; ) {
+    const rest = multipath.length - at;
+    const length = rest < RTNEXTHOP_BYTES ? 0 : view.getUint16(at, true);
+    if (length < RTNEXTHOP_BYTES || length > rest) {
+      throw new RangeError(`Cannot decode RTA_MULTIPATH: a next hop of ${length} bytes, ${rest} are left`);
+    }
+    if ((view.getUint8(at + 2) & RTNH_F_DEAD) === 0) oifs.push(view.getInt32(at + 4, true));
+    at += (length + 3) & ~3;
+  }
+  return oifs;
 }
 
 /** As `ip route` would say it. */

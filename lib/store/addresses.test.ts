@@ -148,17 +148,34 @@ describe("claimAddresses()", () => {
     expect(await claims(store)).toEqual(["a/net/c1:eth0/fd00:1::5"]);
   });
 
-  test("claimAddresses() asked twice by one attempt gives the same, and what is lacking", async () => {
+  for (const isRepeated of [false, true]) {
+    test(`claimAddresses() asked twice by one attempt releases the first's (${isRepeated})`, async () => {
+      const store = newStore();
+      const input = asked([V4, V6], { isRepeated });
+      await claimAddresses(store, input);
+      const { addresses } = await claimAddresses(store, input);
+      expect(await claims(store)).toEqual(addresses.map((each) => `a/net/c1:eth0/${each}`).toSorted());
+    });
+  }
+
+  test("claimAddresses() held up, and asked again meanwhile, takes nothing from the second", async () => {
     const store = newStore();
-    const input = asked([V4, V6]);
-    const { addresses } = await claimAddresses(store, input);
-    expect(await claimAddresses(store, { ...input, isRepeated: true })).toEqual({ addresses });
-    const [v4 = "", v6 = ""] = addresses;
-    await store.client.deleteKeys(store.keys.address("net", v6));
-    await store.client.deleteKeys(`${store.keys.holders("a", "net", "c1:eth0")}${v6}`);
-    const again = await claimAddresses(store, input);
-    expect(again.addresses[0]).toBe(v4);
-    expect(await claims(store)).toHaveLength(2);
+    for (const containerId of ["x1", "x2", "x3"]) await one(store, FOUR, { containerId });
+    const slow = otherHost(store, "a");
+    const input = asked([FOUR]);
+    const [held, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const txn = slow.client.txn.bind(slow.client);
+    slow.client.txn = async (...args) => {
+      held.resolve();
+      await released.promise;
+      return txn(...args);
+    };
+    const first = refusalOf(claimAddresses(slow, input));
+    await held.promise;
+    const address = await one(store, FOUR, { attempt: input.attempt });
+    released.resolve();
+    expect((await first).msg).toContain("no IP addresses available");
+    expect(await claims(store)).toContain(`a/net/c1:eth0/${address}`);
   });
 
   test("claimAddresses() finds that a transaction whose answer was lost succeeded", async () => {
@@ -263,6 +280,20 @@ test("findFullSet() names the first set that has no free address", async () => {
   expect(await full()).toEqual({ index: 1 });
   await releaseAddresses(store, holder("c3"));
   expect(await full()).toEqual({ index: null });
+});
+
+test("what another machine of this name claimed is nobody's here, whatever its container is called", async () => {
+  const store = newStore();
+  const held = [
+    store.keys.address("net", "10.1.0.2"),
+    `${store.keys.holders("a", "net", "c1:eth0")}10.1.0.2`,
+  ];
+  const value = { host: "a", containerId: "c1", ifname: "eth0", attempt: "", machine: "another" };
+  for (const key of held) await store.client.put(key, encodeValue(value));
+  expect(await one(store, FOUR, { requested: ["10.1.0.3"] })).toBe("10.1.0.3");
+  await releaseStaleAddresses(store, { network: "net", valid: [] });
+  await releaseAddresses(store, holder("c1"));
+  expect(await claims(store)).toEqual(["a/net/c1:eth0/10.1.0.2"]);
 });
 
 describe("sweep()", () => {

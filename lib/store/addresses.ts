@@ -9,7 +9,7 @@ import { candidatesAfter, findRange, parseRangeSets, type RangeKeys, type RangeS
 import { cannotLease, leasedBefore, noneLeft, notAvailableText } from "../ipam/refusal.ts";
 import { formatAddress, parseAddress } from "../netaddr/address.ts";
 import { rangeSize } from "../netaddr/range.ts";
-import { type Claim, type Holder, listClaims, releaseClaims } from "./holders.ts";
+import { type Claim, type Holder, listClaims, listOwnClaims, releaseClaims } from "./holders.ts";
 import { type AddressValue, attachmentKey, decodeValue, encodeValue, formatHolder } from "./layout.ts";
 import { machineId } from "./machine.ts";
 import { StoreAwayError } from "./protocol.ts";
@@ -30,7 +30,7 @@ export interface ClaimInput extends Holder {
   readonly sets: SetKeys;
   /** Which address of the set, where one was asked for. */
   readonly requested: readonly (string | null)[];
-  /** Of this ADD alone: what is asked twice with it is done once. */
+  /** Of this ADD alone. */
   readonly attempt: string;
   /** Whether an ADD of the attachment before this one may count on what it claimed. */
   readonly isRepeated: boolean;
@@ -42,22 +42,27 @@ interface Wanted {
   readonly requested: string | null;
 }
 
-/** Claims an address of each set, or none. @throws CniError in host-local's words */
-export async function claimAddresses(store: Store, input: ClaimInput): Promise<{ addresses: string[] }> {
+/**
+ * Claims an address of each set, or none. Nothing of what another has claimed for the same attempt is used:
+ * an agent that did not answer in time may be about to give it back. It is released.
+ * @throws CniError in host-local's words; 7 without a machine-id
+ */
+export async function claimAddresses(store: Store, asked: ClaimInput): Promise<{ addresses: string[] }> {
+  const input: ClaimInput = { ...asked, attempt: `${asked.attempt}/${crypto.randomUUID()}` };
   await sweepWhenDue(store);
   const sets = parseSets(input.sets);
-  const claims = await listClaims(store, input);
-  const isOwn = ({ value }: Claim) => value?.attempt === input.attempt;
-  const earlier = claims.filter((claim) => !isOwn(claim));
-  if (input.isRepeated) refuseSecondClaim(store, earlier, sets);
-  else await releaseClaims(store, earlier); // of one that is gone, and whose DEL did not get here
-  const own = claims.filter(isOwn).map(({ address }) => address);
+  const earlier = await listOwnClaims(store, input);
+  const isOfThisAdd = (claim: Claim) => isOfAttempt(claim, asked.attempt);
+  const others = earlier.filter((claim) => !isOfThisAdd(claim));
+  if (input.isRepeated) refuseSecondClaim(store, others, sets);
+  // Without a record the others are of one that is gone, and whose DEL did not get here.
+  await releaseClaims(store, input.isRepeated ? earlier.filter(isOfThisAdd) : earlier);
   try {
     const addresses: string[] = [];
     for (const [index, set] of sets.entries()) {
-      const wanted = { set, index, requested: input.requested[index] ?? null };
-      const before = own.find((address) => findRange(set, parseAddress(address)));
-      addresses.push(before ?? (await claimOneOf(store, input, wanted)));
+      addresses.push(
+        await claimOneOf(store, input, { set, index, requested: input.requested[index] ?? null }),
+      );
     }
     return { addresses };
   } catch (error) {
@@ -66,15 +71,15 @@ export async function claimAddresses(store: Store, input: ClaimInput): Promise<{
   }
 }
 
-/** Releases what the attachment holds; with an attempt what that one claimed. */
+/** Releases what the attachment holds; with an attempt what was claimed for that one. */
 export async function releaseAddresses(
   store: Store,
   { attempt, ...holder }: Holder & { attempt?: string },
 ): Promise<void> {
-  const claims = await listClaims(store, holder);
+  const claims = await listOwnClaims(store, holder);
   await releaseClaims(
     store,
-    claims.filter(({ value }) => attempt === undefined || value?.attempt === attempt),
+    claims.filter((claim) => attempt === undefined || isOfAttempt(claim, attempt)),
   );
   await sweepWhenDue(store);
 }
@@ -88,9 +93,8 @@ export async function releaseStaleAddresses(
   const kept = new Set(
     valid.map(({ containerID, ifname }) => attachmentKey({ containerId: containerID, ifname })),
   );
-  const machine = machineId();
-  const claims = await listClaims(store, { network });
-  const stale = claims.filter((claim) => claim.value?.machine === machine && !kept.has(attachmentKey(claim)));
+  const claims = await listOwnClaims(store, { network });
+  const stale = claims.filter((claim) => !kept.has(attachmentKey(claim)));
   await releaseClaims(store, stale);
 }
 
@@ -180,7 +184,12 @@ function holderOf(text: string): AddressValue {
   return decodeValue<AddressValue>(text) ?? nobody;
 }
 
-/** What this ADD claimed before it failed. Where that cannot be reached any more it is for the sweep. */
+/** Of an ADD's attempt, whoever claimed it; or of one claimAddresses() of it. */
+function isOfAttempt({ value }: Claim, attempt: string): boolean {
+  return value?.attempt === attempt || value?.attempt.startsWith(`${attempt}/`) === true;
+}
+
+/** What this call claimed before it failed. Where that cannot be reached any more it is for the sweep. */
 async function giveBack(store: Store, input: ClaimInput): Promise<void> {
   try {
     await releaseAddresses(store, input);

@@ -2,7 +2,7 @@
 import { CniError, invalidConfig, toCniError } from "../cni/error.ts";
 import type { EtcdClient } from "../etcd/client.ts";
 import { EtcdError } from "../etcd/error.ts";
-import type { EtcdSettings } from "../etcd/settings.ts";
+import { type EtcdSettings, SETTINGS_FILE } from "../etcd/settings.ts";
 import { uptimeMs } from "../sys/clock.ts";
 import { operations } from "./operations.ts";
 import {
@@ -96,6 +96,6 @@ function refusalOf(error: unknown, settings: EtcdSettings): CniError {
   if (error.kind !== "unauthenticated" && error.kind !== "denied") {
     return new StoreAwayError(`cannot use the store: ${error.message}`, { details });
   }
-  const remedy = 'see "user", "passwordFile", "certFile" and "keyFile" of "etcd" and of /etc/weft/etcd.json';
+  const remedy = `see "user", "passwordFile", "certFile" and "keyFile" of "etcd" and of ${SETTINGS_FILE}`;
   return invalidConfig(`the store refuses us: ${error.message}`, remedy);
 }

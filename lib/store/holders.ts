@@ -2,6 +2,7 @@
 import type { KeyValue } from "../etcd/encoding.ts";
 import { deleteOp, modRevisionIs } from "../etcd/transaction.ts";
 import { type AddressValue, attachmentKey, decodeValue } from "./layout.ts";
+import { machineId } from "./machine.ts";
 import type { Store } from "./store.ts";
 
 /** How many transactions are under way at once. */
@@ -14,7 +15,7 @@ export interface Holder {
   readonly ifname: string;
 }
 
-/** A claim of this host's, as the store tells it. */
+/** A claim under this host's name, as the store tells it. */
 export interface Claim extends Holder {
   readonly address: string;
   /** Undefined where another version of weft wrote it. */
@@ -23,7 +24,7 @@ export interface Claim extends Holder {
   readonly revision: bigint;
 }
 
-/** The claims of this host; of a network; of an attachment. */
+/** The claims under this host's name; of a network; of an attachment. */
 export async function listClaims(
   { client, keys, host, deadline }: Store,
   { network, containerId, ifname }: Partial<Holder> = {},
@@ -33,6 +34,12 @@ export async function listClaims(
   const start = keys.holders(host, network, attachment);
   const { kvs } = await client.listAll(start, { deadline });
   return kvs.flatMap((kv) => parseClaim(kv, keys.holders(host)) ?? []);
+}
+
+/** Of those what this machine claimed, and no other of its name. @throws CniError 7 without a machine-id */
+export async function listOwnClaims(store: Store, holder?: Partial<Holder>): Promise<Claim[]> {
+  const machine = machineId();
+  return (await listClaims(store, holder)).filter(({ value }) => value?.machine === machine);
 }
 
 /** Releases them; one that is another's by now, or was claimed anew, stays. */

@@ -1,6 +1,7 @@
 /**
- * What is kept in the store, under which keys (docs/overlay.md). Every value is JSON with its version `v`; a
- * value of another version is not ours to read, and is taken for one that is not there.
+ * What is kept in the store, under which keys (docs/overlay.md). Every value is JSON with its version `v`;
+ * one of another version is not ours to read. Under overlay/ it is taken for none, elsewhere it is in the
+ * way.
  *
  *     <prefix>/v1/networks/<network>                                  what its hosts agree on
  *     <prefix>/v1/vnis/<vni>                                          whose the number is
@@ -58,7 +59,7 @@ export interface AddressValue {
   readonly host: string;
   readonly containerId: string;
   readonly ifname: string;
-  /** Which call claimed it, so that one which does not know whether it succeeded can tell. */
+  /** Which ADD, and which call of it, so that one which does not know whether it succeeded can tell. */
   readonly attempt: string;
   /** /etc/machine-id of the host: another machine of that name releases nothing of this one. */
   readonly machine: string;

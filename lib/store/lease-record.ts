@@ -5,9 +5,8 @@
 import { attachmentName } from "../alias.ts";
 import { staleAttachments } from "../cni/call.ts";
 import type { NetConf } from "../cni/config.ts";
-import { CniError } from "../cni/error.ts";
 import type { Call, GcCall } from "../cni/plugin.ts";
-import { type EtcdKeys, type EtcdSettings, readEtcdSettings } from "../etcd/settings.ts";
+import { type EtcdKeys, type EtcdSettings, findEtcdSettings, readEtcdSettings } from "../etcd/settings.ts";
 import {
   type AttachmentRecord,
   findRecord,
@@ -66,23 +65,23 @@ export function abandonLease(record: LeaseRecord): void {
  * @throws CniError 7 that names the key
  */
 export function leaseStore({ config }: Call<LeaseConf>, record: LeaseRecord | undefined): EtcdSettings {
-  const keys = config.ipam?.etcd ?? {};
-  if (!record) return readEtcdSettings(keys, KEY);
-  const { etcd, store } = record.details;
-  return readEtcdSettings({ ...etcd, ...keys, prefix: store.prefix, host: store.host }, KEY);
+  return readEtcdSettings(keysOf(config, record), KEY);
 }
 
-/** DEL: the same; undefined where neither configuration nor record lead to one. */
+/** DEL: the same, or as it was reached then; undefined where neither configuration nor record lead to one. */
 export function findLeaseStore(
-  call: Call<LeaseConf>,
+  { config }: Call<LeaseConf>,
   record: LeaseRecord | undefined,
 ): EtcdSettings | undefined {
-  try {
-    return leaseStore(call, record);
-  } catch (error) {
-    if (error instanceof CniError) return undefined;
-    throw error;
-  }
+  const former = record ? [keysOf({}, record)] : [];
+  return findEtcdSettings([keysOf(config, record), ...former], KEY);
+}
+
+function keysOf({ ipam }: Pick<LeaseConf, "ipam">, record: LeaseRecord | undefined): EtcdKeys {
+  const keys = ipam?.etcd ?? {};
+  if (!record) return keys;
+  const { etcd, store } = record.details;
+  return { ...etcd, ...keys, prefix: store.prefix, host: store.host };
 }
 
 /** GC: the store of the configuration, and others that records of the network lead to. */

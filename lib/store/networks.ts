@@ -5,7 +5,15 @@
 import { CniError, invalidConfig } from "../cni/error.ts";
 import type { KeyValue } from "../etcd/encoding.ts";
 import { absent, deleteOp, emptyPrefix, getOp, modRevisionIs, putOp } from "../etcd/transaction.ts";
-import { decodeValue, encodeValue, LAYOUT_VERSION, type NetworkValue, type VniValue } from "./layout.ts";
+import {
+  decodeValue,
+  encodeValue,
+  type HostValue,
+  LAYOUT_VERSION,
+  type NetworkValue,
+  type VniValue,
+} from "./layout.ts";
+import { machineId } from "./machine.ts";
 import type { Store } from "./store.ts";
 
 /** How often others may change the same keys before that is an error. */
@@ -107,6 +115,21 @@ export async function findNetwork(store: Store, network: string): Promise<Networ
 export async function findKey({ client, deadline }: Store, key: string): Promise<KeyValue | undefined> {
   const { kvs } = await client.range(key, { deadline });
   return kvs[0];
+}
+
+/**
+ * The key that says that this host's agent lives; undefined where it is away. Nothing may be changed under a
+ * name that another machine has: it would be that one's.
+ * @throws CniError 7 where one has it
+ */
+export async function findOwnHost(store: Store): Promise<KeyValue | undefined> {
+  const kv = await findKey(store, store.keys.host(store.host));
+  const machine = machineId();
+  if (!kv || decodeValue<HostValue>(kv.value)?.machine === machine) return kv;
+  throw invalidConfig(
+    `host "${store.host}" is another machine, whose agent lives`,
+    'give one of them another name by "host" in /etc/weft/etcd.json',
+  );
 }
 
 /** What keeps the host out of a network like this, or undefined. */

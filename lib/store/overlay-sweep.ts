@@ -6,19 +6,17 @@ import { CniError } from "../cni/error.ts";
 import { absent } from "../etcd/transaction.ts";
 import { recordedAttachments } from "../state/record.ts";
 import { listClaims, releaseClaims } from "./holders.ts";
-import { decodeValue, type HostValue } from "./layout.ts";
-import { machineId } from "./machine.ts";
-import { ATTEMPTS, findKey, removeEmptyNetwork, tooManyChanges } from "./networks.ts";
+import { ATTEMPTS, findKey, findOwnHost, removeEmptyNetwork, tooManyChanges } from "./networks.ts";
 import { deleteUnchanged, leaveNetwork, listEndpoints, listOwn } from "./overlay.ts";
 import type { Store } from "./store.ts";
 
 /**
  * Removes this host's endpoints that no record tells of, and leaves networks in which it has none. For the
  * agent, once it is registered: where another machine has this host's name nothing is touched.
- * @returns how many endpoints were removed
+ * @returns how many endpoints were removed @throws CniError 7 there
  */
 export async function sweepOverlay(store: Store): Promise<number> {
-  if (!(await isOwnName(store))) return 0;
+  if (!(await findOwnHost(store))) return 0;
   let removed = 0;
   for (const network of await listNetworks(store)) {
     const own = await listOwn(store, network);
@@ -94,11 +92,6 @@ async function removeFrom(store: Store, network: string): Promise<number> {
   throw tooManyChanges(`what host "${store.host}" has in network "${network}"`);
 }
 
-async function isOwnName(store: Store): Promise<boolean> {
-  const kv = await findKey(store, store.keys.host(store.host));
-  return decodeValue<HostValue>(kv?.value ?? "")?.machine === machineId();
-}
-
 async function listNetworks({ client, keys, deadline }: Store): Promise<string[]> {
   const { kvs } = await client.listAll(keys.networks, { deadline });
   return kvs.map(({ key }) => key.slice(keys.networks.length));
@@ -106,6 +99,6 @@ async function listNetworks({ client, keys, deadline }: Store): Promise<string[]
 
 function cameBack(host: string): CniError {
   return new CniError(CniError.TRY_AGAIN_LATER, `host "${host}" has registered again`, {
-    details: "only a part of what it had was removed; its agent puts that back",
+    details: "only a part of what it had was removed; its agent puts that back, but for subnets",
   });
 }

@@ -183,6 +183,18 @@ etcdTest(
   },
 );
 
+etcdTest("joinNetwork() leases again what containers use, unless another host has it by now", async () => {
+  const [a, b] = (await newHosts("a", "b")) as [Store, Store];
+  const wanted = { network: "net", wanted: ROUTED };
+  const texts = ({ subnets }: Awaited<ReturnType<typeof joinNetwork>>) => subnets.map(({ subnet }) => subnet);
+  const used = texts(await joinNetwork(a, wanted));
+  await a.client.deleteKeys(a.keys.subnets("net"), { prefix: true });
+  expect(texts(await joinNetwork(a, { ...wanted, used }))).toEqual(used);
+  expect(await refusal(joinNetwork(b, { ...wanted, used }))).toBe(
+    `11 ${used[0]}, which containers of this host use, was leased to a meanwhile`,
+  );
+});
+
 etcdTest(
   "leaveNetwork() takes the network with its last host, and nothing where a record tells of a container",
   async () => {
@@ -273,7 +285,20 @@ etcdTest(
     ]);
     removeRecord(record);
     await b.client.put(b.keys.host("b"), encodeValue({ machine: "another", bootId: "b" }));
-    expect(await sweepOverlay(b)).toBe(0);
+    const before = await keysOf(b);
+    const [network, taken] = ["net", '7 host "b" is another machine, whose agent lives'];
+    const { network: settings } = await joinNetwork(a, { network, wanted: BRIDGED });
+    for (const work of [
+      () => sweepOverlay(b),
+      () => joinNetwork(b, { network, wanted: BRIDGED }),
+      () => publishEndpoint(b, { ...container("c3"), settings, endpoint: ENDPOINT, vtep: VTEP }),
+      () => gcEndpoints(b, { network, valid: [] }),
+      () => leaveNetwork(b, { network }),
+      () => probeNetwork(b, { network, wanted: BRIDGED }),
+    ]) {
+      expect(await refusal(work())).toBe(taken);
+    }
+    expect(await keysOf(b)).toEqual(before);
     expect(await sweepOverlay(a)).toBe(1);
     expect(await ofA()).toEqual(["overlay/hosts/a *"]);
     expect(await keysOf(b)).toContain("overlay/endpoints/net/b/c2:eth0");

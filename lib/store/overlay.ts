@@ -9,7 +9,7 @@ import { CniError } from "../cni/error.ts";
 import type { KeyValue } from "../etcd/encoding.ts";
 import { type Compare, deleteOp, modRevisionIs, putOp } from "../etcd/transaction.ts";
 import { formatAddress } from "../netaddr/address.ts";
-import { formatPrefix } from "../netaddr/prefix.ts";
+import { formatPrefix, parsePrefix } from "../netaddr/prefix.ts";
 import { hasRecordsOf } from "../state/record.ts";
 import { leaseSubnets, listSubnets } from "./host-subnets.ts";
 import {
@@ -27,6 +27,7 @@ import {
   faultOfSettings,
   findKey,
   findNetwork,
+  findOwnHost,
   removeEmptyNetwork,
   tooManyChanges,
   type WantedNetwork,
@@ -53,11 +54,15 @@ export interface JoinOutput {
 /** Joins of this process take turns in a network: two at once would lease two subnets. */
 const joining = new Map<string, Promise<unknown>>();
 
+interface JoinInput {
+  readonly network: string;
+  readonly wanted: WantedNetwork;
+  /** Mode routed: subnets of this host that its containers have addresses of. */
+  readonly used?: readonly string[];
+}
+
 /** Has the network be there, with this host's subnets in mode routed. @throws CniError 7, 11 */
-export function joinNetwork(
-  store: Store,
-  input: { readonly network: string; readonly wanted: WantedNetwork },
-): Promise<JoinOutput> {
+export function joinNetwork(store: Store, input: JoinInput): Promise<JoinOutput> {
   const key = store.keys.network(input.network);
   const turn = (joining.get(key) ?? Promise.resolve()).then(() => join(store, input));
   const settled = turn
@@ -67,14 +72,13 @@ export function joinNetwork(
   return turn;
 }
 
-async function join(
-  store: Store,
-  { network, wanted }: { network: string; wanted: WantedNetwork },
-): Promise<JoinOutput> {
+async function join(store: Store, { network, wanted, used = [] }: JoinInput): Promise<JoinOutput> {
+  await findOwnHost(store);
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const settings = await ensureNetwork(store, network, wanted);
     if (settings.mode === "bridged") return { network: settings, subnets: [] };
-    const leased = await leaseSubnets(store, network, settings.subnets ?? []);
+    const wantedSubnets = { pools: settings.subnets ?? [], used: used.map(parsePrefix) };
+    const leased = await leaseSubnets(store, network, wantedSubnets);
     if (!leased) continue; // its last host left between the two
     const subnets = leased.map(({ subnet, gateway }) => ({
       subnet: formatPrefix(subnet),
@@ -103,9 +107,8 @@ export async function publishEndpoint(
   const { network, settings, endpoint, vtep } = input;
   const wanted = { ...settings, mtuMax: settings.mtu };
   const networkKey = keys.network(network);
-  const hostKey = keys.host(host);
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    const [networkKv, hostKv] = await Promise.all([findKey(store, networkKey), findKey(store, hostKey)]);
+    const [networkKv, hostKv] = await Promise.all([findKey(store, networkKey), findOwnHost(store)]);
     if (!hostKv) throw notRegistered(host);
     if (!networkKv) {
       await ensureNetwork(store, network, wanted);
@@ -148,6 +151,7 @@ export async function leaveNetwork(
   input: { readonly network: string; readonly leaving?: AttachmentInput | undefined },
 ): Promise<boolean> {
   const { network, leaving } = input;
+  await findOwnHost(store);
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const own = await listOwn(store, network);
     if (hasRecordsOf(RECORDING_PLUGIN, network, leaving)) return false;
@@ -232,6 +236,7 @@ export async function gcEndpoints(
   store: Store,
   input: { readonly network: string; readonly valid: readonly AttachmentInput[] },
 ): Promise<void> {
+  await findOwnHost(store);
   const valid = new Set(input.valid.map(attachmentKey));
   const there = await listEndpoints(store, input.network);
   const stale = there.filter((endpoint) => !valid.has(attachmentKey(endpoint)));
@@ -241,7 +246,8 @@ export async function gcEndpoints(
 
 /**
  * Whether an ADD could join and publish: the store answers, the agent is registered, and the network, where
- * it is there, is as this host would have it. Changes nothing. @throws CniError 7, 11
+ * it is there, is as this host would have it. Whose the VNI is of one that is not there an ADD says, which
+ * removes an empty network that has it. Changes nothing. @throws CniError 7, 11
  */
 export async function probeNetwork(
   store: Store,
@@ -250,7 +256,7 @@ export async function probeNetwork(
   const there = await findNetwork(store, network);
   const fault = there && faultOfSettings(network, there, wanted);
   if (fault) throw fault;
-  if (!(await findKey(store, store.keys.host(store.host)))) throw notRegistered(store.host);
+  if (!(await findOwnHost(store))) throw notRegistered(store.host);
 }
 
 function notRegistered(host: string): CniError {

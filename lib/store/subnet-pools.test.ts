@@ -67,6 +67,12 @@ test.each([
   [[], '"mode": "routed" needs "subnets"'],
   [[{ subnet: "10.5.0.0", hostLength: 24 }], 'invalid "subnets[0].subnet": 10.5.0.0'],
   [[{ subnet: "10.5.1.0/16", hostLength: 24 }], "10.5.1.0/16 has host bits set"],
+  ...["127.0.0.0/8", "0.0.0.0/0", "224.0.0.0/8", "fe80::/16", "ff00::/8", "::/0"].map(
+    (subnet): [{ subnet: string; hostLength: number }[], string] => [
+      [{ subnet, hostLength: 20 }],
+      `invalid "subnets[0].subnet": ${subnet}`,
+    ],
+  ),
   [[{ subnet: "10.5.0.0/16", hostLength: 15 }], 'invalid "subnets[0].hostLength": 15'],
   [[{ subnet: "10.5.0.0/16", hostLength: 31 }], "can have lengths from 16 to 30"],
   [[{ subnet: "fd00::/48", hostLength: 127 }], "can have lengths from 48 to 126"],

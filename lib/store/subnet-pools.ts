@@ -1,5 +1,6 @@
 /** Mode routed: the subnets that hosts can lease, and which of them is free. Nothing of the store is here. */
 import { invalidConfig } from "../cni/error.ts";
+import { randomBelow } from "../ipam/random.ts";
 import { type Address, addressBits, offsetAddress } from "../netaddr/address.ts";
 import {
   containsAddress,
@@ -15,6 +16,12 @@ import type { SubnetPool } from "./layout.ts";
 
 /** The smallest subnet that host-local leases of: a network, a gateway, a container, a broadcast address. */
 const HOST_BITS_MIN = 2;
+
+/** What no container can have: of the host itself, of one link, of groups. RFC 6890, RFC 1112 */
+const RESERVED = [
+  ...["0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"],
+  ...["::/128", "::1/128", "fe80::/10", "ff00::/8"],
+];
 
 /** A pool that was read. */
 export interface Pool {
@@ -61,6 +68,8 @@ function parsePool({ subnet, hostLength }: SubnetPool, index: number): Pool {
     const cure = `set "${key}.subnet" to "${formatPrefix(networkOf(network))}"`;
     throw invalidConfig(`invalid "${key}.subnet": ${subnet} has host bits set`, cure);
   }
+  const reserved = RESERVED.find((each) => prefixesOverlap(parsePrefix(each), network));
+  if (reserved) throw invalidConfig(`invalid "${key}.subnet": ${subnet}`, `${reserved} is nobody's in it`);
   const longest = addressBits(network.address.family) - HOST_BITS_MIN;
   if (hostLength < network.length || hostLength > longest) {
     const msg = `invalid "${key}.hostLength": ${hostLength}`;
@@ -117,9 +126,4 @@ function freePlace(
 /** The host's own address is the first, as with host-local. */
 export function withGateway(subnet: Prefix): HostSubnet {
   return { subnet, gateway: offsetAddress(firstAddress(subnet), 1) };
-}
-
-function randomBelow(below: bigint): bigint {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return BigInt(`0x${bytes.toHex()}`) % below;
 }

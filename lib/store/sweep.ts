@@ -4,8 +4,7 @@
  * that is gone: its DEL did not reach the store, or the machine was started anew.
  */
 import { recordedAttachments } from "../state/record.ts";
-import { type Holder, listClaims, releaseClaims } from "./holders.ts";
-import { machineId } from "./machine.ts";
+import { type Holder, listOwnClaims, releaseClaims } from "./holders.ts";
 import type { Store } from "./store.ts";
 import { beginSweep, isSweepDue } from "./swept.ts";
 
@@ -31,10 +30,9 @@ function finished(): void {
 /** Sweeps the claims of addresses. @returns how many were released @throws EtcdError */
 export async function sweep(store: Store): Promise<number> {
   using sweep = beginSweep(store.settings);
-  const claims = await listClaims(store); // first: a record that is written later is of a later claim
-  const machine = machineId();
+  const claims = await listOwnClaims(store); // first: a record that is written later is of a later claim
   const isRecorded = recordLookup();
-  const stale = claims.filter((claim) => claim.value?.machine === machine && !isRecorded(claim));
+  const stale = claims.filter((claim) => !isRecorded(claim));
   await releaseClaims(store, stale);
   sweep.done();
   return stale.length;

@@ -39,6 +39,19 @@ test("isSweepDue() after one that failed, which leaves nothing", () => {
   expect(files().length).toBe(before + 1); // the store's directory
 });
 
+test("beginSweep() removes what one left that was killed", () => {
+  const store = newStore();
+  const before = new Set(files());
+  beginSweep(store);
+  const left = files().filter((file) => !before.has(file) && file.includes("swept."));
+  const since = Date.now() / 1000 - 700;
+  utimesSync(`/run/weft/stores/${left[0]}`, since, since);
+  {
+    using _sweep = beginSweep(store);
+  }
+  expect(files().filter((file) => left.includes(file))).toEqual([]);
+});
+
 test("isSweepDue() again when something was left behind, also while a sweep is under way", () => {
   const store = newStore();
   for (const isDone of [true, false]) {

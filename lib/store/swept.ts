@@ -40,6 +40,7 @@ export function beginSweep(store: StoreIdentity): Sweep {
   const directory = storeDirectory(store);
   const begun = `${directory}/${SWEPT}.${crypto.randomUUID()}`;
   makeDirectory(directory);
+  for (const name of listDirectory(directory)) removeAbandoned(`${directory}/${name}`);
   replaceFile(begun, `${store.prefix} ${store.host} ${store.endpoints.join(" ")}\n`, 0o600);
   return {
     done() {
@@ -51,6 +52,12 @@ export function beginSweep(store: StoreIdentity): Sweep {
     },
     [Symbol.dispose]: () => void removeFile(begun),
   };
+}
+
+/** Of a sweep that was killed; and what says that one is due again says nothing when it is gone. */
+function removeAbandoned(path: string): void {
+  const since = findFile(path)?.mtimeNs;
+  if (since !== undefined && nowNs() - since > SWEPT_FOR_NS) removeFile(path);
 }
 
 /** Names of hosts and prefixes are not names of files. */

@@ -1,6 +1,6 @@
 /** Locks between processes; the other process is flock(1). */
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { acquireLock, LockTimeoutError } from "./lock.ts";
@@ -34,6 +34,11 @@ async function holder(kind: "--exclusive" | "--shared") {
 function isFree(kind: "--exclusive" | "--shared"): boolean {
   return Bun.spawnSync(["flock", kind, "--nonblock", path, "true"]).exitCode === 0;
 }
+
+test("acquireLock() makes a file that nobody else can lock", () => {
+  using _lock = acquireLock(`${path}2`);
+  expect(statSync(`${path}2`).mode & 0o777).toBe(0o600);
+});
 
 test("acquireLock() keeps other processes out until it is disposed of", () => {
   const lock = acquireLock(path);

@@ -42,7 +42,8 @@ export class Lock implements Disposable {
 export function acquireLock(path: string, options: { timeoutMs?: number; shared?: boolean } = {}): Lock {
   const { timeoutMs = TIMEOUT_MS, shared = false } = options;
   const operation = (shared ? libc.LOCK_SH : libc.LOCK_EX) | libc.LOCK_NB;
-  const fd = libc.open(path, libc.O_CREAT | libc.O_RDONLY | libc.O_NONBLOCK, 0o644); // not to wait for a FIFO
+  // whoever may open the file may lock it; and not to wait for a FIFO
+  const fd = libc.open(path, libc.O_CREAT | libc.O_RDONLY | libc.O_NONBLOCK, 0o600);
   try {
     const start = performance.now();
     for (let pauseMs = RETRY_MIN_MS; !tryLock(fd, operation); ) {

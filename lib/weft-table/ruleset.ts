@@ -89,16 +89,6 @@ const MULTICAST = {
 /** An address that means something on one link only. */
 const LINK_LOCAL = { text: "fe80::/10", first: [0xfe, 0x80], bits: 10, bytes: 16 };
 
-function loopbackGuard(selector: (typeof saddr)[4] | (typeof daddr)[4]): Rule {
-  return rule(
-    `127.0.0.0/8 never comes from outside (${selector.text})`,
-    is(iifname, "ifname", "lo", { not: true }),
-    isBytes(iifkind, { text: '"vrf"', value: kindBytes("vrf") }, { not: true }),
-    hasBits(selector, prefix(LOOPBACK)),
-    verdict("drop"),
-  );
-}
-
 /** Ports of this host that lead to containers: one hostIP before any, one port before a range. */
 function publishChain(family: 4 | 6): ChainDefinition {
   const port = [l4proto, thDport];
@@ -187,9 +177,24 @@ function makeChains(): ChainDefinition[] {
     publishChain(4),
     publishChain(6),
     {
+      name: "loopback",
+      rules: [
+        rule("this host's own", is(iifname, "ifname", "lo"), verdict("return")),
+        // a rule of its own: a network card has no kind, and what asks for it matches nothing
+        rule(
+          "VRFs are loopback for their own",
+          isBytes(iifkind, { text: '"vrf"', value: kindBytes("vrf") }),
+          verdict("return"),
+        ),
+        rule("127.0.0.0/8 never comes from outside", verdict("drop")),
+      ],
+    },
+    {
       name: "guard",
       hook: { type: "filter", hook: "prerouting", priority: RAW },
-      rules: [loopbackGuard(daddr[4]), loopbackGuard(saddr[4])],
+      rules: [daddr[4], saddr[4]].map((selector) =>
+        rule(selector.text, hasBits(selector, prefix(LOOPBACK)), verdict("jump loopback")),
+      ),
     },
     {
       name: "prerouting",

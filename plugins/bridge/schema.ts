@@ -1,8 +1,8 @@
 /** bridge: its configuration. */
 import type { FromSchema } from "json-schema-to-ts";
+import { gatewayKeys } from "../../lib/bridged/gateway-keys.ts";
 import { argsWithMac, runtimeConfigWithMac } from "../../lib/cni/mac-keys.ts";
 import { netConfKeys, type Schema } from "../../lib/cni/schema.ts";
-import { masqueradeKeys } from "../../lib/masquerade/masquerade-keys.ts";
 
 const vlanId = { type: "integer" } as const;
 
@@ -16,18 +16,7 @@ export const schema = {
       default: "cni0",
       description: "Name of the bridge; made when it is not there.",
     },
-    isGateway: { type: "boolean", default: false, description: "Give the bridge the gateway's address." },
-    isDefaultGateway: {
-      type: "boolean",
-      default: false,
-      description: "Also make it the containers' default route. Implies isGateway.",
-    },
-    forceAddress: {
-      type: "boolean",
-      default: false,
-      description: "Replace an address of the bridge that differs from the gateway's.",
-    },
-    ...masqueradeKeys,
+    ...gatewayKeys,
     mtu: {
       type: "integer",
       minimum: 0,

@@ -305,6 +305,17 @@ describe("GC", () => {
     expect(cluster.records()).toEqual(["c2:eth0:etcd-ipam"]);
   });
 
+  test("GC with a configuration that leads to no store releases what records lead to, and says so", async () => {
+    const cluster = new Cluster();
+    for (const id of ["c1", "c2"]) cluster.add({ id });
+    const etcd = { endpoints: ["10.0.0.1:2379"] };
+    const refused = refusal(() => cluster.call("GC", { ...valid("c2"), etcd }));
+    expect(refused).toMatchObject({ code: 7, msg: expect.stringContaining("ipam.etcd.endpoints") });
+    expect((await cluster.claims()).map((claim) => claim.split("/")[1])).toEqual(["c2:eth0"]);
+    cluster.call("DEL", { id: "c2", etcd });
+    expect(await cluster.claims()).toEqual([]);
+  });
+
   test("GC with the store away says so, and what comes next sweeps", async () => {
     const cluster = new Cluster();
     for (const id of ["c1", "c2"]) cluster.add({ id });

@@ -10,7 +10,7 @@
  * Reference: https://www.cni.dev/plugins/current/ipam/host-local/ for the configuration
  */
 import validate from "../../generated/validate/etcd-ipam.js";
-import { CniError } from "../../lib/cni/error.ts";
+import { CniError, recoded } from "../../lib/cni/error.ts";
 import { type Call, everyStep, type GcCall, type Plugin } from "../../lib/cni/plugin.ts";
 import type { IpConfig, Result } from "../../lib/cni/result.ts";
 import { ALL_VERSIONS } from "../../lib/cni/version.ts";
@@ -34,6 +34,7 @@ import {
   recordLease,
   staleLeaseRecords,
 } from "../../lib/store/lease-record.ts";
+import { machineId } from "../../lib/store/machine.ts";
 import { isStoreAway } from "../../lib/store/protocol.ts";
 import { forgetSwept } from "../../lib/store/swept.ts";
 import { type Config, schema } from "./schema.ts";
@@ -98,11 +99,13 @@ function gc(call: GcCall<Config>): void {
       (store) => () => void askStore(store, "releaseStaleAddresses", { network: config.name, valid }),
     ),
     ...stale.map((record) => () => abandonLease(record)),
+    () => void leaseStore(call, undefined), // what is of no record could not be released without it
   );
 }
 
 function status(call: Call<Config>): void {
   const sets = parseRangeSets(call.config);
+  recoded(CniError.NOT_AVAILABLE, machineId);
   const input = { network: call.config.name, sets: sets.map(rangeKeysOf) };
   try {
     const { index } = askStore(leaseStore(call, undefined), "findFullSet", input);

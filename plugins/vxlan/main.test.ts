@@ -69,10 +69,13 @@ const INVALID: readonly [config: object, message: string][] = [
   [{ ...STATIC, etcd: {} }, '"remotes" and "etcd" together'],
   [{ vni: 42, remotes: ["192.0.2.2", "x"] }, 'invalid "remotes[1]": "x"'],
   [{ vni: 42, remotes: ["239.1.1.1"] }, 'invalid "remotes[0]": 239.1.1.1'],
+  [{ vni: 42, remotes: ["192.0.2.2", "127.0.0.1"] }, 'invalid "remotes[1]": 127.0.0.1'],
+  [{ vni: 42, remotes: ["fe80::1"] }, 'invalid "remotes[0]": fe80::1'],
   [{ vni: 42, remotes: ["192.0.2.2", "2001:db8::2"] }, '"remotes" are of both families'],
   [{ vni: 42, group: "192.0.2.2" }, 'invalid "group": 192.0.2.2'],
   [{ ...STATIC, local: "127.0.0.1" }, 'invalid "local": 127.0.0.1'],
   [{ ...STATIC, local: "x" }, 'invalid "local": "x"'],
+  [{ ...STATIC, bridge: "vx42" }, 'invalid "bridge": "vx42" is the network\'s VXLAN device'],
   [{ ...STATIC, bridge: "a b" }, 'invalid "bridge": "a b"'],
   [{ ...STATIC, dev: "a/b" }, 'invalid "dev": "a/b"'],
   [{ ...STATIC, mtu: 67 }, 'invalid "mtu": 67'],
@@ -168,7 +171,7 @@ describe("ADD", () => {
 
   test("ADD completes devices whose ADD was killed", () => {
     host.netns.run(`ip link add vxbr42 type bridge; ip link set vxbr42 alias weft:net
-      ip link add vx42 master vxbr42 type vxlan id 42 local 192.0.2.1 dstport 4789
+      ip link add vx42 mtu 1450 master vxbr42 type vxlan id 42 local 192.0.2.1 dstport 4789
       ip link set vx42 alias weft:net`);
     add();
     expect([shown("vx42").flags.includes("UP"), flooded()]).toEqual([true, ["192.0.2.2", "192.0.2.3"]]);
@@ -223,7 +226,12 @@ describe("ADD", () => {
   test("ADD refuses the VNI of another network, and other settings while there are containers", () => {
     add();
     const REFUSED: readonly [config: object, rest: Rest, message: string][] = [
-      [STATIC, { network: "red" }, 'VNI 42 is in use by "vxbr42" of the network "net"'],
+      [STATIC, { network: "red" }, 'VNI 42 is in use by "vx42" of the network "net"'],
+      [
+        { ...STATIC, vni: 43, bridge: "vxbr42" },
+        { network: "red" },
+        'the bridge "vxbr42" is that of the network "net"',
+      ],
       [{ ...STATIC, bridge: "br" }, { network: "red" }, 'VNI 42 is in use by "vx42" of the network "net"'],
       [{ ...STATIC, port: 4790 }, {}, 'the "port" of vx42 is 4789, not 4790'],
       [{ ...STATIC, mtu: 1400 }, {}, "the MTU of vx42 is 1450, not 1400"],
@@ -252,6 +260,8 @@ describe("CHECK", () => {
     ["ip link set vx42 type bridge_slave neigh_suppress off", "Interface vx42 has neighSuppress off, not on"],
     ["ip link set vx42 type bridge_slave learning off", "Interface vx42 has learning off, not on"],
     ["bridge fdb del 00:00:00:00:00:00 dev vx42 dst 192.0.2.3", "vx42 sends no broadcasts to 192.0.2.3"],
+    ["bridge fdb append 00:00:00:00:00:00 dev vx42 dst 192.0.2.9", "vx42 sends broadcasts to 192.0.2.9"],
+    ["ip link set u0 mtu 1400", "the MTU of vx42 is 1450, and the underlay carries packets of 1350 bytes"],
     ["ip link set vxbr42 mtu 1400", "Interface vxbr42 MTU doesn't match: 1450 expected, 1400 found"],
     ["ip link set vxbr42 address 02:00:00:00:00:01", "Interface vxbr42 Mac doesn't match"],
     ["ip addr del 10.42.0.1/16 dev vxbr42", "Gateway address 10.42.0.1/16 not found on vxbr42"],
@@ -308,6 +318,26 @@ test("GC takes devices that no claim tells of", () => {
   nothingLeft();
 });
 
+test("an MTU that the underlay does not carry any more is what CHECK, STATUS and ADD refuse", () => {
+  const CONFIG = { ...STATIC, mtu: 1450 };
+  const prevResult = add(CONFIG);
+  host.netns.run("ip link set u0 mtu 1400");
+  const codes = { CHECK: 100, STATUS: 50, ADD: 7 };
+  for (const [command, code] of Object.entries(codes)) {
+    const again = { netns: c2.path, ...(command === "ADD" && { containerId: "c2" }) };
+    for (const [config, says] of [
+      [CONFIG, 'invalid "mtu": 1450 cannot fit'],
+      [STATIC, "the MTU of vx42 is 1450, and the underlay carries packets of 1350 bytes"],
+    ] as const) {
+      const rest = command === "CHECK" ? {} : again;
+      expect(thrownBy(() => ask(command, { ...config, prevResult }, rest))).toMatchObject({
+        code,
+        message: expect.stringContaining(says),
+      });
+    }
+  }
+});
+
 describe("STATUS", () => {
   test("STATUS is ready before the first container and after", () => {
     expect(ask("STATUS")).toBe("");
@@ -328,8 +358,14 @@ describe("STATUS", () => {
       [
         STATIC,
         50,
+        '"vx42" already exists but was made by somebody else',
+        "ip link del other; ip link add vx42 type vxlan id 43 local 192.0.2.1 dstport 4789",
+      ],
+      [
+        STATIC,
+        50,
         '"u0", by which the other hosts are reached, is down',
-        "ip link del other; ip link set u0 down",
+        "ip link del vx42; ip link set u0 down",
       ],
     ];
     for (const [config, code, message, setUp = ":"] of CASES) {

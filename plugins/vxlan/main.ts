@@ -53,6 +53,7 @@ import {
   joinWith,
   localCall,
   publishResult,
+  recordedSubnets,
 } from "../../lib/overlay/own-part.ts";
 import { VXLAN_PLUGIN } from "../../lib/overlay/record.ts";
 import { addressDevice, withPoolRoutes } from "../../lib/overlay/routed.ts";
@@ -118,8 +119,10 @@ function check(call: Call<Config>): void {
   const etcd = etcdSettings(config);
   const inside = checkAttachment(localCall(call), settingsOf(config));
   const host = resources.use(openRouteSocket());
-  const part = recoded(CniError.CHECK_FAILED, () => findHostPart(host, config));
-  checkDevices(host, inside, deviceSettings(config, part));
+  const settings = recoded(CniError.CHECK_FAILED, () =>
+    deviceSettings(config, findHostPart(host, config), { host: etcd?.host }),
+  );
+  checkDevices(host, { inside, subnets: recordedSubnets(call) }, settings);
   if (etcd) checkMembership(call, etcd, endpointOf(formatMac(inside.mac), prevResult?.ips));
 }
 
@@ -130,6 +133,7 @@ function gc(call: GcCall<Config>): void {
     ...staleAttachmentSteps(call, VXLAN_PLUGIN, host),
     () => releaseStaleSharedLinks(call, { hasBridge: true }),
     () => etcd && gcMembership(call, etcd),
+    () => void etcdSettings(call.config),
   );
 }
 
@@ -137,20 +141,25 @@ function status(call: Call<Config>): void {
   const { config, resources } = call;
   const etcd = etcdSettings(config);
   const host = resources.use(openRouteSocket());
-  const part = recoded(CniError.NOT_AVAILABLE, () => findHostPart(host, config));
-  checkDevicesAvailable(host, part.underlay, deviceSettings(config, part));
+  const { part, settings } = recoded(CniError.NOT_AVAILABLE, () => {
+    const found = findHostPart(host, config);
+    return { part: found, settings: deviceSettings(config, found) };
+  });
+  checkDevicesAvailable(host, part.underlay, settings);
   checkAttachable(localCall(call), host, settingsOf(config).bridge);
   if (etcd) checkOverlayAvailable(call, etcd, wantedNetwork(config, part));
 }
 
 function settingsOf(config: Config): BridgedSettings {
-  const { name: network, mode, hairpinMode, portIsolation } = config;
+  const { name: network, mode, etcd, hairpinMode, portIsolation } = config;
   const { bridge: name, device } = deviceNames(config);
   return {
     bridge: { name, network, mtu: undefined, promiscuous: false, vlanFiltering: false },
     port: {
       hairpin: hairpinMode,
       isolated: portIsolation,
+      // the store says where a MAC is; a port that learns would take it over from there
+      pinned: etcd !== undefined && mode === "bridged",
       vlans: { access: 0, trunk: [], preserveDefault: true },
     },
     vlanId: 0,

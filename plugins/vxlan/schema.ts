@@ -1,9 +1,9 @@
 /** vxlan: its configuration. */
 import type { FromSchema } from "json-schema-to-ts";
+import { gatewayKeys } from "../../lib/bridged/gateway-keys.ts";
 import { argsWithMac, runtimeConfigWithMac } from "../../lib/cni/mac-keys.ts";
 import { netConfKeys, type Schema } from "../../lib/cni/schema.ts";
 import { etcdKeys } from "../../lib/etcd/settings.ts";
-import { masqueradeKeys } from "../../lib/masquerade/masquerade-keys.ts";
 
 export const schema = {
   title: "vxlan",
@@ -79,18 +79,7 @@ export const schema = {
       default: "",
       description: "Name of the bridge; vxbr and the VNI unless given.",
     },
-    isGateway: { type: "boolean", default: false, description: "Give the bridge the gateway's address." },
-    isDefaultGateway: {
-      type: "boolean",
-      default: false,
-      description: "Also make it the containers' default route. Implies isGateway.",
-    },
-    forceAddress: {
-      type: "boolean",
-      default: false,
-      description: "Replace an address of the bridge that differs from the gateway's.",
-    },
-    ...masqueradeKeys,
+    ...gatewayKeys,
     mtu: {
       type: "integer",
       minimum: 0,
@@ -106,7 +95,8 @@ export const schema = {
     portIsolation: {
       type: "boolean",
       default: false,
-      description: "Keep the container from reaching other isolated ports of the bridge, and other hosts.",
+      description:
+        "Keep the container from reaching other isolated ports of the bridge, and other hosts (mode bridged).",
     },
     macspoofchk: {
       type: "boolean",
