@@ -1,4 +1,5 @@
 /** Makes a network: decides what is left open, asks the plugins whether they can, and writes its file. */
+import { accessSync, constants, mkdirSync } from "node:fs";
 import { openRouteSocket } from "../../lib/rtnetlink/route-socket.ts";
 import { networkStatus } from "../runtime/network.ts";
 import { type NetworkFile, parseNetworkList, readNetworks } from "../runtime/network-list.ts";
@@ -22,6 +23,7 @@ export interface CreateOptions {
  */
 export function createNetwork(words: NetworkWords, options: CreateOptions): NetworkFile {
   const { directory, runtime, labels, isDryRun } = options;
+  if (!isDryRun) verifyWritable(directory);
   using _alone = lockInTool("networks");
   using host = openRouteSocket();
   const plan = planNetwork(words, { host, networks: networksIn(directory) });
@@ -34,6 +36,12 @@ export function createNetwork(words: NetworkWords, options: CreateOptions): Netw
   if (!words.force) networkStatus(runtime, network);
   const file = isDryRun ? networkPath(directory, plan.name) : writeNetworkFile(directory, plan.name, text);
   return { ...network, file, text };
+}
+
+/** Before any plugin is asked. @throws Error of node:fs */
+function verifyWritable(directory: string): void {
+  mkdirSync(directory, { recursive: true });
+  accessSync(directory, constants.W_OK);
 }
 
 /** None where there is no directory yet. */

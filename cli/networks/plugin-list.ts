@@ -48,7 +48,8 @@ function bridged(plan: NetworkPlan, keys: JsonObject): JsonObject[] {
   const { isolation = "same-bridge", icc, masquerade = true, hairpin } = options;
   const bridge = main(plan, {
     ...keys,
-    ...(internal ? { isGateway: true } : { isDefaultGateway: true, ipMasq: masquerade }),
+    isGateway: true, // podman takes a network without it for an internal one
+    ...(!internal && { isDefaultGateway: true, ipMasq: masquerade }),
     ...(hairpin && { hairpinMode: true }),
     ipam: keys["ipam"] ?? hostLocal(plan),
   });
