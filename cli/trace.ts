@@ -13,8 +13,13 @@ interface Options {
   readonly ipv6?: true;
   readonly size?: number;
   readonly df?: true;
+  readonly live?: true;
+  readonly listen?: true;
+  readonly wait?: number;
   readonly json?: true;
 }
+
+const WAIT_S = 3;
 
 export function command(): Command {
   const description = "the way a packet takes, hop by hop, and where it would be dropped";
@@ -28,43 +33,61 @@ answer, is worked out from what the kernel of each namespace says of its routes,
 neighbours, bridges and packet filters. Each hop says what it is known from. A
 rule that asks for what nobody can know is named, and the verdict says so.
 
+With --live the packet is sent, and the kernel tells of every rule that it and its
+answer meet. The table of nftables that this takes is for this one flow, and goes
+with the command, however that ends. Rules of iptables-legacy are told of by the
+trace without --live alone.
+
   weft trace web db 5432          from a container to another, TCP
   weft trace web 192.0.2.1 53/udp to an address
   weft trace 192.0.2.1 host 8080  from outside to a published port
-  weft trace web host             a ping`,
+  weft trace --live web host      a ping that is sent`,
     )
     .argument("<src>", 'who sends: a container, "host", or an address')
     .argument("<dst>", 'who is asked: a container, "host", or an address')
     .argument("[port]", "of the destination: 80, 53/udp, 7/sctp; without, a ping")
     .option("-4, --ipv4", "by IPv4")
     .option("-6, --ipv6", "by IPv6")
-    .option("--size <bytes>", "of the packet, with its IP header", sizeOf)
+    .option("--size <bytes>", "of the packet, with its IP header", numberIn(48, 65_535))
     .option("--df", "nobody may cut the packet in pieces (don't fragment)")
+    .option("--live", "send it, and tell what the kernel does with it")
+    .option("--listen", "with --live: send nothing, tell of what others send")
+    .option("--wait <seconds>", `with --live: how long to wait (default: ${WAIT_S})`, numberIn(1, 3_600))
     .option("--json", "as JSON")
     .addHelpText(
       "after",
-      "\nExit status: 0 it passes, and so does the answer; 1 not begun; 2 it would be dropped.",
+      "\nExit status: 0 it passes, and so does the answer; 1 not begun; 2 it is dropped, or not answered.",
     )
     .action(run);
 }
 
-function run(from: string, to: string, port: string | undefined, options: Options): void {
-  const { ipv4, ipv6, size, df, json } = options;
+async function run(from: string, to: string, port: string | undefined, options: Options): Promise<void> {
+  const { ipv4, ipv6, size, df, live, listen, json } = options;
   if (ipv4 && ipv6) throw new Error("--ipv4 and --ipv6: choose one");
+  if (live && (size !== undefined || df)) throw new Error("--size and --df are for a trace without --live");
+  if (!live && (listen || options.wait !== undefined)) throw new Error("--listen and --wait want --live");
   const service = parseService(port);
   using view = HostView.open(networksDirectory(process.env));
   const world = new World(view);
   const family = ipv4 ? 4 : ipv6 ? 6 : undefined;
   const question = readQuestion(view, world, [from, to, service], { family, size, dontFragment: df });
   const result = trace(world, question);
-  console.log(json ? JSON.stringify(traceJson(result), null, 2) : formatTrace(result));
   warnOfUnopened(view);
+  if (live) {
+    const { runLive } = await import("./trace/run-live.ts");
+    const sends = !listen && "node" in question.origin;
+    const passes = await runLive(question, result, { sends, seconds: options.wait ?? WAIT_S, json });
+    if (!passes) process.exitCode = EXIT_FAILED;
+    return;
+  }
+  console.log(json ? JSON.stringify(traceJson(result), null, 2) : formatTrace(result));
   if (result.verdict === "dropped") process.exitCode = EXIT_FAILED;
 }
 
-function sizeOf(text: string): number {
-  const size = Number(text);
-  const [LEAST, MOST] = [48, 65_535];
-  if (Number.isInteger(size) && size >= LEAST && size <= MOST) return size;
-  throw new InvalidArgumentError(`not a number from ${LEAST} to ${MOST}`);
+function numberIn(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`not a number from ${least} to ${most}`);
+  };
 }

@@ -68,7 +68,8 @@ export function ignored(port: NodePort, flight: Flight, reason: string): End {
 
 /** As skb_scrub_packet(): conntrack's knowledge stays behind, the mark where it is another namespace. */
 export function crossed(from: NodePort, to: NodePort, flight: Flight): Flight {
-  return { ...flight, tracked: undefined, mark: from.node === to.node ? flight.mark : 0 };
+  const { isPrerouted: _there, ...onward } = flight;
+  return { ...onward, tracked: undefined, mark: from.node === to.node ? flight.mark : 0 };
 }
 
 export function isLost({ trail }: Flight): boolean {

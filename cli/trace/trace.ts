@@ -37,8 +37,8 @@ export interface TraceResult {
   readonly back: Leg | undefined;
   /** What the verdict depends on, and cannot be known. */
   readonly unknown: readonly string[];
-  /** Where the packet ends: to be looked at by who wants to know more. */
-  readonly end: End;
+  /** The namespaces on both ways, with the packets as they come to them. */
+  readonly visits: ReadonlyMap<Node, readonly Packet[]>;
 }
 
 export function trace(world: World, { origin, packet }: TraceQuestion, now = new Date()): TraceResult {
@@ -54,13 +54,15 @@ export function trace(world: World, { origin, packet }: TraceQuestion, now = new
   const end = "node" in origin ? walk.send(origin.node, flight) : enter(walk, origin.outside, flight);
   const there = legOf(packet, end, 0);
   const unknown = [...unknownOf(end), ...untranslated(origin, end), ...elsewhere(world, end)];
-  if (there.verdict === "dropped") return { verdict: "dropped", there, back: undefined, unknown, end };
+  if (there.verdict === "dropped")
+    return { verdict: "dropped", there, back: undefined, unknown, visits: visitsOf(end) };
   const hopsBefore = end.flight.trail.hops.length;
   const answer = answerTo(end.flight.packet);
   const returned = expected(origin, packet, sendBack(walk, end, answer));
   const back = legOf(answer, returned, hopsBefore);
   const verdict = back.verdict === "dropped" ? "dropped" : "passes";
-  return { verdict, there, back, unknown: [...new Set([...unknown, ...unknownOf(returned)])], end };
+  const all = [...new Set([...unknown, ...unknownOf(returned)])];
+  return { verdict, there, back, unknown: all, visits: visitsOf(returned) };
 }
 
 function makeWalk(world: World, now: Date): Walk {
@@ -129,6 +131,10 @@ function legOf(packet: Packet, end: End, hopsBefore: number): Leg {
     reason: reason === "" && verdict !== "delivered" ? "nobody takes it" : reason,
     place: at.node.name,
   };
+}
+
+function visitsOf({ flight }: End): TraceResult["visits"] {
+  return flight.trail.visits;
 }
 
 function unknownOf({ flight }: End): string[] {

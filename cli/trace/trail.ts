@@ -2,6 +2,7 @@
 import type { Link } from "../../lib/rtnetlink/link.ts";
 import type { Doubt } from "./filter/chain.ts";
 import { ConnectionTable, type Tracked } from "./filter/connection.ts";
+import { formatPacket, type Packet } from "./filter/packet.ts";
 import type { Node, NodePort } from "./node.ts";
 
 /** Where something is known from. */
@@ -32,6 +33,7 @@ export class Trail {
   readonly reservations: string[];
   readonly #connections: Map<Node, ConnectionTable>;
   readonly #learned: Map<string, number>;
+  readonly #visits: Map<Node, readonly Packet[]>;
 
   constructor(from?: Trail) {
     this.hops = [...(from?.hops ?? [])];
@@ -39,10 +41,22 @@ export class Trail {
     this.reservations = [...(from?.reservations ?? [])];
     this.#connections = new Map(from?.copiedConnections());
     this.#learned = new Map(from?.learned ?? []);
+    this.#visits = new Map(from?.visits ?? []);
   }
 
   get learned(): ReadonlyMap<string, number> {
     return this.#learned;
+  }
+
+  /** The namespaces it has come to, with the packets as they were then. */
+  get visits(): ReadonlyMap<Node, readonly Packet[]> {
+    return this.#visits;
+  }
+
+  visit(node: Node, packet: Packet): void {
+    const known = this.#visits.get(node) ?? [];
+    const text = formatPacket(packet);
+    if (!known.some((each) => formatPacket(each) === text)) this.#visits.set(node, [...known, packet]);
   }
 
   /** Another to go on with, that leaves this one as it is; with the connection of the packet on its way. */

@@ -1,4 +1,5 @@
 /** The netfilter socket: NETLINK_NETFILTER in one namespace, for nf_tables and conntrack alike. */
+import { NetlinkEvents } from "../netlink/events.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
 import { be16, struct, u8 } from "../netlink/wire.ts";
 import type { Netns } from "../netns/netns.ts";
@@ -32,6 +33,14 @@ export function netfilterSocket(): NetfilterSocket {
 export function closeNetfilterSocket(): void {
   hostSocket?.[Symbol.dispose]();
   hostSocket = undefined;
+}
+
+/** linux/netfilter/nfnetlink.h NFNLGRP_NFTRACE: what rules do with packets of `meta nftrace set 1`. */
+export const NFNLGRP_NFTRACE = 9;
+
+/** Opens a socket that hears of what happens in some groups (NFNLGRP_*). As `nft monitor` does. */
+export function openNetfilterEvents(groups: readonly number[], netns?: Netns): NetlinkEvents {
+  return new NetlinkEvents(NETLINK_NETFILTER, groups, { netns });
 }
 
 /** Opens another, in `netns` or in the namespace the process runs in. */

@@ -36,10 +36,12 @@ const NFT_NAT_DNAT = 1;
 const NFT_PAYLOAD_LL_HEADER = 0;
 const NFT_PAYLOAD_NETWORK_HEADER = 1;
 const NFT_PAYLOAD_TRANSPORT_HEADER = 2;
+const NFT_META_PROTOCOL = 1;
 const NFT_META_MARK = 3;
 const NFT_META_IIF = 4;
 const NFT_META_IIFNAME = 6;
 const NFT_META_OIFNAME = 7;
+const NFT_META_NFTRACE = 12;
 const NFT_META_NFPROTO = 15;
 const NFT_META_L4PROTO = 16;
 const NFT_META_IIFKIND = 26;
@@ -91,6 +93,11 @@ export const etherSaddr = payloadSelector("ether saddr", NFT_PAYLOAD_LL_HEADER, 
 export const thSport = payloadSelector("th sport", NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2);
 export const thDport = payloadSelector("th dport", NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2);
 
+/** Of a frame that is bridged, where no packet has a family yet. */
+export const etherType = metaSelector("meta protocol", NFT_META_PROTOCOL, 2);
+
+export const icmpType = payloadSelector("icmp type", NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1);
+
 /** The addresses of a packet, by family (RFC 791 §3.1, RFC 8200 §3). */
 export const saddr = {
   4: { ...payloadSelector("ip saddr", NFT_PAYLOAD_NETWORK_HEADER, 12, 4), family: 4 },
@@ -114,6 +121,12 @@ export const ctEstablished = ctBits(
 export const toThisHost = statement("fib daddr type local", () => [
   fib({ dreg: NFT_REG32_00, result: NFT_FIB_RESULT_ADDRTYPE, flags: NFTA_FIB_F_DADDR }),
   compare(u32(RTN_LOCAL)),
+]);
+
+/** Has the kernel tell of every rule that the packet meets from here on (NFNLGRP_NFTRACE). */
+export const traced = statement("meta nftrace set 1", () => [
+  immediate({ dreg: NFT_REG32_00, data: { value: Uint8Array.of(1) } }),
+  meta({ key: NFT_META_NFTRACE, sreg: NFT_REG32_00 }),
 ]);
 
 export const masquerade = statement("masquerade", () => [masq({})]);

@@ -40,6 +40,8 @@ export interface Rule {
 
 export interface TableDefinition extends TableName {
   readonly comment: string;
+  /** The kernel deletes it when the socket is closed that made it (since Linux 5.12). */
+  readonly isOwned?: true;
   readonly sets: readonly SetDefinition[];
   readonly chains: readonly ChainDefinition[];
 }

@@ -53,6 +53,7 @@ const NFT_MSG_DELRULE = 8;
 const NFT_MSG_NEWSET = 9;
 const NFT_MSG_NEWSETELEM = 12;
 const NFT_MSG_DELSETELEM = 14;
+const NFT_TABLE_F_OWNER = 2;
 const NFT_SET_INTERVAL = 4;
 const NFT_SET_MAP = 8;
 const NFT_SET_CONCAT = 0x80;
@@ -111,10 +112,11 @@ export class Transaction {
 
   /** Equivalent to `nft create table …` with all that is in it: refused (EEXIST) when it is there. */
   createTable(table: TableDefinition): void {
-    const { family, name, comment, sets, chains } = table;
-    this.#add(table, `create table ${family} ${name} { comment "${comment}"; }`, {
+    const { family, name, comment, isOwned, sets, chains } = table;
+    const owned = isOwned ? " flags owner;" : "";
+    this.#add(table, `create table ${family} ${name} {${owned} comment "${comment}"; }`, {
       ...message("NEWTABLE", NFT_MSG_NEWTABLE, tableMessage, NLM_F_CREATE | NLM_F_EXCL),
-      attributes: { name, userdata: writeComment(comment) },
+      attributes: { name, flags: isOwned ? NFT_TABLE_F_OWNER : undefined, userdata: writeComment(comment) },
     });
     for (const [index, set] of sets.entries()) this.#addSet(table, set, index + 1);
     for (const chain of chains) this.addChain(table, chain);
