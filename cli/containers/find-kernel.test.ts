@@ -38,7 +38,7 @@ inOwnRun(
       expect(findContainer("find-blue")).toEqual(blue);
       expect(findContainer("/run/netns/find-blue")).toMatchObject({ name: "find-blue" });
       expect(() => findContainer("find-bleu")).toThrow(
-        /^no container "find-bleu": ip netns has find-blue\ndid you mean find-blue\?\nip netns add find-/
+        /^no container "find-bleu": ip netns has find-blue\ndid you mean find-blue\?\nip netns add find-/,
       );
     } finally {
       ip("delete", "find-blue");
