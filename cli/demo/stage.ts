@@ -124,7 +124,7 @@ export class Stage implements AsyncDisposable {
 
   /**
    * Starts a server that tells its clients whom it sees.
-   * @param name the server's, and that of the sandbox or outside host it is in, unless `inside` says otherwise
+   * @param name its own, and that of the sandbox or outside host it is in, unless `inside` says otherwise
    */
   async serve(
     name: string,
@@ -192,7 +192,7 @@ export class Stage implements AsyncDisposable {
     this.#endpoints = this.#endpoints.filter(isOther);
   }
 
-  /** Draws what has been made, what is in a sandbox beside its endpoints, and programs of the host. */
+  /** Draws what has been made, what is in a sandbox beside its endpoints, and programs. */
   draw(inside: Readonly<Record<string, readonly string[]>> = {}, programs: readonly string[] = []): void {
     const sandboxes = this.#sandboxes.map(
       (name): PictureSandbox => ({
