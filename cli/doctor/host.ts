@@ -17,6 +17,9 @@ import type { Runtime } from "../runtime/plugin-request.ts";
 import type { CachedAttachment } from "../runtime/result-cache.ts";
 import { shellWord } from "./finding.ts";
 
+/** Of plugin bridge. */
+export const DEFAULT_BRIDGE = "cni0";
+
 export interface Host {
   readonly view: HostView;
   /** Its own stack. */
@@ -108,7 +111,7 @@ export function promisedBridge({ main, result }: Attached): string | undefined {
   if (main?.type === "vxlan") return result.interfaces?.find(({ sandbox }) => !sandbox)?.name;
   if (main?.type !== "bridge") return undefined;
   const bridge = main["bridge"];
-  return typeof bridge === "string" && bridge !== "" ? bridge : "cni0";
+  return typeof bridge === "string" && bridge !== "" ? bridge : DEFAULT_BRIDGE;
 }
 
 /** The container's addresses as ADD gave them. */

@@ -2,10 +2,18 @@
 import { networkAlias } from "../../../lib/alias.ts";
 import { formatAddress } from "../../../lib/netaddr/address.ts";
 import { formatPrefix, type Prefix } from "../../../lib/netaddr/prefix.ts";
-import type { Link } from "../../../lib/rtnetlink/link.ts";
 import { bridge as bridgeAttributes } from "../../../lib/rtnetlink/link-attributes.ts";
+import type { NetworkFile } from "../../runtime/network-list.ts";
 import { type Finding, finding, shellWord } from "../finding.ts";
-import { type Attached, type Host, isSet, nameOf, promisedAddresses, promisedBridge } from "../host.ts";
+import {
+  type Attached,
+  DEFAULT_BRIDGE,
+  type Host,
+  isSet,
+  nameOf,
+  promisedAddresses,
+  promisedBridge,
+} from "../host.ts";
 
 /** BR_MAX_PORTS - 1 (net/bridge/br_private.h) */
 const PORTS_MAX = 1_023;
@@ -21,7 +29,7 @@ export function checkBridges(host: Host): Finding[] {
     ...[...byBridge].flatMap(([name, attached]) => checkBridge(host, name, attached)),
     ...bridged.flatMap((attached) => checkPort(host, attached)),
     ...gatewaysMissing(host),
-    ...host.stack.links.filter(({ kind }) => kind === "bridge").flatMap((bridge) => bridgeFull(host, bridge)),
+    ...host.view.networks.flatMap((network) => bridgeFull(host, network)),
   ];
 }
 
@@ -145,10 +153,12 @@ function gatewaysOf(attached: Attached): Prefix[] {
   });
 }
 
-function bridgeFull({ stack }: Host, bridge: Link): Finding[] {
-  const ports = stack.portsOf(bridge).length;
-  if (ports < PORTS_MAX) return [];
-  const evidence = `${bridge.name} has ${ports} ports, the most that a bridge of Linux takes`;
-  const remedy = "weft network create NAME";
+/** Containers that are on it stay; the next one is refused. */
+function bridgeFull({ stack }: Host, { name, file, plugins: [main] }: NetworkFile): Finding[] {
+  const bridge = main?.type === "bridge" ? stack.link(String(main["bridge"] || DEFAULT_BRIDGE)) : undefined;
+  const ports = bridge ? stack.portsOf(bridge).length : 0;
+  if (!bridge || ports < PORTS_MAX) return [];
+  const evidence = `${bridge.name} of network ${name} has ${ports} ports, the most that a bridge of Linux takes`;
+  const remedy = `\${EDITOR:-vi} ${shellWord(file)}`;
   return [finding("bridge-full", { subject: bridge.name, evidence, remedy })];
 }

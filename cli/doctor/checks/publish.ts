@@ -10,7 +10,7 @@ import { checkTable } from "../../../lib/weft-table/table-life.ts";
 import { findHolders, listListeners } from "../../host-listeners.ts";
 import { findShadowed } from "../../shadowed-listeners.ts";
 import { type Finding, finding } from "../finding.ts";
-import { type Attached, type Host, hostSideOf, isSet, nameOf } from "../host.ts";
+import { type Attached, type Host, hostSideOf, isSet, nameOf, promisedBridge } from "../host.ts";
 import { readTables } from "../iptables.ts";
 
 const BRIDGED = {
@@ -98,9 +98,10 @@ function isWhole(): boolean {
  * A packet to a port of its own comes back by the port it came from, when it is turned around while it is
  * bridged, which br_netfilter does.
  */
-function hairpinOff({ stack }: Host, attached: Attached): Finding[] {
+function hairpinOff(host: Host, attached: Attached): Finding[] {
+  const { stack } = host;
   const { outside, list, main, ports } = attached;
-  if (!outside?.port || outside.port.mode === 1) return [];
+  if (!outside?.port || outside.port.mode === 1 || isElsewhere(host, attached)) return [];
   const portmap = list?.plugins.find(({ type }) => type === "portmap");
   const isTurned = families(attached).some((family) => stack.sysctl(BRIDGED[family]) === "1");
   const isNeeded = ports.length > 0 && portmap !== undefined && portmap["snat"] !== false && isTurned;
@@ -111,6 +112,12 @@ function hairpinOff({ stack }: Host, attached: Attached): Finding[] {
   const evidence = `hairpin is off at ${outside.name}; ${why}`;
   const remedy = `ip link set ${outside.name} type bridge_slave hairpin on`;
   return [finding("hairpin-off", { subject: nameOf(attached), evidence, remedy })];
+}
+
+/** In another bridge than ADD put it into: "not-in-bridge" comes first. */
+function isElsewhere({ stack }: Host, attached: Attached): boolean {
+  const promised = promisedBridge(attached);
+  return promised !== undefined && stack.link(promised)?.index !== attached.outside?.master;
 }
 
 /** An answer to a service's address on the same bridge would not pass the rules that translated it. */

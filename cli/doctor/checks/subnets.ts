@@ -11,7 +11,7 @@ import { makingOf } from "../../networks/network-file.ts";
 import { rangeSetsOf } from "../../networks/occupied.ts";
 import type { NetworkFile } from "../../runtime/network-list.ts";
 import { type Finding, finding, shellWord } from "../finding.ts";
-import { type Host, hostSideOf } from "../host.ts";
+import { DEFAULT_BRIDGE, type Host, hostSideOf } from "../host.ts";
 
 /** Their containers are on a network of the host's making; of the others the subnet is the wire's. */
 const OWN_SEGMENT: readonly string[] = ["bridge", "ptp", "vxlan"];
@@ -56,7 +56,7 @@ function changing(network: NetworkFile): string {
 /** What tells one layer 2 network from another. */
 function segmentOf({ name, plugins: [main] }: NetworkFile): string {
   const of = (key: string, otherwise: string) => String(main?.[key] || otherwise);
-  if (main?.type === "bridge") return `bridge ${of("bridge", "cni0")} ${of("vlan", "0")}`;
+  if (main?.type === "bridge") return `bridge ${of("bridge", DEFAULT_BRIDGE)} ${of("vlan", "0")}`;
   if (main?.type === "macvlan" || main?.type === "ipvlan") return `master ${of("master", "")}`;
   return `network ${name}`;
 }
@@ -88,7 +88,8 @@ function usedByHost(host: Host, network: NetworkFile): Finding[] {
 
 /** The bridge of the network, and the interfaces that lead to its containers. */
 function ownLinks(host: Host, { name, plugins: [main] }: NetworkFile): Link[] {
-  const bridge = main?.type === "bridge" ? host.stack.link(String(main["bridge"] || "cni0")) : undefined;
+  const bridge =
+    main?.type === "bridge" ? host.stack.link(String(main["bridge"] || DEFAULT_BRIDGE)) : undefined;
   const sides = host.attachments
     .filter(({ network }) => network === name)
     .map((each) => hostSideOf(host, each));

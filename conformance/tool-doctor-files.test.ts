@@ -1,0 +1,204 @@
+/**
+ * `weft doctor`: faults in files and what is left of containers that are gone; `weft gc` without a network. Each is
+ * caused, named, mended by the command it printed, and gone.
+ */
+import t from "tap";
+import { diagnose, type FaultCase, makeDoctorStage, showFault } from "./fixtures/doctor-stage.ts";
+import { missing, skip } from "./fixtures/kernel.ts";
+import { BUILT_PLUGINS } from "./fixtures/project.ts";
+import { referencePlugins } from "./reference.ts";
+
+const TIMEOUT_MS = 120_000;
+t.setTimeout(10 * TIMEOUT_MS);
+const lacks = await missing("bridge", "br_netfilter", "nf_tables");
+const NETWORKS = "/etc/cni/net.d";
+/** Where runtimes look for plugins. */
+const INSTALLED = { CNI_PATH: "/opt/cni/bin" };
+const [installed] = await referencePlugins();
+
+/** A network beside the others, made of "apart" with other words. */
+function network(name: string, ...changes: readonly string[]): string {
+  const words = [`s/apart/${name}/g`, "s/10.5.0/10.55.0/", ...changes];
+  return `sed '${words.join("; ")}' ${NETWORKS}/10-apart.conflist > ${NETWORKS}/50-${name}.conflist`;
+}
+
+const LEFTOVERS: readonly FaultCase[] = [
+  {
+    fault: "attachment-gone",
+    cause: "ip netns del c2",
+    evidence: /its namespace \/var\/run\/netns\/c2 is gone/,
+    after: "ip netns add c2; weft add front c2",
+  },
+  {
+    fault: "attachment-gone",
+    by: "its interface",
+    cause: "ip -n c2 link del eth0",
+    evidence: /there is no eth0 in \/var\/run\/netns\/c2/,
+    after: "weft add front c2",
+  },
+  {
+    fault: "veth-orphaned",
+    cause: "ip link add veth01234567 master br-front type veth peer name stray",
+    evidence: /in the bridge of containers, and its other end stray is on the host/,
+  },
+  {
+    fault: "veth-orphaned",
+    by: "its alias",
+    cause:
+      "ip link add veth01234567 type veth peer name stray; ip link set veth01234567 alias weft:front/dead/eth0",
+  },
+  {
+    fault: "lease-orphaned",
+    cause: `
+printf 'dead\\r\\neth0' > /var/lib/cni/networks/front/10.9.0.77
+mkdir /var/lib/cni/networks/old; printf 'dead\\r\\neth0' > /var/lib/cni/networks/old/10.8.0.7`,
+  },
+  {
+    fault: "rule-orphaned",
+    cause: `nft add element inet weft masq4 '{ "br-front" . 10.9.0.99 comment "front/dead/eth0" }'`,
+    evidence: /set masq4 of table inet weft: of dead on network front/,
+  },
+  {
+    fault: "rule-orphaned",
+    by: "iptables, of a network without a file",
+    cause: `
+note='name: "old" id: "dead"'
+iptables -t nat -N CNI-012345678901234567890123
+iptables -t nat -A CNI-012345678901234567890123 -d 10.8.0.0/24 -m comment --comment "$note" -j ACCEPT
+iptables -t nat -A POSTROUTING -s 10.8.0.7 -m comment --comment "$note" -j CNI-012345678901234567890123`,
+    evidence: /of table nat of iptables: of dead on network old/,
+  },
+  {
+    fault: "claim-orphaned",
+    cause: "mkdir -p /run/weft/ports/tcp/9999; ln -s front/dead/eth0 /run/weft/ports/tcp/9999/0.0.0.0",
+  },
+  {
+    fault: "claim-orphaned",
+    by: "a setting",
+    cause: `claim='/run/weft/claims/route_localnet br-front'; mkdir -p "$claim"; : > "$claim/dead:eth0:front"`,
+  },
+  {
+    fault: "connection-stale",
+    cause: `
+conntrack -I -p udp -s 192.0.2.2 -d 192.0.2.1 --sport 5555 --dport 8081 --dst-nat 10.9.0.200 -t 60 \\
+  --status ASSURED,SEEN_REPLY`,
+    evidence: /1 to 192\.0\.2\.1 lead to 10\.9\.0\.200/,
+  },
+  { fault: "record-damaged", cause: "echo '{' > /run/weft/attachments/front/damaged:eth0:bridge" },
+];
+
+const ADDRESSES: readonly FaultCase[] = [
+  { fault: "lease-missing", cause: "rm /var/lib/cni/networks/front/10.9.0.2" },
+  { fault: "lease-missing", by: "all of them", cause: "rm -r /var/lib/cni/networks" },
+  {
+    fault: "lease-missing",
+    by: "another has it",
+    cause: "printf 'other\\r\\neth0' > /var/lib/cni/networks/front/10.9.0.2",
+    evidence: /10\.9\.0\.2 is leased to other eth0/,
+  },
+  {
+    fault: "subnets-overlap",
+    cause: network("more", "s/10.55.0/10.9.0/"),
+    evidence: /10\.9\.0\.0\/24 of network front|10\.9\.0\.0\/24 overlaps/,
+    editor: "sed -i s/10.9.0/10.55.0/",
+    after: `rm ${NETWORKS}/50-more.conflist`,
+  },
+  {
+    fault: "subnets-overlap",
+    by: "of weft network create",
+    cause:
+      "weft network create mine --subnet 10.77.0.0/24; ip link add vpn up type bridge; ip route add 10.77.0.0/25 dev vpn",
+    evidence: /a route to 10\.77\.0\.0\/25 by vpn, and its subnet is 10\.77\.0\.0\/24/,
+    after: "weft network rm mine; ip link del vpn",
+  },
+  {
+    fault: "subnets-overlap",
+    by: "two on one bridge",
+    cause: network("more", "s/br-more/br-apart/", "s/10.55.0/10.5.0/"),
+    evidence: /overlaps 10\.5\.0\.1-10\.5\.0\.254 of network/,
+    editor: "sed -i s/10.5.0/10.55.0/",
+    after: `rm ${NETWORKS}/50-more.conflist`,
+  },
+  {
+    fault: "pool-full",
+    cause: `${network("small", "s#10.55.0.0/24#10.55.0.0/30#")}; ip netns add s1; weft add small s1`,
+    evidence: /every address of 10\.55\.0\.1-10\.55\.0\.2 is leased/,
+    editor: "sed -i s#/30#/29#",
+    after: `weft del small s1; ip netns del s1; weft gc small; rm ${NETWORKS}/50-small.conflist`,
+  },
+];
+
+const CONFIGURATION: readonly FaultCase[] = [
+  { fault: "network-unreadable", cause: `echo '{' > ${NETWORKS}/60-bad.conflist`, evidence: /JSON/ },
+  { fault: "network-twice", cause: `cp ${NETWORKS}/10-front.conflist ${NETWORKS}/60-front.conflist` },
+  {
+    fault: "version-refused",
+    cause: network("more", 's/"cniVersion":"1.0.0"/"cniVersion":"0.2.0"/'),
+    evidence: /it is of 0\.2\.0, and firewall speaks 0\.3\.0/,
+    editor: "sed -i s/0.2.0/1.0.0/",
+    after: `rm ${NETWORKS}/50-more.conflist`,
+  },
+  {
+    fault: "network-refused",
+    cause: network("more", 's/"icc":false/"ingressPolicy":"strange"/'),
+    evidence: /firewall answers STATUS with 7: unknown ingress policy: "strange"/,
+    editor: "sed -i s/strange/open/",
+    after: `rm ${NETWORKS}/50-more.conflist`,
+  },
+  {
+    fault: "master-missing",
+    cause: `
+cat > ${NETWORKS}/50-wire.conflist <<END
+{"cniVersion": "1.0.0", "name": "wire", "plugins": [{"type": "macvlan", "master": "absent0"}]}
+END`,
+    evidence: /"master" is absent0/,
+    editor: "sed -i s/absent0/uplink0/",
+    after: `rm ${NETWORKS}/50-wire.conflist`,
+  },
+  {
+    fault: "master-down",
+    cause: `
+ip link add below0 type veth peer name below1; ip link set below1 up
+cat > ${NETWORKS}/50-wire.conflist <<END
+{"cniVersion": "1.0.0", "name": "wire", "plugins": [{"type": "macvlan", "master": "below0"}]}
+END`,
+    evidence: /below0 is down/,
+    after: `rm ${NETWORKS}/50-wire.conflist; ip link del below0`,
+  },
+];
+
+const PLUGINS: readonly FaultCase[] = [
+  { fault: "plugin-missing", env: INSTALLED, cause: "true", evidence: /no plugin "\w+" in \/opt\/cni\/bin/ },
+  {
+    fault: "plugin-version",
+    env: INSTALLED,
+    // whatever else is of that number in it: it is asked for its version alone
+    cause: `
+own=$(weft --version); other=$(weft --version | tr 0-9 7)
+sed "s/$own/$other/g" ${BUILT_PLUGINS}/weft > /opt/cni/bin/new; chmod +x /opt/cni/bin/new
+mv /opt/cni/bin/new /opt/cni/bin/portmap`,
+    evidence: /of version 7\.7\.7, and this is /,
+  },
+  {
+    fault: "plugins-mixed",
+    env: INSTALLED,
+    cause: `cp ${installed?.dir}/portmap /opt/cni/bin/new; mv /opt/cni/bin/new /opt/cni/bin/portmap`,
+    also: ["version-refused"],
+    evidence: /of weft's, \/opt\/cni\/bin\/portmap not/,
+  },
+];
+
+const FILES = { LEFTOVERS, ADDRESSES, CONFIGURATION, PLUGINS };
+
+for (const [family, cases] of Object.entries(FILES)) {
+  await t.test(family.toLowerCase(), { timeout: 4 * TIMEOUT_MS }, async (t) => {
+    const lack = lacks ?? (cases === PLUGINS ? installed?.missing : undefined);
+    if (lack) return skip(t, lack);
+    const stage = await makeDoctorStage(t);
+    t.same(await diagnose(stage.host), [], "a healthy host");
+    for (const each of cases) {
+      const name = each.by ? `${each.fault}, ${each.by}` : each.fault;
+      await t.test(name, { timeout: TIMEOUT_MS }, (t) => showFault(t, stage, each));
+    }
+  });
+}

@@ -1,0 +1,312 @@
+/**
+ * `weft doctor`: on a healthy host it finds nothing; each fault of the kernel's that it knows is caused,
+ * named, mended by the command it printed, and gone. T16 of the topologies.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { execa } from "execa";
+import t, { type Test } from "tap";
+import {
+  type DoctorStage,
+  diagnose,
+  type FaultCase,
+  makeDoctorStage,
+  showFault,
+  WEFT,
+} from "./fixtures/doctor-stage.ts";
+import { IN_SECOND_KERNEL, missing, skip } from "./fixtures/kernel.ts";
+
+const TIMEOUT_MS = 120_000;
+t.setTimeout(10 * TIMEOUT_MS);
+const lacks = await missing("bridge", "br_netfilter", "nf_tables");
+
+/** A container's interface. */
+const INTERFACE: readonly FaultCase[] = [
+  { fault: "interface-down", cause: "ip -n c1 link set eth0 down" },
+  { fault: "address-missing", cause: "ip -n c2 address del 10.9.0.3/24 dev eth0", also: ["route-missing"] },
+  { fault: "route-missing", cause: "ip -n c1 route del default" },
+  { fault: "ipv6-disabled", cause: "ip netns exec c1 sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1" },
+  {
+    fault: "mac-changed",
+    cause: "ip -n c1 link set eth0 address 02:00:00:00:00:99",
+    evidence: /02:00:00:00:00:99/,
+  },
+  {
+    fault: "mac-changed",
+    by: "udev, of the bridge",
+    cause: "ip link set br-front address 02:00:00:00:00:98",
+  },
+  {
+    fault: "attachment-differs",
+    cause: "rm -r /run/weft/ports",
+    evidence: /portmap .* 8080\/tcp is not claimed/,
+  },
+];
+
+const BRIDGE: readonly FaultCase[] = [
+  { fault: "bridge-missing", cause: "ip link del br-front" },
+  { fault: "bridge-down", cause: "ip link set br-front down", also: ["gateway-missing"] },
+  { fault: "bridge-promiscuous", cause: "ip link set br-front promisc on", evidence: /hairpin/ },
+  { fault: "not-in-bridge", cause: "ip link set $VETH nomaster" },
+  {
+    fault: "not-in-bridge",
+    by: "another's port",
+    cause: "ip link add br-other type bridge; ip link set $VETH master br-other",
+    evidence: /is a port of br-other, not of br-front/,
+    after: "ip link del br-other",
+  },
+  { fault: "port-down", cause: "ip link set $VETH down" },
+  { fault: "learning-off", cause: "ip link set $VETH type bridge_slave learning off" },
+  { fault: "learning-off", by: "ageing", cause: "ip link set br-front type bridge ageing_time 0" },
+  {
+    fault: "flooding-off",
+    cause: "ip link set $VETH2 type bridge_slave bcast_flood off",
+    evidence: /bcast_flood/,
+  },
+  { fault: "port-blocked", cause: "bridge link set dev $VETH state 0", evidence: /disabled/ },
+  { fault: "gateway-missing", cause: "ip address del 10.9.0.1/24 dev br-front" },
+  { fault: "gateway-missing", by: "a pair's", cause: "ip address flush dev $PAIR" },
+  {
+    fault: "bridge-full",
+    cause: `
+ip link add br-big type bridge
+for i in $(seq 1023); do echo link add full$i group 77 master br-big type ifb; done | ip -batch -
+cat > /etc/cni/net.d/20-big.conflist <<END
+{"cniVersion": "1.0.0", "name": "big", "plugins": [{"type": "bridge", "bridge": "br-big"}]}
+END`,
+    evidence: /br-big of network big has 1023 ports/,
+    editor: "sed -i s/br-big/br-more/",
+    after: "rm /etc/cni/net.d/20-big.conflist; ip link del group 77; ip link del br-big",
+  },
+];
+
+const ADDRESSES: readonly FaultCase[] = [
+  {
+    fault: "address-conflict",
+    cause: `
+ip netns add stranger
+ip link add stranger master br-front type veth peer name eth0 netns stranger
+ip link set stranger up; ip -n stranger link set eth0 up; ip -n stranger address add 10.9.0.2/24 dev eth0`,
+    evidence: /eth0 of c1 and eth0 of stranger have it, on bridge br-front/,
+  },
+  {
+    fault: "address-conflict",
+    by: "duplicate detection",
+    cause: `
+ip -n stranger address add fd00:9::99/64 dev eth0 nodad
+ip netns exec c2 sysctl -qw net.ipv6.conf.eth0.accept_dad=1 net.ipv6.conf.eth0.dad_transmits=1
+ip -n c2 address add fd00:9::99/64 dev eth0
+until ip -n c2 address show dev eth0 dadfailed | grep -q fd00:9::99; do sleep 0.05; done
+ip -n stranger address del fd00:9::99/64 dev eth0`,
+    evidence: /fd00:9::99\/64 of eth0 is not in use/,
+    after: "ip -n c2 address del fd00:9::99/64 dev eth0",
+  },
+  {
+    fault: "mac-conflict",
+    cause: "ip -n stranger link set eth0 address $MAC",
+    after: "ip netns del stranger",
+  },
+  {
+    fault: "neighbour-wrong",
+    cause: "ip neighbour replace 10.9.0.2 lladdr 02:00:00:00:00:77 dev br-front nud stale",
+    evidence: /02:00:00:00:00:77/,
+  },
+  { fault: "forwarding-entry-wrong", cause: "bridge fdb replace $MAC dev $VETH2 master static" },
+];
+
+const ROUTER: readonly FaultCase[] = [
+  { fault: "forwarding-off", cause: "sysctl -qw net.ipv4.ip_forward=0" },
+  { fault: "forwarding-off", by: "the bridge's", cause: "sysctl -qw net.ipv4.conf.br-front.forwarding=0" },
+  { fault: "forwarding-off", by: "IPv6", cause: "sysctl -qw net.ipv6.conf.all.forwarding=0" },
+  {
+    fault: "router-advertisements-ignored",
+    cause: `
+ip -6 route del default; ip -6 route add default via fe80::1 dev uplink0 proto ra
+sysctl -qw net.ipv6.conf.uplink0.accept_ra=1`,
+    after: "ip -6 route del default; ip -6 route add default via 2001:db8:1::2",
+  },
+  { fault: "host-route-missing", cause: "ip route del 10.6.0.2" },
+  {
+    fault: "route-elsewhere",
+    cause: "ip link add vpn up type bridge; ip route replace 10.6.0.2 dev vpn",
+    also: ["subnets-overlap"],
+    evidence: /this host sends it by vpn/,
+    editor: "true",
+    after: "ip link del vpn",
+  },
+  {
+    fault: "rp-filter",
+    cause: `
+ip link add uplink9 type veth peer name beyond; ip link set beyond up; ip link set uplink9 up
+ip address add 203.0.113.1/24 dev uplink9; ip route add default via 203.0.113.2 metric 300
+sysctl -qw net.ipv4.conf.uplink9.rp_filter=1`,
+    evidence: /rp_filter of uplink9 is 1, .* leave by uplink0/,
+    after: "ip link del uplink9",
+  },
+  {
+    fault: "rp-filter",
+    by: "a second network of a container",
+    cause: `
+weft add front p1 --ifname eth1 -p 9090:90/tcp
+ip netns exec p1 sysctl -qw net.ipv4.conf.eth1.rp_filter=1`,
+    evidence: /port 9090 leads to eth1, whose rp_filter is 1, but it answers by eth0/,
+    after: "weft del front p1 --ifname eth1",
+  },
+];
+
+const FILTER: readonly FaultCase[] = [
+  {
+    fault: "forward-dropped",
+    cause: "iptables -P FORWARD DROP",
+    after: "iptables -F; iptables -P FORWARD ACCEPT",
+  },
+  {
+    fault: "forward-dropped",
+    by: "ip6tables",
+    cause: "ip6tables -A FORWARD -i br-front -j REJECT",
+    after: "ip6tables -F",
+  },
+  {
+    fault: "forward-dropped",
+    by: "nft",
+    cause: "nft 'table inet mine { chain forward { type filter hook forward priority 0; policy drop; }; }'",
+    evidence: /inet mine forward, its policy/,
+    after: "nft delete table inet mine",
+  },
+  { fault: "rules-missing", cause: "nft flush ruleset" },
+  {
+    fault: "rules-missing",
+    by: "elements",
+    cause: "nft flush set inet weft masq4; nft flush map inet weft port4",
+  },
+  { fault: "table-foreign", cause: "nft delete table inet weft; nft add table inet weft" },
+  {
+    fault: "isolation-differs",
+    cause: "sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0",
+    evidence: /is not isolated/,
+  },
+  {
+    fault: "isolation-differs",
+    by: "br_netfilter",
+    cause: "sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1",
+    evidence: /is isolated, though/,
+  },
+];
+
+const PUBLISHING: readonly FaultCase[] = [
+  { fault: "route-localnet-off", cause: "sysctl -qw net.ipv4.conf.br-front.route_localnet=0" },
+  {
+    fault: "route-localnet-open",
+    cause: "sysctl -qw net.ipv4.conf.uplink0.route_localnet=1; nft delete table inet weft",
+    also: ["rules-missing"],
+  },
+  { fault: "hairpin-off", cause: "ip link set $VETH type bridge_slave hairpin off" },
+  {
+    fault: "bridge-netfilter-off",
+    cause: "iptables -t nat -N KUBE-SERVICES; sysctl -qw net.bridge.bridge-nf-call-iptables=0",
+    also: ["isolation-differs"],
+    after: "iptables -t nat -X KUBE-SERVICES; ip link set $APART type bridge_slave isolated off",
+  },
+  {
+    fault: "port-shadowed",
+    cause:
+      "python3 -m http.server 8080 > /dev/null 2>&1 & until ss -lnt | grep -q :8080; do sleep 0.05; done",
+    evidence: /python3 \(process \d+\) listens on tcp 0\.0\.0\.0:8080/,
+  },
+];
+
+const MTU: readonly FaultCase[] = [
+  {
+    fault: "mtu-mismatch",
+    cause: "ip link set $VETH mtu 1400",
+    evidence: /1500, that of \S+, its other end, 1400/,
+  },
+  { fault: "mtu-mismatch", by: "the container's", cause: "ip -n c1 link set eth0 mtu 1400" },
+  {
+    fault: "mtu-above-underlay",
+    cause:
+      "ip link add vx9 type vxlan id 9 dstport 4799 local 192.0.2.1 dev uplink0; ip link set uplink0 mtu 1400",
+    evidence: /packets of 1500 bytes, and that of uplink0 below is 1400/,
+    after: "ip link del vx9",
+  },
+  {
+    fault: "mtu-black-hole",
+    cause: "ip -n outside0 link set eth0 mtu 1400",
+    evidence: /192\.0\.2\.2 answers small packets; of 1500 bytes, the MTU of uplink0, none/,
+    after: "ip -n outside0 link set eth0 mtu 1500; ip link set uplink0 mtu 1500",
+  },
+  {
+    fault: "mtu-black-hole",
+    by: "beyond the gateway",
+    words: ["--probe", "203.0.113.9"],
+    cause: `
+ip netns add far; ip link add far1 netns outside0 mtu 1500 type veth peer name eth0 netns far mtu 1300
+ip -n outside0 address add 203.0.113.1/24 dev far1; ip -n outside0 link set far1 up
+ip -n far address add 203.0.113.9/24 dev eth0; ip -n far link set eth0 up
+ip -n far route add default via 203.0.113.1
+ip netns exec outside0 sysctl -qw net.ipv4.ip_forward=1`,
+    evidence: /203\.0\.113\.9 answers small packets; of 1500 bytes/,
+    after: "ip netns del far; ip link set uplink0 mtu 1500",
+  },
+];
+
+const KERNEL = { INTERFACE, BRIDGE, ADDRESSES, ROUTER, FILTER, PUBLISHING, MTU };
+
+for (const [family, cases] of Object.entries(KERNEL)) {
+  await t.test(family.toLowerCase(), { timeout: 4 * TIMEOUT_MS }, async (t) => {
+    if (lacks) return skip(t, lacks);
+    const stage = await makeDoctorStage(t);
+    await showHealthy(t, stage);
+    for (const each of cases) {
+      const name = each.by ? `${each.fault}, ${each.by}` : each.fault;
+      await t.test(name, { timeout: TIMEOUT_MS }, (t) => showFault(t, stage, each));
+    }
+  });
+}
+
+async function showHealthy(t: Test, { host }: DoctorStage): Promise<void> {
+  const said = await host.exec(WEFT, ["doctor"], { reject: false });
+  t.match(said, { exitCode: 0, stdout: "nothing found\n", stderr: "" }, "a healthy host");
+}
+
+/** One for all namespaces: only where the machine is the test's own they may be changed. */
+const LIMITS = {
+  "neighbour-table-full": {
+    setting: "/proc/sys/net/ipv4/neigh/default/gc_thresh3",
+    limit: "20",
+    cause: `
+for i in $(seq 20 60); do
+  echo neighbour replace 10.9.0.$i lladdr 02:00:00:00:01:$(printf %02x $i) dev br-front nud stale
+done | ip -batch -`,
+    after: "ip neighbour flush dev br-front",
+  },
+  "conntrack-full": {
+    setting: "/proc/sys/net/netfilter/nf_conntrack_max",
+    limit: "10",
+    cause: `
+for port in $(seq 1000 1010); do
+  conntrack -I -p udp -s 192.0.2.2 -d 192.0.2.1 --sport $port --dport 53 -t 600 --status SEEN_REPLY
+done`,
+    after: "conntrack -F",
+  },
+} as const;
+
+for (const [fault, { setting, limit, cause, after }] of Object.entries(LIMITS)) {
+  await t.test(fault, { timeout: TIMEOUT_MS }, async (t) => {
+    if (!IN_SECOND_KERNEL) return skip(t, "the limit is the machine's");
+    const stage = await makeDoctorStage(t);
+    const before = readFileSync(setting, "utf8");
+    t.teardown(() => writeFileSync(setting, before));
+    await stage.host.exec("sh", ["-e", "-c", cause]);
+    writeFileSync(setting, limit);
+    const findings = await diagnose(stage.host);
+    t.same(
+      findings.map((each) => each.fault),
+      [fault],
+      "named",
+    );
+    const [words = ""] = findings.map(({ remedy }) => remedy);
+    await execa("sh", ["-c", words]); // it is the machine's own namespace that has the setting
+    await stage.host.exec("sh", ["-c", after]);
+    t.same(await diagnose(stage.host), [], "gone");
+  });
+}
