@@ -16,6 +16,7 @@ const FILES = [
   "port-sctp.test.ts",
   "host-device-pci.test.ts",
   "demo-underlay.test.ts",
+  "documentation.test.ts",
   "tap-selinux.test.ts",
   "macvlan.test.ts",
   "host-access.test.ts",

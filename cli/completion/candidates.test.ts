@@ -36,6 +36,10 @@ test("candidatesFor() completes the value of an option", async () => {
   expect(await words("inspect", "--type", "")).toEqual(["container", "network"]);
 });
 
+test("candidatesFor() knows nothing behind a word that is no command", async () => {
+  expect(await words("nothing", "")).toEqual([]);
+});
+
 test("candidatesFor() leaves the program of weft run to the shell", async () => {
   expect(await words("run", "--network", "blue", "--", "")).toEqual([]);
 });

@@ -80,6 +80,7 @@ function optionsOf(command: Command): Candidate[] {
 async function operandsOf(command: Command, position: number, namesOf: NamesOf): Promise<Candidate[]> {
   const commands = command.createHelp().visibleCommands(command);
   if (commands.length > 0) {
+    if (position > 0) return []; // behind a word that is none of them
     return commands.map((each) => ({ word: each.name(), description: each.summary() || each.description() }));
   }
   const argument = argumentAt(command.registeredArguments, position);
