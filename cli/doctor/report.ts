@@ -1,6 +1,6 @@
 /** Findings as text for people. */
+import { fold } from "../terminal/fold.ts";
 import { bold, dim, red, yellow } from "../terminal/style.ts";
-import { terminalColumns } from "../terminal/width.ts";
 import type { Finding } from "./finding.ts";
 
 /** Of the word that a finding begins with. */
@@ -10,10 +10,14 @@ const MARGIN = 9;
 export function formatFinding({ fault, title, severity, subject, evidence, remedy }: Finding): string {
   const paint = severity === "error" ? red : yellow;
   const margin = " ".repeat(MARGIN);
-  const [first = "", ...more] = wrap(`${subject}: ${evidence}`, terminalColumns() - MARGIN);
+  const id = `(${fault})`;
+  const headings = fold(`${title} ${id}`, { indent: MARGIN }).map((line) => {
+    const text = line.slice(MARGIN);
+    return text.endsWith(id) ? `${bold(text.slice(0, -id.length))}${dim(id)}` : bold(text);
+  });
   return [
-    `${paint(severity.padEnd(MARGIN))}${bold(title)} ${dim(`(${fault})`)}`,
-    ...[first, ...more].map((line) => margin + line),
+    `${paint(severity.padEnd(MARGIN))}${headings.join(`\n${margin}`)}`,
+    ...fold(`${subject}: ${evidence}`, { indent: MARGIN }),
     `${margin}${dim("mend:")} ${remedy}`,
   ].join("\n");
 }
@@ -27,17 +31,4 @@ export function countOf(findings: readonly Finding[]): string {
 function several(count: number, what: string): string {
   if (count === 0) return "";
   return count === 1 ? `1 ${what}` : `${count} ${what}s`;
-}
-
-/** Lines of at most `width`, broken between words; a word that is longer is a line of its own. */
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else line = line === "" ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
 }

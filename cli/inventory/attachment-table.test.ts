@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { attachmentJson } from "./attachment-json.ts";
-import { formatAttachments, formatPort } from "./attachment-table.ts";
+import { formatAttachments, formatPublished } from "./attachment-table.ts";
 import { ATTACHMENTS } from "./attachments.golden.ts";
 
 test("formatAttachments() in 80 columns", () => {
@@ -27,8 +27,23 @@ test.each([
   [{ hostPort: 8080, containerPort: 80, protocol: "tcp", hostIP: "" }, "8080->80/tcp"],
   [{ hostPort: 53, containerPort: 53, protocol: "udp", hostIP: "192.0.2.1" }, "192.0.2.1:53->53/udp"],
   [{ hostPort: 1, containerPort: 2, protocol: "sctp", hostIP: "2001:db8::1" }, "[2001:db8::1]:1->2/sctp"],
-])("formatPort() writes %j as Docker does", (port, text) => {
-  expect(formatPort(port)).toBe(text);
+])("formatPublished() writes %j as Docker does", (port, text) => {
+  expect(formatPublished([port])).toEqual([text]);
+});
+
+test("formatPublished() writes a run of ports in one", () => {
+  const port = (hostPort: number, containerPort = hostPort, protocol = "tcp", hostIP = "") => ({
+    hostPort,
+    containerPort,
+    protocol,
+    hostIP,
+  });
+  const udp = (hostPort: number) => port(hostPort, hostPort, "udp");
+  expect(
+    formatPublished([port(80), udp(80), port(81), udp(81), port(82), port(83, 90), port(84, 91)]),
+  ).toEqual(["80-82->80-82/tcp", "80-81->80-81/udp", "83-84->90-91/tcp"]);
+  expect(formatPublished([port(80), port(81, 81, "tcp", "127.0.0.1")])).toHaveLength(2);
+  expect(formatPublished([])).toEqual([]);
 });
 
 test("attachmentJson() has every key, null for what is not known", () => {

@@ -26,14 +26,37 @@ export function formatAttachments(attachments: readonly AttachmentView[], width?
     each.addresses.map((prefix) => prefix.split("/")[0]).join(" ") || NOTHING,
     each.hostLink?.name ?? NOTHING,
     each.bridge ?? (each.kind === "veth" ? NOTHING : each.kind || NOTHING),
-    each.ports.map(formatPort).join(" ") || NOTHING,
+    formatPublished(each.ports).join(" ") || NOTHING,
     PAINTS[each.state](each.state),
   ]);
   return formatTable(COLUMNS, rows, width);
 }
 
-/** As Docker writes it: "8080->80/tcp", "192.0.2.1:53->53/udp", "[2001:db8::1]:80->80/tcp" */
-export function formatPort({ hostPort, containerPort, protocol, hostIP }: PublishedPort): string {
-  const host = hostIP.includes(":") ? `[${hostIP}]:` : hostIP && `${hostIP}:`;
-  return `${host}${hostPort}->${containerPort}/${protocol}`;
+/** As Docker writes them, a run of ports in one: "8080->80/tcp", "192.0.2.1:53->53/udp", "9000-9003->80-83/tcp" */
+export function formatPublished(ports: readonly PublishedPort[]): string[] {
+  const runs: { first: PublishedPort; last: PublishedPort }[] = [];
+  for (const port of ports) {
+    const run = runs.find(({ last }) => isNext(last, port));
+    if (run) run.last = port;
+    else runs.push({ first: port, last: port });
+  }
+  return runs.map(({ first, last }) => {
+    const { hostIP, protocol } = first;
+    const host = hostIP.includes(":") ? `[${hostIP}]:` : hostIP && `${hostIP}:`;
+    const to = span(first.containerPort, last.containerPort);
+    return `${host}${span(first.hostPort, last.hostPort)}->${to}/${protocol}`;
+  });
+}
+
+function isNext(last: PublishedPort, port: PublishedPort): boolean {
+  return (
+    port.hostPort === last.hostPort + 1 &&
+    port.containerPort === last.containerPort + 1 &&
+    port.protocol === last.protocol &&
+    port.hostIP === last.hostIP
+  );
+}
+
+function span(first: number, last: number): string {
+  return first === last ? `${first}` : `${first}-${last}`;
 }

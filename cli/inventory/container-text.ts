@@ -4,7 +4,7 @@ import { parsePrefix } from "../../lib/netaddr/prefix.ts";
 import { type Fact, formatFacts } from "../terminal/facts.ts";
 import { countOf, formatBytes } from "../terminal/quantity.ts";
 import { bold, dim, green, red, yellow } from "../terminal/style.ts";
-import { formatPort } from "./attachment-table.ts";
+import { formatPublished } from "./attachment-table.ts";
 import type { BridgePortView, InterfaceView, WayPoint } from "./interface.ts";
 import type { Namespace } from "./namespaces.ts";
 import type { RuleView } from "./rules.ts";
@@ -50,7 +50,7 @@ function formatInterface(each: ContainerView["interfaces"][number], width: numbe
     ["addresses", addressesText(each.addresses)],
     ["routes", routes],
     ["port", port ? portText(port) : undefined],
-    ["ports", attachment?.ports.map(formatPort)],
+    ["ports", attachment && formatPublished(attachment.ports)],
     ["rules", rules.map(ruleText)],
     ["traffic", trafficText(each)],
     ["id", attachment?.containerId],

@@ -110,9 +110,14 @@ function wayOf(view: HostView, from: Port): WayPoint[] {
     add({ stack, link: bridge }, "bridge");
     for (const port of stack.portsOf(bridge)) if (port.kind === "vxlan") add({ stack, link: port }, "tunnel");
   }
-  const uplink = uplinkOf(stack);
+  const uplink = leadsBeyond(from) ? uplinkOf(stack) : undefined;
   if (uplink && uplink.index !== bridge?.index) add({ stack, link: uplink }, "uplink");
   return way;
+}
+
+/** Whether a route leads by it to more than who is on it: not so on an internal network. */
+function leadsBeyond({ stack, link }: Port): boolean {
+  return stack.routes.some(({ dst, gateway, oif }) => oif === link.index && (gateway || dst.length === 0));
 }
 
 /** By which the default route leaves. */

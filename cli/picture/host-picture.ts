@@ -6,7 +6,7 @@ import { formatAddress, isLinkLocal } from "../../lib/netaddr/address.ts";
 import { formatPrefix } from "../../lib/netaddr/prefix.ts";
 import type { Link } from "../../lib/rtnetlink/link.ts";
 import { readVxlan } from "../../lib/rtnetlink/link-kinds.ts";
-import { formatPort } from "../inventory/attachment-table.ts";
+import { formatPublished } from "../inventory/attachment-table.ts";
 import type { HostView } from "../inventory/host-view.ts";
 import { uplinkOf } from "../inventory/interface.ts";
 import { kindText } from "../inventory/link-kind.ts";
@@ -203,7 +203,7 @@ function containerEnd(view: HostView, { stack, link }: Port): End {
     title: view.nameOf(stack),
     ifname: link.name,
     network: attachment?.network ?? "",
-    lines: [...globalAddresses({ stack, link }), ...(attachment?.ports.map(formatPort) ?? [])],
+    lines: [...globalAddresses({ stack, link }), ...formatPublished(attachment?.ports ?? [])],
   };
 }
 
