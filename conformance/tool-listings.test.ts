@@ -1,6 +1,6 @@
 /**
- * Every listing of the tool on terminals of 80 and of 160 columns, as kept in conformance/golden, and as JSON by
- * its schema. WEFT_GOLDEN=write writes what there is now: read it before it is committed.
+ * Every listing of the tool on terminals of 80 and of 160 columns, as kept in conformance/golden, and as
+ * JSON by its schema. WEFT_GOLDEN=write writes what there is now: read it before it is committed.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

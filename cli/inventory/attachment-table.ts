@@ -32,7 +32,7 @@ export function formatAttachments(attachments: readonly AttachmentView[], width?
   return formatTable(COLUMNS, rows, width);
 }
 
-/** As Docker writes them, a run of ports in one: "8080->80/tcp", "192.0.2.1:53->53/udp", "9000-9003->80-83/tcp" */
+/** As Docker writes them, a run in one: "8080->80/tcp", "192.0.2.1:53->53/udp", "9000-9003->80-83/tcp" */
 export function formatPublished(ports: readonly PublishedPort[]): string[] {
   const runs: { first: PublishedPort; last: PublishedPort }[] = [];
   for (const port of ports) {
