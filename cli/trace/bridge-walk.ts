@@ -23,6 +23,8 @@ import type { Node, NodePort } from "./node.ts";
 // linux/if_bridge.h
 const BR_STATE_LEARNING = 2;
 const BR_STATE_FORWARDING = 3;
+/** linux/neighbour.h */
+const NTF_STICKY = 0x40;
 /** NF_BR_PRI_BRNF: where a bridged packet is shown to the filters of IP. */
 const BRNF = 0;
 /** A tag may come on top of what a device's MTU says (is_skb_forwardable()). */
@@ -179,7 +181,13 @@ function deliver(walk: Walk, place: Place, out: Link, flight: Flight): End {
   const isUntagged =
     vlanId === undefined || node.vlansOf(out).some((each) => each.vlanId === vlanId && each.untagged);
   const { vlanId: _tag, ...frame } = next.frame;
-  return walk.transmit({ node, link: out }, { ...next, frame: isUntagged ? frame : { ...frame, vlanId } });
+  const sent = { ...next, frame: isUntagged ? frame : { ...frame, vlanId } };
+  const end = walk.transmit({ node, link: out }, sent);
+  // who answers does so by the port that the question went out by
+  if (end.verdict === "answered" && end.mac && out.port?.learning !== 0) {
+    end.flight.trail.learn(place.bridge, keyOf(end.mac, vlanId), out);
+  }
+  return end;
 }
 
 type Passed = { flight: Flight } | { end: End };
@@ -296,13 +304,15 @@ function knownPort(place: Place, { frame, trail }: Flight): { link: Link; text: 
     (vlanId === undefined || vlan === undefined || vlan === vlanId) &&
     (state & NUD_PERMANENT) === 0 &&
     dst === undefined;
-  for (const link of node.stack.portsOf(bridgePort.link)) {
-    if (node.fdb.some((entry) => entry.ifindex === link.index && isMeant(entry))) {
-      return { link, text: `${mac} dev ${link.name}${vlanId === undefined ? "" : ` vlan ${vlanId}`}` };
-    }
-  }
+  const ports = node.stack.portsOf(bridgePort.link);
+  const entry = node.fdb.find((each) => isMeant(each) && ports.some(({ index }) => index === each.ifindex));
   const learned = node.link(trail.learnedPort(bridgePort, keyOf(frame.destination, vlanId)));
-  return learned && { link: learned, text: `${mac} dev ${learned.name}, learned meanwhile` };
+  // a MAC that is seen elsewhere moves there, also from a static entry, unless that is sticky
+  const isKept = entry && (!learned || entry.ifindex === learned.index || (entry.flags & NTF_STICKY) !== 0);
+  const link = isKept ? node.link(entry.ifindex) : learned;
+  if (!link) return undefined;
+  const where = vlanId === undefined ? "" : ` vlan ${vlanId}`;
+  return { link, text: `${mac} dev ${link.name}${where}${isKept ? "" : ", learned meanwhile"}` };
 }
 
 function keyOf(mac: Uint8Array, vlanId: number | undefined): string {

@@ -127,7 +127,8 @@ function sourceTo(node: Node | undefined, destination: Address, name: string): A
   throw new Error(`"${name}" has no address of IPv${destination.family} to send from`);
 }
 
-function firstPacket(
+/** The first packet of a new connection. */
+export function firstPacket(
   source: Address,
   destination: Address,
   { protocol, port }: Service,

@@ -82,10 +82,11 @@ export function isBroadcast({ frame, question }: Pick<Flight, "frame" | "questio
 
 const RANKS = { delivered: 4, answered: 4, left: 3, dropped: 2, ignored: 1 };
 
-/** Of the copies of a frame the one that came furthest. */
+/** Of the copies of a frame the one that came furthest; of equals, one that says why not further. */
 export function bestEnd(ends: readonly End[]): End | undefined {
+  const rank = ({ verdict, reason }: End) => 2 * RANKS[verdict] + (reason === "" ? 0 : 1);
   return ends.reduce<End | undefined>(
-    (best, end) => (!best || RANKS[end.verdict] > RANKS[best.verdict] ? end : best),
+    (best, end) => (!best || rank(end) > rank(best) ? end : best),
     undefined,
   );
 }

@@ -85,7 +85,10 @@ function output(walk: Walk, node: Node, flight: Flight, { route, iif }: Out): En
       `${length} bytes do not fit ${link.name} of ${node.name}, whose MTU is ${mtu}`,
     );
   }
-  const { isPrerouted: _done, ...onward } = next;
+  const { isPrerouted: _done, ...rest } = next;
+  const isCut = length > mtu;
+  if (isCut) next.trail.add(node, link, `cut in pieces of ${mtu} bytes`);
+  const onward = isCut ? { ...rest, packet: { ...rest.packet, length: mtu } } : rest;
   const framed = addressed(walk, port, onward, route.gateway ?? next.packet.destination);
   return "end" in framed ? framed.end : walk.transmit(port, framed.flight);
 }

@@ -17,6 +17,9 @@ import { receiveAboveIpvlan, transmitIpvlan } from "./ipvlan-walk.ts";
 import type { NodePort } from "./node.ts";
 import { transmitVxlan } from "./vxlan-walk.ts";
 
+/** A tag may come on top of what a device's MTU says (is_skb_forwardable()). */
+const VLAN_HLEN = 4;
+
 export function transmit(walk: Walk, port: NodePort, flight: Flight): End {
   const { node, link } = port;
   if (isLost(flight)) return dropped(port, flight, "it goes round in a circle");
@@ -75,6 +78,11 @@ function transmitVeth(walk: Walk, port: NodePort, flight: Flight): End {
       flight,
       `the other end of ${port.link.name}, ${link.name} of ${peer.node.name}, is down`,
     );
+  }
+  const { length } = flight.packet;
+  if (!flight.question && length > link.mtu + VLAN_HLEN) {
+    const reason = `${length} bytes do not fit ${link.name} of ${peer.node.name}, whose MTU is ${link.mtu}`;
+    return dropped(peer, flight, reason);
   }
   return walk.receive(peer, crossed(port, peer, flight));
 }

@@ -40,6 +40,7 @@ export function addressed(
     return goOn(found.mac, `${text} lladdr ${formatMac(found.mac)} PERMANENT`);
   }
   const asked = walk.transmit(port, questionFlight(flight, nextHop, link.mac));
+  flight.trail.learnFrom(asked.flight.trail);
   if (asked.verdict === "answered" && asked.mac) {
     return goOn(
       asked.mac,

@@ -157,14 +157,17 @@ export interface NodePort {
   readonly link: Link;
 }
 
+/** Of a host's view what a trace wants. */
+export type Namespaces = Pick<HostView, "stacks" | "host" | "nameOf" | "peerOf">;
+
 /** All namespaces, and which interface of one is connected to which of another. */
 export class World {
   readonly nodes: readonly Node[];
-  readonly #view: HostView;
+  readonly #view: Namespaces;
   readonly #byStack: ReadonlyMap<Stack, Node>;
   #upper: readonly { readonly lower: NodePort; readonly upper: NodePort }[] | undefined;
 
-  constructor(view: HostView) {
+  constructor(view: Namespaces) {
     this.#view = view;
     this.nodes = view.stacks.map((stack) => new Node(stack, view.nameOf(stack)));
     this.#byStack = new Map(this.nodes.map((node) => [node.stack, node]));

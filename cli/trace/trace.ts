@@ -57,7 +57,7 @@ export function trace(world: World, { origin, packet }: TraceQuestion, now = new
   if (there.verdict === "dropped")
     return { verdict: "dropped", there, back: undefined, unknown, visits: visitsOf(end) };
   const hopsBefore = end.flight.trail.hops.length;
-  const answer = answerTo(end.flight.packet);
+  const answer = { ...answerTo(end.flight.packet), length: packet.length };
   const returned = expected(origin, packet, sendBack(walk, end, answer));
   const back = legOf(answer, returned, hopsBefore);
   const verdict = back.verdict === "dropped" ? "dropped" : "passes";

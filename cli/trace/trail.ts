@@ -92,6 +92,11 @@ export class Trail {
     this.#learned.set(`${bridge.node.stack.namespace.inode} ${bridge.link.index} ${key}`, port.index);
   }
 
+  /** What bridges have learned on another trail, of who was asked there and answered. */
+  learnFrom({ learned }: Trail): void {
+    for (const [key, ifindex] of learned) this.#learned.set(key, ifindex);
+  }
+
   learnedPort(bridge: NodePort, key: string): number | undefined {
     return this.#learned.get(`${bridge.node.stack.namespace.inode} ${bridge.link.index} ${key}`);
   }

@@ -22,7 +22,7 @@ import {
   NFT_RETURN,
   type Verdict,
 } from "../../../lib/nftables/decoded-expression.ts";
-import { type AnyChain, type AnyRule, type ChainSet, verdictWords, xtComment } from "./chain.ts";
+import { type AnyChain, type AnyRule, type ChainSet, xtComment } from "./chain.ts";
 import type { Hanging } from "./hook.ts";
 import { type Device, HOOKS, type HookContext, type HookName } from "./hook-context.ts";
 import { nameBytes } from "./known-bytes.ts";
@@ -124,12 +124,8 @@ function legacyText(rule: LegacyRule): string {
   const device = (option: string, { name, mask, isNot }: LegacyInterface) => {
     const end = name.indexOf(0);
     if (end <= 0 || mask[0] === 0) return "";
-    const wild = mask[end] === 0 ? "+" : "";
-    return `${not(isNot)}${option} ${new TextDecoder().decode(name.subarray(0, end))}${wild}`;
+    return `${not(isNot)}${option} ${new TextDecoder().decode(name.subarray(0, end))}`;
   };
-  const { verdict, target } = verdictOf(rule).verdict
-    ? { verdict: verdictOf(rule).verdict, target: undefined }
-    : { verdict: undefined, target: rule.target };
   return [
     address("-s", rule.source),
     address("-d", rule.destination),
@@ -139,8 +135,15 @@ function legacyText(rule: LegacyRule): string {
     ...rule.matches.map(({ name }) =>
       name === "comment" || name === protocolName(rule.protocol) ? "" : `-m ${name}`,
     ),
-    verdict ? `-j ${verdictWords(verdict)}` : target ? `-j ${target.name}` : "",
+    targetText(rule),
   ]
     .filter((part) => part !== "")
     .join(" ");
+}
+
+function targetText({ verdict, target }: LegacyRule): string {
+  if (target) return `-j ${target.name}`;
+  if (!verdict || (verdict.kind === "jump" && verdict.chain === "")) return "";
+  if (verdict.kind === "goto") return `-g ${verdict.chain}`;
+  return `-j ${verdict.kind === "jump" ? verdict.chain : verdict.kind.toUpperCase()}`;
 }

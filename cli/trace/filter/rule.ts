@@ -56,6 +56,8 @@ export interface RuleEnd {
 }
 
 // linux/netfilter/nf_tables.h
+const NFPROTO_IPV4 = 2;
+const NFPROTO_IPV6 = 10;
 const NFT_META_MARK = 3;
 const NFT_CT_MARK = 3;
 const NFT_CMP = { eq: 0, neq: 1, lt: 2, lte: 3, gt: 4, gte: 5 } as const;
@@ -182,7 +184,9 @@ class RuleRun {
     return "end";
   }
 
-  #nat({ type, address, port }: Extract<DecodedExpression, { kind: "nat" }>): Step {
+  #nat({ type, family, address, port }: Extract<DecodedExpression, { kind: "nat" }>): Step {
+    // in a table of both families it leaves packets of the other as they are
+    if (family !== (this.#context.packet.source.family === 4 ? NFPROTO_IPV4 : NFPROTO_IPV6)) return undefined;
     const to = typeof address === "number" ? addressIn(this.#registers, address, this.#context) : undefined;
     if (address !== undefined && to === undefined) return { unknown: "an address of nat" };
     const isDestination = type === NFT_NAT_DNAT;
