@@ -62,8 +62,7 @@ const NO_NAMES = `T12 is not in this suite: it has no plugin for names (DNS)
 chain another such as dnsname to bridge`;
 
 const AFTER_HELP = `
-T12, names of containers (DNS), is not shown: the suite has no plugin for it. What
-the kernel has no module for is not shown either, and said.
+What the kernel has no module for is not shown, and said.
 Exit status: 0 all proven, 1 not begun or not ended, 2 a proof failed.`;
 
 export function command(): Command {
@@ -76,7 +75,7 @@ export function command(): Command {
 Runs in namespaces of its own, also without root where the kernel lets a user make them: \
 the host is not touched, and Ctrl-C leaves nothing. All topologies in turn, or those named:
 
-${TOPOLOGIES.map(({ name, title }) => `  ${name.padEnd(4)} ${title}`).join("\n")}
+${listed().join("\n")}
 
   weft demo T1`,
     )
@@ -84,6 +83,15 @@ ${TOPOLOGIES.map(({ name, title }) => `  ${name.padEnd(4)} ${title}`).join("\n")
     .addOption(new Option("--role <role>", "a process of the demonstration").hideHelp())
     .addHelpText("after", AFTER_HELP)
     .action((names: string[], { role = "audience" }: { role?: string }) => play(role, names));
+}
+
+/** The topologies of the documents, also the one that is not shown. */
+function listed(): string[] {
+  const names = { name: "T12", title: "names of containers: not shown, the suite has no plugin for DNS" };
+  const number = ({ name }: Pick<Topology, "name">) => Number(name.slice(1));
+  return [...TOPOLOGIES, names]
+    .sort((a, b) => number(a) - number(b))
+    .map(({ name, title }) => `  ${name.padEnd(4)} ${title}`);
 }
 
 async function play(role: string, names: readonly string[]): Promise<void> {

@@ -97,10 +97,12 @@ function parts(help: Help, command: Command): [string, string[]][] {
   const operands = help
     .visibleArguments(command)
     .map((argument) => [help.argumentTerm(argument), help.argumentDescription(argument)] as const);
+  const [notes = "", exit = ""] = textAfter(command).split(/(?:^|\n)Exit status: /);
   const all: [string, string[]][] = [
     ["ARGUMENTS", definitions(operands)],
     ["OPTIONS", definitions(options)],
-    ["NOTES", paragraphs(textAfter(command))],
+    ["NOTES", paragraphs(notes.trim())],
+    ["EXIT STATUS", paragraphs(exit)],
   ];
   return all.filter(([, lines]) => lines.length > 0);
 }
@@ -155,12 +157,13 @@ function page(program: Command, name: string, sections: readonly string[]): stri
   return `.\\" Made by scripts/generate.ts from the command's help.\n${[header, ...sections].join("\n")}\n`;
 }
 
-/** Nothing in it is a request of groff's. */
+/** Nothing in it is a request of groff's, and all of it is ASCII. */
 function text(words: string): string {
   return words
     .replaceAll("\\", "\\e")
     .replaceAll("-", "\\-")
-    .replace(/^([.'])/, "\\&$1");
+    .replace(/^([.'])/, "\\&$1")
+    .replace(/[^\n-~]/g, (each) => `\\[u${each.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}]`);
 }
 
 function isOwn(command: Command): boolean {

@@ -7,7 +7,7 @@ export interface Candidate {
   readonly description: string;
 }
 
-/** What names a word stands for: "network", "container", … by the name of the argument or of the option's. */
+/** What names a word stands for: "network", "container", … by the name of the argument or of its option. */
 export type NamesOf = (kind: string) => readonly string[] | Promise<readonly string[]>;
 
 /**
