@@ -170,6 +170,18 @@ kernelTest("planNetwork() refuses names that are taken, reserved or none", async
   expect(await refusal("", { name: "../x" })).toContain("is no name of a network");
 });
 
+kernelTest("planNetwork() refuses an overlay the VNI or the bridge of another network", async () => {
+  const others = [network("a", { type: "bridge", bridge: "br0" }), network("b", { type: "vxlan", vni: 7 })];
+  const vxlan = { driver: "vxlan", subnets: ["10.1.0.0/16"], ranges: ["10.1.1.0/24"] };
+  const options = ["remotes=192.0.2.9"];
+  expect(await refusal("", { ...vxlan, options: ["vni=7", ...options] }, others)).toBe(
+    'VNI 7 is that of network "b": /etc/cni/net.d/b.conflist',
+  );
+  expect(await refusal("", { ...vxlan, options: ["vni=8", "bridge=br0", ...options] }, others)).toContain(
+    'bridge br0 is that of network "a"',
+  );
+});
+
 kernelTest("planNetwork() names the bridge after the network where that fits and is free", async () => {
   const bridge = async (...args: Parameters<typeof plan>) => (await plan(...args)).bridge;
   expect(await bridge("", {})).toBe("br-new");

@@ -55,6 +55,8 @@ export function planNetwork(words: NetworkWords, surroundings: Surroundings): Ne
   const hasParent = isUnderlay(driver) && !internal;
   const options = hasParent ? withParent(given, surroundings.host) : given;
   const asked = readSubnetRequests(words);
+  if (driver === "vxlan") refuseSameVni(options, surroundings.networks);
+  if (driver === "vxlan" && options.bridge !== undefined) verifyBridge(options.bridge, surroundings.networks);
   const bridge = driver === "bridge" ? bridgeName(name, options, surroundings) : options.bridge;
   const requests = settleSubnets(asked, { driver, options, bridge, words }, surroundings);
   return {
@@ -199,20 +201,33 @@ function refuseOverlap(
 
 /** br- and the network's name where that is short enough and free, else a hash of it. */
 function bridgeName(name: string, { bridge }: DriverOptions, { host, networks }: Surroundings): string {
-  const userOf = (ifname: string) =>
-    networks.find(({ plugins }) => plugins.some((plugin) => plugin["bridge"] === ifname));
   if (bridge === undefined) {
     const plain = `br-${name}`;
-    const isFree = plain.length <= IFNAME_MAX && !userOf(plain) && !findLink(host, plain);
+    const isFree = plain.length <= IFNAME_MAX && !userOf(plain, networks) && !findLink(host, plain);
     if (isFree && !faultOfIfname(plain)) return plain;
     const digest = new Bun.CryptoHasher("sha256").update(name).digest("hex");
     return `br-${digest.slice(0, BRIDGE_HASH_LENGTH)}`;
   }
+  verifyBridge(bridge, networks);
+  return bridge;
+}
+
+function userOf(bridge: string, networks: readonly NetworkFile[]): NetworkFile | undefined {
+  return networks.find(({ plugins }) => plugins.some((plugin) => plugin["bridge"] === bridge));
+}
+
+function verifyBridge(bridge: string, networks: readonly NetworkFile[]): void {
   const fault = faultOfIfname(bridge);
   if (fault) throw new SyntaxError(`--opt bridge=${bridge}: ${fault.msg}`);
-  const user = userOf(bridge);
+  const user = userOf(bridge, networks);
   if (user) throw new Error(`bridge ${bridge} is that of network "${user.name}": ${user.file}`);
-  return bridge;
+}
+
+function refuseSameVni({ vni }: DriverOptions, networks: readonly NetworkFile[]): void {
+  const user = networks.find(({ plugins }) =>
+    plugins.some((plugin) => plugin.type === "vxlan" && plugin["vni"] === vni),
+  );
+  if (user) throw new Error(`VNI ${vni} is that of network "${user.name}": ${user.file}`);
 }
 
 function dnsOf({ dns, dnsSearch, dnsOptions }: NetworkWords): NetworkPlan["dns"] {

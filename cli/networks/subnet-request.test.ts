@@ -57,6 +57,14 @@ test.each<[Partial<SubnetWords>, string]>([
   [{ subnets: ["10.1.0.1/24"] }, "--subnet 10.1.0.1/24 has host bits set: 10.1.0.0/24 is the network"],
   [{ subnets: ["10.1.0.0/31"] }, "--subnet 10.1.0.0/31 is too small"],
   [{ subnets: ["fd00::/127"] }, "a /126 has one address"],
+  [{ subnets: ["224.0.0.0/24"] }, "--subnet 224.0.0.0/24 is for multicast, not for containers"],
+  [{ subnets: ["127.1.0.0/24"] }, "--subnet 127.1.0.0/24 is for loopback"],
+  [{ subnets: ["fe80::/64"] }, "--subnet fe80::/64 is for one link alone"],
+  [{ subnets: ["10.1.0.0/24"], gateways: ["10.1.0.0"] }, "--gateway 10.1.0.0 is the network's own"],
+  [
+    { subnets: ["10.1.0.0/24"], gateways: ["10.1.0.255"] },
+    "--gateway 10.1.0.255 is the network's own or its",
+  ],
   [{ subnets: ["10.1.0.0"] }, '--subnet: Cannot parse "10.1.0.0" as a prefix: no prefix length'],
   [{ gateways: ["10.1.0.1"] }, "--gateway 10.1.0.1 needs the --subnet that it is in"],
   [

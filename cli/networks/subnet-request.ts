@@ -9,6 +9,9 @@ import {
   compareAddresses,
   type Family,
   formatAddress,
+  isLinkLocal,
+  isLoopback,
+  isMulticast,
   isUnspecified,
   offsetAddress,
   parseAddress,
@@ -70,6 +73,11 @@ export function readSubnetRequests(words: SubnetWords): SubnetRequest[] {
     const [gateway, ...moreGateways] = inside(gateways);
     const [range, ...moreRanges] = ranges.filter(({ address }) => containsAddress(subnet, address));
     if (moreGateways.length > 0) throw new SyntaxError(`${formatPrefix(subnet)} has two gateways`);
+    if (gateway && !isHostOf(subnet, gateway)) {
+      throw new SyntaxError(
+        `--gateway ${formatAddress(gateway)} is the network's own or its broadcast address: no host can have it`,
+      );
+    }
     if (moreRanges.length > 0) throw new SyntaxError(`${formatPrefix(subnet)} has two --ip-range`);
     if (range && range.length < subnet.length) {
       throw new SyntaxError(`--ip-range ${formatPrefix(range)} is larger than ${formatPrefix(subnet)}`);
@@ -129,6 +137,8 @@ function readSubnet(text: string): Prefix {
   const subnet = read("--subnet", text, parsePrefix);
   const network = networkOf(subnet);
   const { family } = subnet.address;
+  const special = specialUse(subnet.address);
+  if (special !== undefined) throw new SyntaxError(`--subnet ${text} is for ${special}, not for containers`);
   if (!samePrefix(subnet, network)) {
     throw new SyntaxError(`--subnet ${text} has host bits set: ${formatPrefix(network)} is the network`);
   }
@@ -136,6 +146,19 @@ function readSubnet(text: string): Prefix {
     throw new SyntaxError(`--subnet ${text} is too small: a ${smallest(family)} has one address to lease`);
   }
   return subnet;
+}
+
+function specialUse(address: Address): string | undefined {
+  if (isMulticast(address)) return "multicast";
+  if (isLoopback(address)) return "loopback";
+  return address.family === 6 && isLinkLocal(address) ? "one link alone" : undefined;
+}
+
+/** IPv6 has no broadcast, and the subnet's own address is that of any router of it. */
+function isHostOf(subnet: Prefix, address: Address): boolean {
+  if (address.family === 6) return true;
+  const ends = [firstAddress(subnet), lastAddress(subnet)];
+  return !ends.some((end) => compareAddresses(end, address) === 0);
 }
 
 function smallest(family: Family): string {
