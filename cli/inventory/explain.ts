@@ -86,7 +86,7 @@ function isolating({ set, key: [from, to], data: [verdict] = [] }: Element): Exp
   }
   if (set === "isolated" || verdict === "jump isolation") {
     return say(
-      `Between ${from} and other networks with a policy nothing is let through but published ports and answers.`,
+      `Between ${from} and other isolated networks nothing is let through but published ports and answers.`,
     );
   }
   if (verdict === "jump published") {
