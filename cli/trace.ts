@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { EXIT_FAILED } from "./failure.ts";
 import { HostView, warnOfUnopened } from "./inventory/host-view.ts";
 import { networksDirectory } from "./runtime-command.ts";
+import { jsonText } from "./terminal/json.ts";
 import { parseService, readQuestion } from "./trace/endpoints.ts";
 import { World } from "./trace/node.ts";
 import { formatTrace, traceJson } from "./trace/report.ts";
@@ -20,6 +21,8 @@ interface Options {
 }
 
 const WAIT_S = 3;
+/** The verdict hangs on a rule, or on somebody beyond this host. */
+const EXIT_UNKNOWN = 3;
 
 export function command(): Command {
   const description = "the way a packet takes, hop by hop, and where it would be dropped";
@@ -48,15 +51,17 @@ trace without --live alone.
     .argument("[port]", "of the destination: 80, 53/udp, 7/sctp; without, a ping")
     .option("-4, --ipv4", "by IPv4")
     .option("-6, --ipv6", "by IPv6")
-    .option("--size <bytes>", "of the packet, with its IP header", numberIn(48, 65_535))
-    .option("--df", "nobody may cut the packet in pieces (don't fragment)")
+    .option("--size <bytes>", "of the packet, with its IP header (not with --live)", numberIn(48, 65_535))
+    .option("--df", "nobody may cut it in pieces (not with --live)")
     .option("--live", "send it, and tell what the kernel does with it")
     .option("--listen", "with --live: send nothing, tell of what others send")
     .option("--wait <seconds>", `with --live: how long to wait (default: ${WAIT_S})`, numberIn(1, 3_600))
     .option("--json", "as JSON")
     .addHelpText(
       "after",
-      "\nExit status: 0 it passes, and so does the answer; 1 not begun; 2 it is dropped, or not answered.",
+      `
+Exit status: 0 it passes, and so does the answer; 1 not begun; 2 it is dropped,
+or not answered; ${EXIT_UNKNOWN} it depends on what cannot be known, which is named.`,
     )
     .action(run);
 }
@@ -80,8 +85,9 @@ async function run(from: string, to: string, port: string | undefined, options: 
     if (!passes) process.exitCode = EXIT_FAILED;
     return;
   }
-  console.log(json ? JSON.stringify(traceJson(result), null, 2) : formatTrace(result));
-  if (result.verdict === "dropped") process.exitCode = EXIT_FAILED;
+  console.log(json ? jsonText(traceJson(result)) : formatTrace(result));
+  if (result.unknown.length > 0) process.exitCode = EXIT_UNKNOWN;
+  else if (result.verdict === "dropped") process.exitCode = EXIT_FAILED;
 }
 
 function numberIn(least: number, most: number): (text: string) => number {

@@ -184,8 +184,26 @@ function deliver(walk: Walk, place: Place, out: Link, flight: Flight): End {
   const sent = { ...next, frame: isUntagged ? frame : { ...frame, vlanId } };
   const end = walk.transmit({ node, link: out }, sent);
   // who answers does so by the port that the question went out by
-  if (end.verdict === "answered" && end.mac && out.port?.learning !== 0) {
-    end.flight.trail.learn(place.bridge, keyOf(end.mac, vlanId), out);
+  if (end.verdict !== "answered" || !end.mac) return end;
+  if (out.port?.learning !== 0) end.flight.trail.learn(place.bridge, keyOf(end.mac, vlanId), out);
+  return answerBack(walk, place, out, end);
+}
+
+/** The answer to a question goes through the same filter, the other way. */
+function answerBack(walk: Walk, place: Place, out: Link, end: End): End {
+  const { port } = place;
+  const { packet } = end.flight;
+  const [source, destination] = [packet.destination, packet.source];
+  const flight: Flight = { ...end.flight, packet: { ...packet, source, destination, isAnswer: true } };
+  const hooks: Omit<HookQuestion, "family">[] = [
+    { hook: "prerouting", iif: out, isFramed: true },
+    isOwn(place)
+      ? { hook: "input", iif: out, isFramed: true }
+      : { hook: "forward", iif: out, oif: port.link, isFramed: true },
+  ];
+  for (const hook of hooks) {
+    const passed = ask(walk, port.node, flight, hook);
+    if ("end" in passed) return { ...passed.end, reason: `the answer: ${passed.end.reason}` };
   }
   return end;
 }
@@ -267,9 +285,8 @@ function callsIp({ node, link }: NodePort, flight: Flight): boolean {
   return node.setting(`net/bridge/bridge-nf-call-${isV4 ? "iptables" : "ip6tables"}`) === 1;
 }
 
-/** The filter of bridges; questions who has an address are not shown to it here. */
+/** The filter of bridges. */
 function ask(walk: Walk, node: Node, flight: Flight, question: Omit<HookQuestion, "family">): Passed {
-  if (flight.question) return { flight };
   const bridgeOf = (link: Link | undefined) => (link?.kind === "bridge" ? link : node.link(link?.master));
   const bridges = { bridgeOfIif: bridgeOf(question.iif), bridgeOfOif: bridgeOf(question.oif) };
   return filtered(node, flight, { family: "bridge", ...question, ...bridges }, walk.now);

@@ -36,7 +36,7 @@ export function filtered(
   const { trail, packet, mark, tracked, frame } = flight;
   const { family, hook, isFramed } = question;
   const device = (link: Link | undefined) => link && deviceOf(link);
-  if (hook === "prerouting" || hook === "output") trail.visit(node, packet);
+  if (!flight.question && (hook === "prerouting" || hook === "output")) trail.visit(node, packet);
   const end = askHook(
     node,
     {

@@ -1,7 +1,7 @@
 /** A packet on its way, or the question who has an address, and where that ends. */
 import type { Address } from "../../lib/netaddr/address.ts";
 import type { Tracked } from "./filter/connection.ts";
-import type { Frame, Packet } from "./filter/packet.ts";
+import { type Frame, IPPROTO, type Packet } from "./filter/packet.ts";
 import type { Node, NodePort, World } from "./node.ts";
 import { Trail } from "./trail.ts";
 
@@ -109,9 +109,21 @@ export function tryAll(
 
 /** A question leaves no hops behind, whoever answers it. */
 export function questionFlight(flight: Flight, question: Address, source: Uint8Array): Flight {
+  const packet: Packet = {
+    ...flight.packet,
+    destination: question,
+    protocol: IPPROTO.icmpv6, // ARP has none, and says so by its type
+    sourcePort: 0,
+    destinationPort: 0,
+    asks: question,
+    isAnswer: false,
+    length: question.family === 4 ? 28 : 72,
+  };
+  const trail = new Trail(flight.trail);
   return {
     ...flight,
-    trail: new Trail(flight.trail),
+    packet,
+    trail,
     tracked: undefined,
     question,
     frame: { source, destination: BROADCAST },

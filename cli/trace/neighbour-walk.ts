@@ -41,6 +41,7 @@ export function addressed(
   }
   const asked = walk.transmit(port, questionFlight(flight, nextHop, link.mac));
   flight.trail.learnFrom(asked.flight.trail);
+  flight.trail.doubts.push(...asked.flight.trail.doubts.slice(flight.trail.doubts.length));
   if (asked.verdict === "answered" && asked.mac) {
     return goOn(
       asked.mac,

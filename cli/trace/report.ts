@@ -69,6 +69,6 @@ export function traceJson(result: TraceResult): object {
     isCertain: result.unknown.length === 0,
     unknown: result.unknown,
     there: leg(result.there),
-    ...(result.back && { back: leg(result.back) }),
+    back: result.back && leg(result.back),
   };
 }

@@ -1,5 +1,6 @@
 /** A trace with real packets, from its start to its last line. */
 import { sameAddress } from "../../lib/netaddr/address.ts";
+import { jsonText } from "../terminal/json.ts";
 import { bold, green, red } from "../terminal/style.ts";
 import { formatPacket } from "./filter/packet.ts";
 import { type Heard, type LiveEnd, type Station, traceLive } from "./live.ts";
@@ -42,8 +43,7 @@ export async function runLive(
     process.off("SIGINT", abort).off("SIGTERM", abort);
   }
   const passes = drop === undefined && told.length > 0 && end.isAnswered !== false;
-  if (json)
-    console.log(JSON.stringify({ verdict: passes ? "passes" : "dropped", ...end, events: told }, null, 2));
+  if (json) console.log(jsonText({ verdict: passes ? "passes" : "dropped", ...end, events: told }));
   else console.log(ending(end, { drop, last: told.at(-1), seconds }));
   return passes;
 }

@@ -196,6 +196,24 @@ const FAULTS: readonly Fault[] = [
     reason: /drop at bridge forward of host by bridge f c/,
   },
   {
+    name: "a rule of bridges about ARP",
+    cause: ({ host }) => nft(host, "bridge", "forward", "ether type arp drop"),
+    to: SIBLING,
+    reason: /nobody on eth0 of one answers for 10.1.0.3: drop at bridge forward of host/,
+  },
+  {
+    name: "a rule of bridges about ARP's answer",
+    cause: ({ host }) => nft(host, "bridge", "forward", "arp operation reply drop"),
+    to: SIBLING,
+    reason: /nobody on eth0 of one answers for 10.1.0.3: the answer: drop at bridge forward of host/,
+  },
+  {
+    name: "the other end of a veth takes less",
+    cause: ({ two }) => two.run("ip link set eth0 mtu 70"),
+    to: SIBLING,
+    reason: /84 bytes do not fit eth0 of two, whose MTU is 70/,
+  },
+  {
     name: "a rule at the port's ingress",
     cause: ({ host }) => nft(host, "netdev", "ingress device v1", "ip daddr 10.1.0.3 drop"),
     to: SIBLING,

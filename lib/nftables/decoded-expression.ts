@@ -70,6 +70,11 @@ const fwdAttributes = attributes("NFTA_FWD", { sregDev: [1, be32] });
 /** NFTA_TPROXY_* */
 const tproxyAttributes = attributes("NFTA_TPROXY", { regAddr: [2, be32], regPort: [3, be32] });
 
+/** NFTA_NAT_*, with the flags that ours never have. */
+const natRuleAttributes = attributes("NFTA_NAT", { ...natAttributes.table, flags: [7, be32] });
+/** linux/netfilter/nf_nat.h */
+const NF_NAT_RANGE_NETMAP = 0x40;
+
 /** What to do: NF_* and NFT_* (linux/netfilter.h, nf_tables.h), signed. */
 export interface Verdict {
   readonly code: number;
@@ -154,6 +159,8 @@ export type DecodedExpression =
       readonly addressMax?: Register;
       readonly port?: Register;
       readonly portMax?: Register;
+      /** Of a network for another: the host's bits stay. */
+      readonly isNetmap: boolean;
     }
   | { readonly kind: "masq" }
   | { readonly kind: "redir"; readonly port?: Register }
@@ -256,10 +263,11 @@ const DECODERS: Readonly<Record<string, Decode>> = {
     if (data?.verdict) return { kind: "verdict", verdict: verdictOf(data) };
     return { kind: "immediate", dreg: register(dreg), value: valueBytes(data) };
   }),
-  nat: of(natAttributes, ({ type = 0, family = 0, ...at }) => ({
+  nat: of(natRuleAttributes, ({ type = 0, family = 0, flags = 0, ...at }) => ({
     kind: "nat",
     type,
     family,
+    isNetmap: (flags & NF_NAT_RANGE_NETMAP) !== 0,
     ...(at.regAddrMin !== undefined && { address: register(at.regAddrMin) }),
     ...(at.regAddrMax !== undefined && { addressMax: register(at.regAddrMax) }),
     ...(at.regProtoMin !== undefined && { port: register(at.regProtoMin) }),

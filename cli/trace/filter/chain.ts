@@ -36,6 +36,8 @@ export interface Doubt {
   readonly place: RulePlace;
   readonly unknown: string;
   readonly would: string;
+  /** What it would do is not known, so the end may always hang on it. */
+  readonly isRiddle: boolean;
 }
 
 /** Any table's rule, evaluated by who knows its kind. */
@@ -95,8 +97,8 @@ export function askChain(set: ChainSet, course: Course): ChainEnd {
     if (!end.holds) continue;
     apply(end, course);
     const { verdict } = end;
+    if (deed(end) !== "") note(place, end, course);
     if (!verdict) continue;
-    note(place, end, course);
     if (verdict.code === NFT_RETURN) stack.pop();
     else if (verdict.code === NFT_JUMP || verdict.code === NFT_GOTO) {
       const chain = set.chain(verdict.chain ?? "");
@@ -134,9 +136,10 @@ function placeOf(set: ChainSet, chain: AnyChain, rule: AnyRule): RulePlace {
 /** Where nobody knows, what was assumed. A rule that would do nothing is nobody's doubt. */
 function decided(end: RuleEnd, place: RulePlace, course: Course): RuleEnd {
   if (end.holds !== undefined) return end;
-  const would = deed(end);
+  const isRiddle = end.isRiddle === true && !end.verdict;
+  const would = isRiddle ? "do what is not known here" : deed(end);
   if (would === "") return { holds: false };
-  course.doubts.push({ place, unknown: end.unknown ?? "", would });
+  course.doubts.push({ place, unknown: end.unknown ?? "", would, isRiddle });
   return { ...end, holds: course.assumed.get(placeKey(place)) ?? false };
 }
 
@@ -156,8 +159,9 @@ function note(place: RulePlace, end: RuleEnd, course: Course): void {
 }
 
 /** What a rule does, in words; "" for nothing that counts. */
-function deed({ verdict, how, mark, isUntracked }: RuleEnd): string {
+function deed({ verdict, how, mark, connectionMark, isUntracked }: RuleEnd): string {
   if (verdict) return how ?? verdictWords(verdict);
+  if (connectionMark !== undefined) return `ct mark 0x${connectionMark.toString(16)}`;
   if (mark !== undefined) return `mark 0x${mark.toString(16)}`;
   return isUntracked ? "notrack" : "";
 }

@@ -84,7 +84,7 @@ export function askHook(
   };
   const plain = tried(new Map());
   const doubts = plain.doubts.filter(
-    ({ place }) => !isSameEnd(plain, tried(new Map([[placeKey(place), true]]))),
+    ({ place, isRiddle }) => isRiddle || !isSameEnd(plain, tried(new Map([[placeKey(place), true]]))),
   );
   return { ...askOnce(filters, stations, { context, connections, assumed: new Map() }), doubts };
 }

@@ -92,7 +92,13 @@ function evaluate(rule: LegacyRule, context: HookContext): RuleEnd {
     ? targetEffect(rule.target, context)
     : { unknown: undefined, ...verdictOf(rule) };
   unknown ??= unknownTarget;
-  return unknown === undefined ? { holds: true, ...effect } : { holds: undefined, unknown, ...effect };
+  if (unknown === undefined) return { holds: true, ...effect };
+  return {
+    holds: undefined,
+    unknown,
+    ...effect,
+    ...(unknownTarget !== undefined && { isRiddle: true as const }),
+  };
 }
 
 function verdictOf({ verdict }: LegacyRule): { verdict?: Verdict } {

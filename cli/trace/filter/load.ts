@@ -11,7 +11,7 @@ import {
   noneKnown,
   sliceOf,
 } from "./known-bytes.ts";
-import { etherType, familyOf, linkHeader, networkHeader, transportHeader } from "./packet.ts";
+import { ETH_P_ARP, etherType, familyOf, linkHeader, networkHeader, transportHeader } from "./packet.ts";
 
 /** "break": such a packet has no such thing, and the rule is over. */
 export type Loaded = KnownBytes | "break";
@@ -48,6 +48,7 @@ const META = {
 } as const;
 const NFPROTO_IPV4 = 2;
 const NFPROTO_IPV6 = 10;
+const NFPROTO_NETDEV = 5;
 const NFPROTO_BRIDGE = 7;
 // linux/if_arp.h
 const ARPHRD_ETHER = 1;
@@ -97,6 +98,7 @@ export function loadMeta(key: number, context: HookContext): Loaded {
     case META.nfproto:
       return allKnown(Uint8Array.of(protocolFamily(context)));
     case META.l4proto:
+      if (etherType(packet) === ETH_P_ARP) return "break";
       return allKnown(Uint8Array.of(packet.protocol));
     case META.nftrace:
       return allKnown(Uint8Array.of(0));
@@ -145,6 +147,7 @@ function bridgeName(device: Device | undefined): Loaded {
 }
 
 function protocolFamily({ family, packet }: HookContext): number {
+  if (family === "netdev") return NFPROTO_NETDEV;
   if (family === "bridge") return NFPROTO_BRIDGE;
   return familyOf(packet) === 4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
 }
@@ -163,7 +166,7 @@ export function loadPayload(
   context: HookContext,
 ): Loaded {
   const header = headerAt(base, context);
-  if (!header) return "break";
+  if (!header || (base === TRANSPORT && etherType(context.packet) === ETH_P_ARP)) return "break";
   const { packet } = context;
   const before = base === TRANSPORT ? (familyOf(packet) === 4 ? 20 : 40) : 0;
   const room = base === LINK ? header.bytes.length : packet.length - before;

@@ -18,6 +18,8 @@ export interface Packet {
   readonly ttl: number;
   /** Bytes, with its IP header. */
   readonly length: number;
+  /** Of a question who has an address, or of its answer: ARP, or ICMPv6's neighbour discovery. */
+  readonly asks?: Address | undefined;
   /** Nobody on the way may cut it in pieces (of IPv6 nobody ever may). */
   readonly dontFragment: boolean;
 }
@@ -29,10 +31,12 @@ export interface Frame {
   readonly vlanId?: number | undefined;
 }
 
+export const ETH_P_ARP = 0x0806;
 export const ETH_P_IP = 0x0800;
 export const ETH_P_IPV6 = 0x86dd;
 
-export function etherType({ source }: Pick<Packet, "source">): number {
+export function etherType({ source, asks }: Pick<Packet, "source" | "asks">): number {
+  if (asks && source.family === 4) return ETH_P_ARP;
   return source.family === 4 ? ETH_P_IP : ETH_P_IPV6;
 }
 
@@ -89,6 +93,7 @@ export function linkHeader(packet: Packet, frame: Frame): KnownBytes {
 
 /** Its IP header (RFC 791 §3.1, RFC 8200 §3). Unknown: what the sender chooses at random. */
 export function networkHeader(packet: Packet): KnownBytes {
+  if (etherType(packet) === ETH_P_ARP) return arpMessage(packet);
   return familyOf(packet) === 4 ? ipv4Header(packet) : ipv6Header(packet);
 }
 
@@ -104,6 +109,18 @@ function ipv4Header(packet: Packet): KnownBytes {
   bytes.set(addressBytes(packet.destination), 16);
   known.fill(0, 4, 6); // identification
   known.fill(0, 10, 12); // checksum
+  return { bytes, known };
+}
+
+/** RFC 826: the MACs are in the frame as well, and are not worked out here. */
+function arpMessage({ source, destination, isAnswer }: Packet): KnownBytes {
+  const bytes = new Uint8Array(28);
+  const known = new Uint8Array(28).fill(0xff);
+  bytes.set([0, 1, 8, 0, 6, 4, 0, isAnswer ? 2 : 1]);
+  bytes.set(addressBytes(source), 14);
+  bytes.set(addressBytes(destination), 24);
+  known.fill(0, 8, 14);
+  known.fill(0, 18, 24);
   return { bytes, known };
 }
 
@@ -154,8 +171,9 @@ export function transportHeader(packet: Packet): KnownBytes | undefined {
   return { bytes, known };
 }
 
-/** ICMP_ECHO, ICMP_ECHOREPLY, and ICMPv6's. */
-export function icmpType({ protocol, isAnswer }: Packet): number {
+/** ICMP_ECHO, ICMP_ECHOREPLY, and ICMPv6's; those of neighbour discovery (RFC 4861 §4.3). */
+export function icmpType({ protocol, isAnswer, asks }: Packet): number {
+  if (asks) return isAnswer ? 136 : 135;
   if (protocol === IPPROTO.icmp) return isAnswer ? 0 : 8;
   return isAnswer ? 129 : 128;
 }

@@ -72,7 +72,8 @@ export function ruleText(expressions: readonly DecodedExpression[]): string {
   return parts.filter((part) => part !== "").join(" ");
 }
 
-function selectorText(expression: DecodedExpression): string {
+/** What an expression loads, in words. */
+export function selectorText(expression: DecodedExpression): string {
   switch (expression.kind) {
     case "meta":
       return META[expression.key] ?? `meta ${expression.key}`;

@@ -26,6 +26,8 @@ import {
   sliceOf,
 } from "./known-bytes.ts";
 import { addressIn, type Loaded, loadCt, loadFib, loadMeta, loadPayload } from "./load.ts";
+import { mappedAddress } from "./netmap.ts";
+import { selectorText } from "./rule-text.ts";
 import { lookUp } from "./set-lookup.ts";
 import { matches } from "./xt-match.ts";
 import { targetEffect } from "./xt-target.ts";
@@ -44,6 +46,8 @@ export interface RuleEnd {
   readonly holds: Answer;
   /** What is not known, in words. */
   readonly unknown?: string;
+  /** It would do what is not known here. */
+  readonly isRiddle?: true;
   readonly verdict?: Verdict;
   /** In words, where it says more than the verdict: "reject with tcp reset". */
   readonly how?: string;
@@ -92,6 +96,8 @@ class RuleRun {
   readonly #registers: KnownBytes = noneKnown(REGISTER_BYTES);
   readonly #sets: ReadonlyMap<string, RulesetSet>;
   #context: HookContext;
+  /** What was loaded last of which not all is known. */
+  #unknown = "a field of the packet";
 
   constructor(context: HookContext, sets: ReadonlyMap<string, RulesetSet>) {
     this.#context = context;
@@ -100,6 +106,7 @@ class RuleRun {
 
   step(expression: DecodedExpression): Step {
     const context = this.#context;
+    this.#name(expression);
     switch (expression.kind) {
       case "meta":
         if (expression.sreg !== undefined)
@@ -136,7 +143,7 @@ class RuleRun {
       case "effect":
         return undefined;
       case "unknown":
-        return { unknown: `expression ${expression.name}` };
+        return this.#riddle(`expression ${expression.name}`);
       default:
         return this.#end(expression);
     }
@@ -168,7 +175,7 @@ class RuleRun {
         return this.#decide({ code: NF_ACCEPT }, "tproxy");
       case "target": {
         const { unknown, ...effect } = targetEffect(expression, this.#context);
-        if (unknown !== undefined) return { unknown };
+        if (unknown !== undefined) return this.#riddle(unknown);
         Object.assign(this.effect, effect);
         if (effect.mark !== undefined) this.#context = { ...this.#context, mark: effect.mark };
         return effect.verdict ? "end" : undefined;
@@ -178,18 +185,41 @@ class RuleRun {
     }
   }
 
+  #name(expression: DecodedExpression): void {
+    const isLoad = expression.kind === "meta" || expression.kind === "ct" || expression.kind === "payload";
+    if (isLoad || expression.kind === "unknown-value") this.#unknown = selectorText(expression);
+    if (expression.kind === "exthdr") this.#unknown = "an option of the header";
+  }
+
+  #riddle(unknown: string): Step {
+    this.effect.isRiddle = true;
+    return { unknown };
+  }
+
   #decide(verdict: Verdict, how?: string): "end" {
     this.effect.verdict = verdict;
     if (how !== undefined) this.effect.how = how;
     return "end";
   }
 
-  #nat({ type, family, address, port }: Extract<DecodedExpression, { kind: "nat" }>): Step {
+  #nat({
+    type,
+    family,
+    address,
+    addressMax,
+    isNetmap,
+    port,
+  }: Extract<DecodedExpression, { kind: "nat" }>): Step {
     // in a table of both families it leaves packets of the other as they are
     if (family !== (this.#context.packet.source.family === 4 ? NFPROTO_IPV4 : NFPROTO_IPV6)) return undefined;
-    const to = typeof address === "number" ? addressIn(this.#registers, address, this.#context) : undefined;
-    if (address !== undefined && to === undefined) return { unknown: "an address of nat" };
     const isDestination = type === NFT_NAT_DNAT;
+    const [first, last] = [address, addressMax].map((register) =>
+      typeof register === "number" ? addressIn(this.#registers, register, this.#context) : undefined,
+    );
+    if (address !== undefined && first === undefined) return this.#riddle("an address of nat");
+    const { source, destination } = this.#context.packet;
+    const now = isDestination ? destination : source;
+    const to = first && last && isNetmap ? mappedAddress(now, [first, last]) : first;
     this.effect.translation = {
       end: isDestination ? "destination" : "source",
       address: to,
@@ -273,7 +303,7 @@ class RuleRun {
     return dreg === undefined ? undefined : this.#load(dreg, allKnown(element.data ?? new Uint8Array(0)));
   }
 
-  #ask(answer: Answer, what = "a field of the packet"): Step {
+  #ask(answer: Answer, what = this.#unknown): Step {
     if (answer === undefined) return { unknown: what };
     return answer ? undefined : "break";
   }

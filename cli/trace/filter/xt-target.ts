@@ -1,7 +1,8 @@
 /** The targets of iptables' that are kept as its own structs (linux/netfilter/xt_*.h, nf_nat.h). */
-import { addressFromBytes } from "../../../lib/netaddr/address.ts";
+import { type Address, addressFromBytes } from "../../../lib/netaddr/address.ts";
 import { NF_ACCEPT, NF_DROP, NF_QUEUE, type Verdict } from "../../../lib/nftables/decoded-expression.ts";
 import type { HookContext } from "./hook-context.ts";
+import { mappedAddress } from "./netmap.ts";
 import { familyOf } from "./packet.ts";
 import type { Translation } from "./rule.ts";
 import type { XtMatch } from "./xt-match.ts";
@@ -76,6 +77,12 @@ function effectOf(
         ...decide(NF_ACCEPT, "snat"),
         translation: { end: "source", ...rangeOf(info, revision, context) },
       };
+    case "NETMAP": {
+      const end = context.hook === "prerouting" || context.hook === "output" ? "destination" : "source";
+      const network = networkOf(info, revision, context);
+      const address = mappedAddress(context.packet[end], network);
+      return { ...decide(NF_ACCEPT, "netmap"), translation: { end, address } };
+    }
     case "REDIRECT": {
       const { port } = rangeOf(info, revision, context);
       return {
@@ -130,6 +137,15 @@ function rangeOf(
     ...(flags & MAP_IPS && { address: addressFromBytes(address) }),
     ...(flags & PROTO_SPECIFIED && { port: info.getUint16(portAt, false) }),
   };
+}
+
+/** The same struct's first and last address. */
+function networkOf(info: DataView, revision: number, { packet }: HookContext): readonly [Address, Address] {
+  const isV4 = familyOf(packet) === 4;
+  const isOld = isV4 && revision === 0;
+  const address = (at: number) =>
+    addressFromBytes(new Uint8Array(info.buffer, info.byteOffset + at, isV4 ? 4 : 16).slice());
+  return isOld ? [address(8), address(12)] : [address(4), address(20)];
 }
 
 /**
