@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { Command, Option } from "commander";
 import type { Link } from "../lib/rtnetlink/link.ts";
+import type { AttachmentView } from "./inventory/attachment.ts";
 import { containerJson } from "./inventory/container-json.ts";
 import { type ContainerView, formatContainer } from "./inventory/container-text.ts";
 import { readFilter } from "./inventory/filter.ts";
@@ -60,6 +61,7 @@ function viewContainer(view: HostView, stack: Stack): ContainerView {
   return {
     name: view.nameOf(stack),
     namespace: stack.namespace,
+    lost: attachmentsIn(view, stack).filter(({ state }) => state === "gone"),
     programs: stack.namespace.pids.flatMap((pid) => programOf(pid) ?? []),
     interfaces: byImportance(view, stack).map((link) => {
       const each = viewInterface(view, { stack, link });
@@ -69,10 +71,14 @@ function viewContainer(view: HostView, stack: Stack): ContainerView {
 }
 
 /** Those of attachments first, loopback last. */
-function byImportance({ attachments }: HostView, { namespace, links }: Stack): Link[] {
-  const own = attachments.filter((each) => each.namespace?.inode === namespace.inode);
+function byImportance(view: HostView, stack: Stack): Link[] {
+  const own = attachmentsIn(view, stack);
   const rank = ({ name }: Link) => (name === "lo" ? 2 : Number(!own.some(({ ifname }) => ifname === name)));
-  return [...links].sort((a, b) => rank(a) - rank(b) || a.index - b.index);
+  return [...stack.links].sort((a, b) => rank(a) - rank(b) || a.index - b.index);
+}
+
+function attachmentsIn({ attachments }: HostView, { namespace }: Stack): AttachmentView[] {
+  return attachments.filter((each) => each.namespace?.inode === namespace.inode);
 }
 
 /** "1234 (nginx)"; undefined where the process has ended. */

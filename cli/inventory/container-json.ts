@@ -3,7 +3,7 @@ import { attachmentJson } from "./attachment-json.ts";
 import type { ContainerView } from "./container-text.ts";
 
 /** What is not known is null, so that every key is always there. */
-export function containerJson({ name, namespace, interfaces }: ContainerView) {
+export function containerJson({ name, namespace, interfaces, lost }: ContainerView) {
   return {
     container: name,
     netns: namespace.path,
@@ -15,5 +15,6 @@ export function containerJson({ name, namespace, interfaces }: ContainerView) {
       attachment: attachment ? attachmentJson(attachment) : null,
       rules,
     })),
+    lost: lost.map(attachmentJson),
   };
 }

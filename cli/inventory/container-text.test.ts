@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import type { AttachmentView } from "./attachment.ts";
 import { ATTACHMENTS, namespaceNamed } from "./attachments.golden.ts";
 import { containerJson } from "./container-json.ts";
 import { type ContainerView, formatContainer } from "./container-text.ts";
@@ -83,6 +84,7 @@ const CONTAINER: ContainerView = {
     { ...ETH0, name: "eth1", isUp: false, attachment: undefined, port: undefined, way: [], rules: [] },
     { ...LO, rules: [] },
   ],
+  lost: [],
 };
 
 test("formatContainer() in 80 columns", () => {
@@ -184,6 +186,22 @@ test("formatContainer() names a few processes of many", () => {
     "  namespace  /run/netns/web (inode 4026532123)",
     "  processes  1 (sh), 2 (sh), 3 (sh), 4 (sh), 5 (sh), and 2 more",
   ]);
+});
+
+test("formatContainer() names what was attached by an interface that is gone", () => {
+  const lost: AttachmentView[] = WEB ? [{ ...WEB, state: "gone" }] : [];
+  const lines = formatContainer({ ...CONTAINER, interfaces: [], lost }, 80);
+  expect(lines.slice(3)).toEqual([
+    "",
+    "eth0  gone  network blue (bridge, portmap, firewall)",
+    "  MAC        02:42:ac:11:00:02",
+    "  addresses  172.17.0.2/16",
+    "             fd00:17::2/64",
+    "  ports      8080->80/tcp",
+    "             192.0.2.1:5353->53/udp",
+    "  id         cnitool-3993dc6bfc7ca7d2ea3c",
+  ]);
+  expect(containerJson({ ...CONTAINER, lost }).lost).toMatchObject([{ network: "blue", state: "gone" }]);
 });
 
 test("containerJson() is JSON, with null for what is not known", () => {

@@ -4,6 +4,7 @@ import { parsePrefix } from "../../lib/netaddr/prefix.ts";
 import { type Fact, formatFacts } from "../terminal/facts.ts";
 import { countOf, formatBytes } from "../terminal/quantity.ts";
 import { bold, dim, green, red, yellow } from "../terminal/style.ts";
+import type { AttachmentView } from "./attachment.ts";
 import { formatPublished } from "./attachment-table.ts";
 import type { BridgePortView, InterfaceView, WayPoint } from "./interface.ts";
 import type { Namespace } from "./namespaces.ts";
@@ -15,12 +16,14 @@ export interface ContainerView {
   /** The programs of its processes, by pid. */
   readonly programs: readonly string[];
   readonly interfaces: readonly (InterfaceView & { readonly rules: readonly RuleView[] })[];
+  /** Attachments whose interface is not there any more. */
+  readonly lost: readonly AttachmentView[];
 }
 
 const PROGRAMS_SHOWN = 5;
 
 export function formatContainer(container: ContainerView, width?: number): string[] {
-  const { name, namespace, programs, interfaces } = container;
+  const { name, namespace, programs, interfaces, lost } = container;
   const shown = programs.slice(0, PROGRAMS_SHOWN).join(", ");
   const more = programs.length > PROGRAMS_SHOWN ? `, and ${programs.length - PROGRAMS_SHOWN} more` : "";
   return [
@@ -32,6 +35,7 @@ export function formatContainer(container: ContainerView, width?: number): strin
       ],
       width,
     ),
+    ...lost.flatMap((each) => ["", ...formatLost(each, width)]),
     ...interfaces.flatMap((each) => ["", ...formatInterface(each, width)]),
   ];
 }
@@ -39,7 +43,7 @@ export function formatContainer(container: ContainerView, width?: number): strin
 function formatInterface(each: ContainerView["interfaces"][number], width: number | undefined): string[] {
   const { name, attachment, mac, mtu, routes, port, rules, way } = each;
   const [, peer] = way;
-  const on = attachment ? `  network ${attachment.network} (${attachment.plugins.join(", ")})` : "";
+  const on = attachment ? `  ${networkText(attachment)}` : "";
   const title = `${bold(peer ? `${name}@if${peer.index}` : name)}  ${stateText(each)}${on}`;
   const loopback: Fact[] = [["addresses", each.addresses.join(", ") || undefined]];
   const facts: Fact[] = [
@@ -56,6 +60,21 @@ function formatInterface(each: ContainerView["interfaces"][number], width: numbe
     ["id", attachment?.containerId],
   ];
   return [title, ...formatFacts(name === "lo" ? loopback : facts, width)];
+}
+
+/** What was attached, as the results say; the kernel has nothing of it. */
+function formatLost(lost: AttachmentView, width: number | undefined): string[] {
+  const facts: Fact[] = [
+    ["MAC", lost.mac],
+    ["addresses", lost.addresses],
+    ["ports", formatPublished(lost.ports)],
+    ["id", lost.containerId],
+  ];
+  return [`${bold(lost.ifname)}  ${red("gone")}  ${networkText(lost)}`, ...formatFacts(facts, width)];
+}
+
+function networkText({ network, plugins }: AttachmentView): string {
+  return `network ${network}${plugins.length > 0 ? ` (${plugins.join(", ")})` : ""}`;
 }
 
 function stateText({ isUp, hasCarrier }: InterfaceView): string {
