@@ -8,7 +8,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { installExecutable } from "../cli/install.ts";
+import { installExecutable } from "../cli/executables/install-executable.ts";
 import { referencePlugins } from "../conformance/reference.ts";
 import { plugins } from "../plugins.ts";
 import { compileExecutable } from "../scripts/executable.ts";

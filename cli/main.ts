@@ -23,6 +23,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Load>>>> = {
     doctor: () => import("./doctor.ts"),
     gc: () => import("./gc.ts"),
     restore: () => import("./restore.ts"),
+    migrate: () => import("./migrate.ts"),
   },
   "As a runtime does:": {
     add: () => import("./add.ts"),

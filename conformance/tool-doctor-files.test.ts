@@ -1,6 +1,6 @@
 /**
- * `weft doctor`: faults in files and what is left of containers that are gone; `weft gc` without a network. Each is
- * caused, named, mended by the command it printed, and gone.
+ * `weft doctor`: faults in files and what is left of containers that are gone; `weft gc` without a network.
+ * Each is caused, named, mended by the command it printed, and gone.
  */
 import t from "tap";
 import { diagnose, type FaultCase, makeDoctorStage, showFault } from "./fixtures/doctor-stage.ts";
@@ -44,8 +44,7 @@ const LEFTOVERS: readonly FaultCase[] = [
   {
     fault: "veth-orphaned",
     by: "its alias",
-    cause:
-      "ip link add veth01234567 type veth peer name stray; ip link set veth01234567 alias weft:front/dead/eth0",
+    cause: "ip link add veth01234567 type veth peer name stray; ip link set veth01234567 alias weft:a/b/eth0",
   },
   {
     fault: "lease-orphaned",
@@ -75,7 +74,7 @@ iptables -t nat -A POSTROUTING -s 10.8.0.7 -m comment --comment "$note" -j CNI-0
   {
     fault: "claim-orphaned",
     by: "a setting",
-    cause: `claim='/run/weft/claims/route_localnet br-front'; mkdir -p "$claim"; : > "$claim/dead:eth0:front"`,
+    cause: `dir='/run/weft/claims/route_localnet br-front'; mkdir -p "$dir"; : > "$dir/dead:eth0:front"`,
   },
   {
     fault: "connection-stale",
@@ -107,8 +106,8 @@ const ADDRESSES: readonly FaultCase[] = [
     fault: "subnets-overlap",
     by: "of weft network create",
     cause:
-      "weft network create mine --subnet 10.77.0.0/24; ip link add vpn up type bridge; ip route add 10.77.0.0/25 dev vpn",
-    evidence: /a route to 10\.77\.0\.0\/25 by vpn, and its subnet is 10\.77\.0\.0\/24/,
+      "weft network create mine --subnet 10.7.0.0/24; ip link add vpn up type bridge; ip route add 10.7.0.0/25 dev vpn",
+    evidence: /a route to 10\.7\.0\.0\/25 by vpn, and its subnet is 10\.7\.0\.0\/24/,
     after: "weft network rm mine; ip link del vpn",
   },
   {

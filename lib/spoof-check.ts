@@ -79,7 +79,11 @@ function deleteRecorded(record: AttachmentRecord<Entries>): void {
   removeRecord(record);
 }
 
-function deleteReferenceRules(socket: NetfilterSocket, { containerId, ifname }: AttachmentName): void {
+/** Deletes what the reference made for the attachment. */
+export function deleteReferenceRules(
+  socket: NetfilterSocket,
+  { containerId, ifname }: Omit<AttachmentName, "network">,
+): void {
   const chain = `cni-br-iface-${containerId}-${ifname}`;
   const isOurs = (comment: string) => comment === `macspoofchk-${containerId}-${ifname}`;
   deleteRules(socket, REFERENCE_TABLE, isOurs, [chain, `${chain}-mac`]);

@@ -1,7 +1,7 @@
 /** Builds dist/bin/weft, the one executable, and a link for each plugin; says how big it is and how fast. */
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { installExecutable } from "../cli/install.ts";
+import { installExecutable } from "../cli/executables/install-executable.ts";
 import { plugins } from "../plugins.ts";
 import { compileExecutable } from "./executable.ts";
 import { write } from "./generate.ts";

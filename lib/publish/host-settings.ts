@@ -45,6 +45,12 @@ export function disableRouteLocalnet(
   if (!publishesOtherwise(netfilter)) writeSysctlIfPresent(routeLocalnet(publication), "0");
 }
 
+/** Leaves the setting to somebody else, who published the same: nobody of ours takes it back. */
+export function forsakeRouteLocalnet(publication: Pick<Publication, "via"> & AttachmentName): void {
+  using _lock = lockClaims();
+  if (isClaimed(claimOf(publication))) release(claimOf(publication), publication);
+}
+
 /** The same for every claimant that is not wanted, found by the claims: for want of records. */
 export function disableRouteLocalnetOf(
   netfilter: NetfilterSocket,

@@ -16,7 +16,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { installExecutable } from "./install.ts";
+import { installExecutable } from "./install-executable.ts";
 
 let scratch: string;
 let built: string;
