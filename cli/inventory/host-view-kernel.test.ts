@@ -226,7 +226,9 @@ kernelTest("viewInterface() says where a macvlan is, and where its bridge has a 
     "container eth1",
     "device below up0",
   ]);
-  expect(viewInterface(view, { stack, link: eth0 }).port?.macSeen).toBe("here");
+  const { port, way } = viewInterface(view, { stack, link: eth0 });
+  expect(port?.macSeen).toBe("here");
+  expect(way.at(-1)?.role).not.toBe("uplink"); // it has no gateway
 });
 
 kernelTest("readBridgeTables() has what bridge fdb has learned, and whose it is", () => {
