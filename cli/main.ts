@@ -1,6 +1,7 @@
 /** weft: the operator's tool. Its verbs are one file each, and only the one that is called is loaded. */
 import { Command } from "commander";
 import { version } from "../package.json" with { type: "json" };
+import { outputFailure, watchOutput } from "./terminal/output.ts";
 
 type Load = () => Promise<{ readonly command: () => Command }>;
 
@@ -46,12 +47,17 @@ const COMPLETION = "completion";
 export async function run(): Promise<void> {
   const [, , verb = ""] = process.argv;
   const program = await loadProgram(verb === COMPLETION ? "" : verb);
+  watchOutput();
   try {
     await program.parseAsync();
   } catch (error) {
     console.error(`weft: ${withRemedy(error instanceof Error ? error.message : String(error))}`);
     process.exitCode = error instanceof Error && "exitCode" in error ? Number(error.exitCode) : 1;
   }
+  const failure = outputFailure();
+  if (failure === undefined) return;
+  console.error(`weft: cannot write to standard output: ${failure}`);
+  process.exitCode = 1;
 }
 
 /** The program with the command of that name alone, or with all where it is none's. */

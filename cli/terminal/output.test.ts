@@ -1,0 +1,33 @@
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+
+/** With "$0" weft's own program, behind it a pipe or a file; ends as weft does. */
+function shell(command: string) {
+  const main = join(import.meta.dir, "../../main.ts");
+  const { exitCode, stdout, stderr } = Bun.spawnSync([
+    "bash",
+    "-c",
+    `weft() { (exec -a weft "$0" "${main}" "$@"); }; ${command}; exit "\${PIPESTATUS[0]}"`,
+    process.execPath,
+  ]);
+  return { exitCode, stdout: stdout.toString().trim(), stderr: stderr.toString().trim() };
+}
+
+test("run() says that a full disk has not taken what was to be written, and fails", () => {
+  expect(shell("weft completion bash > /dev/full")).toEqual({
+    exitCode: 1,
+    stdout: "",
+    stderr: "weft: cannot write to standard output: ENOSPC: no space left on device, write",
+  });
+});
+
+test("run() is silent where nobody reads on", () => {
+  expect(shell("weft completion bash | true")).toEqual({ exitCode: 0, stdout: "", stderr: "" });
+});
+
+test("watchOutput() writes all to a reader that is slower", () => {
+  const fill = `import { outputFailure, watchOutput } from "${join(import.meta.dir, "output.ts")}";
+    watchOutput(); console.log("x".repeat(300_000)); if (outputFailure()) process.exitCode = 1`;
+  const reader = `"$0" -e '${fill}' | (sleep 0.1; wc -c)`;
+  expect(shell(reader)).toEqual({ exitCode: 0, stdout: "300001", stderr: "" });
+});
