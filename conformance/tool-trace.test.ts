@@ -3,6 +3,7 @@
  * says drops drops. Over pairs that chance chooses on T1, T2, T3, T7, T8, T9, T13, T14 and T17, with other
  * people's rules in between. WEFT_SEED=… repeats a run.
  */
+import { join } from "node:path";
 import t, { type Test } from "tap";
 import { attach } from "./fixtures/attachment.ts";
 import { attachChain, type Chain } from "./fixtures/chain.ts";
@@ -14,6 +15,7 @@ import { missing, skip } from "./fixtures/kernel.ts";
 import type { Netns } from "./fixtures/netns.ts";
 import { attachNew, BLUE, plainNetwork } from "./fixtures/overlay-network.ts";
 import { filterBridgedFrames } from "./fixtures/packet-filter.ts";
+import { BUILT_PLUGINS } from "./fixtures/project.ts";
 import { ptpNetwork } from "./fixtures/ptp-network.ts";
 import { randomFrom, SEED } from "./fixtures/random.ts";
 import {
@@ -32,6 +34,7 @@ t.setTimeout(12 * TIMEOUT_MS);
 t.comment(`WEFT_SEED=${SEED}`);
 const random = randomFrom(SEED);
 const PORTS = [80, 81];
+const WEFT = join(BUILT_PLUGINS, "weft");
 
 const party = (netns: Netns): Party => ({ netns, word: netns.name });
 const servedAt = (...addresses: readonly string[]): Destination[] =>
@@ -185,4 +188,33 @@ await t.test("T8, T13: an overlay, up to the host beyond", { timeout: TIMEOUT_MS
   const isTold = ({ from, to }: Pair) => from.netns !== here.host || !far.addresses.includes(to.address);
   const pairs = choosePairs(parties, destinations, { random, count: 24 }).filter(isTold);
   await saysWhatPacketsSay(t, here.host, pairs, `${pairs.length} pairs`);
+});
+
+await t.test("T16: --live tells of the rules that a packet meets, and leaves nothing", async (t) => {
+  const host = await makeHost(t);
+  const config = filteredNetwork("open", ["10.40.0.0/24"], { backend: "nftables", firewall: {} });
+  const one = await attachChain(await host.container("c1"), config);
+  const two = await attachChain(await host.container("c2"), config);
+  await answerWithNames(
+    [one, two].map(({ container }) => party(container)),
+    PORTS,
+  );
+  const live = (...args: readonly string[]) =>
+    host.exec(WEFT, ["trace", "--live", ...args, "c1", two.address(4)], { reject: false });
+  const passed = await live("--json");
+  t.equal(passed.exitCode, 0, "a ping passes", passed);
+  const { verdict, isAnswered, events } = JSON.parse(passed.stdout);
+  t.match({ verdict, isAnswered }, { verdict: "passes", isAnswered: true });
+  const places = new Set(events.map(({ place }: { place: string }) => place));
+  t.strictSame([...places].sort(), ["c1", "c2", "host"].sort(), "in every namespace of its way");
+  const rules =
+    "table bridge no { chain c { type filter hook forward priority 0; icmp type echo-request drop\n}\n}";
+  await host.exec("nft", ["-f", "-"], { input: rules });
+  const dropped = await live("--wait", "1");
+  t.equal(dropped.exitCode, 2, "a rule drops it");
+  t.match(dropped.stdout, /dropped in host: bridge no c/, "which is named");
+  const killed = `${WEFT} trace --live --listen --wait 60 c1 ${two.address(4)} > /run/live & sleep 1
+    nft list tables; kill -9 $!; wait; nft list tables`;
+  const { stdout } = await host.exec("sh", ["-c", killed]);
+  t.equal(stdout.split("inet weft-trace").length, 2, "a kill takes the table away", { stdout });
 });
