@@ -10,7 +10,9 @@ import { collect } from "./collect-option.ts";
 import { type Container, HOST } from "./containers/container.ts";
 import { findContainer, named } from "./containers/find.ts";
 import { PassedSignals } from "./containers/passed-signals.ts";
+import { faultOfProgram } from "./containers/program.ts";
 import { runHere, SandboxedProcess } from "./containers/sandboxed-process.ts";
+import { Failure } from "./failure.ts";
 import { attachContainer, attachmentFor } from "./networks/attach.ts";
 import type { AttachmentWords } from "./networks/attachment-request.ts";
 import { addNamedNamespace, deleteNamedNamespace } from "./networks/named-namespace.ts";
@@ -56,27 +58,36 @@ interfaces; of the file system and the processes it sees what is there.
       `
 Exit status: that of the program (127 there is none such, 128 and the signal's
 number); before it begins 1 arguments or permission, 2 a plugin failed. When it
-has ended, and after SIGINT, SIGTERM, SIGQUIT and SIGHUP, which it gets, DEL is run.`,
+has ended, DEL is run. Signals go to it; SIGKILL ends weft and it, and weft gc
+takes back what they leave.`,
     )
     .action(run);
 }
 
 async function run(words: readonly string[], options: Options): Promise<void> {
-  const [only = "", ...more] = options.network ?? [];
-  if (only === "") throw new SyntaxError("which network? --network NAME, none, host or container:CONTAINER");
+  const asked = options.network ?? [];
+  const only = asked.find(isAlone) ?? asked[0];
+  if (only === undefined)
+    throw new SyntaxError("which network? --network NAME, none, host or container:CONTAINER");
   const joined = /^container:(.+)$/.exec(only)?.[1];
-  const isAlone = only === "host" || only === "none" || joined !== undefined;
-  if (isAlone && (more.length > 0 || hasWishes(options))) {
+  if (isAlone(only) && (asked.length > 1 || hasWishes(options))) {
     throw new SyntaxError(`--network ${only} goes with no other --network, --ip, --mac or --publish`);
   }
   if (options.name !== undefined && (only === "host" || joined !== undefined)) {
     throw new SyntaxError(`--network ${only} has a namespace that is there: leave out --name`);
   }
+  const fault = faultOfProgram(words[0] ?? "", process.env["PATH"] ?? "");
+  if (fault) throw new Failure(fault.exitCode, fault.message);
   using signals = new PassedSignals();
   const container = joined === undefined ? (only === "host" ? HOST : undefined) : findContainer(joined);
   if (container === HOST) process.exitCode = await runHere(words, signals);
   else if (container) process.exitCode = await runJoined(words, container, signals);
   else process.exitCode = await runApart(words, only === "none" ? [] : networksOf(options), options, signals);
+}
+
+/** Not the name of a network. */
+function isAlone(network: string): boolean {
+  return network === "host" || network === "none" || network.startsWith("container:");
 }
 
 function hasWishes({ ip, mac, publish }: AttachmentWords): boolean {

@@ -45,7 +45,12 @@ await t.test("T4: two programs in one network", { timeout: TIMEOUT_MS }, async (
     exitCode: 1,
     stderr: /--network container:web goes with no other --network, --ip, --mac or --publish/,
   });
-  await refused(t, host, "run --name web --network blue -- true", /ip netns add web: .*File exists/);
+  await refused(
+    t,
+    host,
+    "run --name web --network blue -- true",
+    /there is a namespace "web" already: .*\nip netns delete web and then weft gc\n/,
+  );
   t.equal((await host.ask({ protocol: "tcp", address: "127.0.0.1", port: 8080 })).text, "web: hello");
   web.kill("SIGTERM");
   t.equal((await web.ended).exitCode, 128 + 15, "SIGTERM goes to the program");
@@ -91,7 +96,7 @@ await t.test("weft run ends as its program does, and leaves nothing", { timeout:
     stdout: /^eth0@\S+ +UP +10\.224\.0\.2\/24 .*\neth1@\S+ +UP +10\.224\.1\.2\/24 /m,
   });
   const before = await hostState(host);
-  t.match(await run("no-such-program"), { exitCode: 127, stderr: /not found/ });
+  t.match(await run("no-such-program"), { exitCode: 127, stderr: "weft: no-such-program: not found\n" });
   t.match(await run("/etc/passwd"), { exitCode: 126 });
   t.match(await run("sh", "-c", "kill -KILL $$"), { exitCode: 128 + 9 });
   await refused(t, host, "run --network nosuch -- true", /no network "nosuch" in .*: it has blue, red\n/);
@@ -103,11 +108,11 @@ await t.test("weft run ends as its program does, and leaves nothing", { timeout:
     2,
   );
   await refused(t, host, "run -- true", /which network\? --network NAME/);
-  for (const signal of ["SIGINT", "SIGHUP"] as const) {
+  for (const signal of ["SIGINT", "SIGHUP", "SIGUSR1"] as const) {
     const running = await serving(host, { name: "one", port: 80 }, "--network", "blue");
     running.kill(signal);
     const { exitCode } = await running.ended;
-    t.equal(exitCode, 128 + { SIGINT: 2, SIGHUP: 1 }[signal], signal);
+    t.equal(exitCode, 128 + { SIGINT: 2, SIGHUP: 1, SIGUSR1: 10 }[signal], signal);
   }
   t.strictSame(await changesSince(before, host), [], "nothing is left");
 
@@ -117,9 +122,8 @@ await t.test("weft run ends as its program does, and leaves nothing", { timeout:
   ]);
   await refused(t, host, "network rm blue", /"blue" is in use by /);
   running.kill("SIGKILL");
-  await host.exec("pkill", ["--full", "fixtures/peer.ts"]); // the program has outlived weft
   await running.ended;
-  await eventually(t, "when both are dead the network can go", async () => {
+  await eventually(t, "the program dies with weft, and the network can go", async () => {
     return (await attempt(host, "network", "rm", "blue")).exitCode === 0;
   });
   await done(t, host, "network", "rm", "red");

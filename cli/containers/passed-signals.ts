@@ -2,10 +2,20 @@
 import type { ChildProcess } from "node:child_process";
 
 /** A terminal sends these to every process before it, the program itself among them. */
-const FROM_TERMINAL: readonly NodeJS.Signals[] = ["SIGINT", "SIGQUIT"];
-const ALL: readonly NodeJS.Signals[] = [...FROM_TERMINAL, "SIGTERM", "SIGHUP"];
+const FROM_TERMINAL: readonly NodeJS.Signals[] = ["SIGINT", "SIGQUIT", "SIGWINCH"];
+/** They end a program that does not take them. */
+const ENDING: readonly NodeJS.Signals[] = [
+  "SIGINT",
+  "SIGQUIT",
+  "SIGTERM",
+  "SIGHUP",
+  "SIGUSR1",
+  "SIGUSR2",
+  "SIGALRM",
+];
+const ALL: readonly NodeJS.Signals[] = [...ENDING, "SIGWINCH"];
 
-/** From its making on no signal ends us but SIGKILL. */
+/** From its making on none of them ends us. */
 export class PassedSignals implements Disposable {
   readonly #take: (signal: NodeJS.Signals) => void;
   #child: ChildProcess | undefined;
@@ -13,14 +23,14 @@ export class PassedSignals implements Disposable {
 
   constructor() {
     this.#take = (signal) => {
-      this.#received ??= signal;
+      if (ENDING.includes(signal)) this.#received ??= signal;
       if (process.stdin.isTTY && FROM_TERMINAL.includes(signal)) return;
       this.#child?.kill(signal);
     };
     for (const signal of ALL) process.on(signal, this.#take);
   }
 
-  /** The first that came. */
+  /** The first that came of those that end a program. */
   get received(): NodeJS.Signals | undefined {
     return this.#received;
   }

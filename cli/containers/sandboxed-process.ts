@@ -2,9 +2,10 @@
  * A process in a network namespace: in a new one, which ends with it, or in one that is there.
  *
  * It has a mount namespace of its own as well, so that /sys shows its network and /etc/resolv.conf may be
- * another. It waits before its program begins, until the network is made.
+ * another. It waits before its program begins, until the network is made. When we are killed it is killed too:
+ * nobody would take its network back.
  *
- * Reference: unshare(1), nsenter(1), ip-netns(8).
+ * Reference: unshare(1), nsenter(1), setpriv(1), ip-netns(8).
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -23,6 +24,8 @@ exec 3<&-
 exec "$@"
 `;
 
+const DIES_WITH_US = ["setpriv", "--pdeathsig", "KILL"];
+
 /** A process that waits for its network; its namespace lives until this is disposed of and it has ended. */
 export class SandboxedProcess implements Disposable {
   readonly netns: Netns;
@@ -37,14 +40,15 @@ export class SandboxedProcess implements Disposable {
 
   /**
    * @param path of a namespace that is there; a new one is made unless given
-   * @throws Error where the kernel refuses; what unshare or nsenter said is on stderr by then
+   * @throws Error where the kernel refuses; what setpriv, unshare or nsenter said is on stderr by then
    */
   static async start(
     command: readonly string[],
     { path, signals }: { path?: string | undefined; signals: PassedSignals },
   ): Promise<SandboxedProcess> {
     const into = path === undefined ? ["unshare", "--net"] : ["nsenter", `--net=${path}`, "unshare"];
-    const words = [...into, "--mount", "--propagation", "slave", "sh", "-c", BEGIN, "sh", ...command];
+    const begun = ["sh", "-c", BEGIN, "sh", ...command];
+    const words = [...DIES_WITH_US, ...into, "--mount", "--propagation", "slave", ...begun];
     const [file = "", ...rest] = words;
     const child = spawn(file, rest, { stdio: ["inherit", "inherit", "inherit", "pipe"] });
     const isThere = await Promise.race([

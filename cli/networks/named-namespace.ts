@@ -1,8 +1,16 @@
 /** Namespaces of `ip netns`: made and deleted by it, so that they are what it expects (ip-netns(8)). */
 import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+
+const DIRECTORY = "/run/netns";
 
 /** @throws Error where there is one of that name */
 export function addNamedNamespace(name: string): void {
+  if (existsSync(`${DIRECTORY}/${name}`)) {
+    throw new Error(
+      `there is a namespace "${name}" already: choose another --name, or, where nobody needs it,\nip netns delete ${name} and then weft gc`,
+    );
+  }
   ip("add", name);
 }
 
