@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { printable } from "../terminal/printable.ts";
 import { type Container, HOST, namespaceInode } from "./container.ts";
 import { type ContainerdContainer, listContainerdContainers } from "./containerd.ts";
 import { nearestName } from "./nearest.ts";
@@ -88,7 +89,7 @@ export function processNamespace(pid: number): Container {
 
 function programOf(pid: number): string {
   try {
-    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+    return printable(readFileSync(`/proc/${pid}/comm`, "utf8").trim());
   } catch {
     return "ended";
   }

@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { printable } from "../terminal/printable.ts";
 
 export interface Namespace {
   readonly inode: bigint;
@@ -111,7 +112,7 @@ function nameOf(path: string, [pid]: readonly number[]): string {
 /** The program's name of a process, undefined where it has ended. */
 function processName(pid: number): string | undefined {
   try {
-    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+    return printable(readFileSync(`/proc/${pid}/comm`, "utf8").trim());
   } catch {
     return undefined;
   }

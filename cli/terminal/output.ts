@@ -1,14 +1,18 @@
 /** Standard output, noticing what could not be written: a script may fill a file on a full disk. */
 import { writeSync } from "node:fs";
+import { printableText } from "./printable.ts";
 
 const STDOUT = 1;
 const RETRY_MS = 10;
 
 let failure: string | undefined;
 
-/** From here on console.log() notices. It writes at once, as it always does, and never throws. */
+/**
+ * From here on console.log() notices, and lets no name steer the terminal. It writes at once, as it always does,
+ * and never throws.
+ */
 export function watchOutput(): void {
-  console.log = (text: string) => writeAll(Buffer.from(`${text}\n`));
+  console.log = (text: string) => writeAll(Buffer.from(`${printableText(text)}\n`));
 }
 
 /** "ENOSPC: no space left on device, write"; undefined where all is written, or nobody reads any more. */
