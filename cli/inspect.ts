@@ -7,12 +7,13 @@ import type { AttachmentView } from "./inventory/attachment.ts";
 import { containerJson } from "./inventory/container-json.ts";
 import { type ContainerView, formatContainer } from "./inventory/container-text.ts";
 import { readFilter } from "./inventory/filter.ts";
-import { findByHostLink, findStack, isNetwork } from "./inventory/find.ts";
+import { findByAddress, findByHostLink, findGone, findStack, isNetwork } from "./inventory/find.ts";
 import { HostView, warnOfUnopened } from "./inventory/host-view.ts";
 import { viewInterface } from "./inventory/interface.ts";
 import { rulesOf } from "./inventory/rules.ts";
 import type { Stack } from "./inventory/stack.ts";
 import { showNetworks } from "./network-list.ts";
+import { summaryOf } from "./networks/summary.ts";
 import { networksDirectory } from "./runtime-command.ts";
 import { jsonText } from "./terminal/json.ts";
 
@@ -29,7 +30,8 @@ export function command(): Command {
       `${description}
 
 A container is named as weft ls does, by its id, a pid, a name or path of a
-namespace, or by its veth on the host: which container is behind veth1a2b?
+namespace, an address, or by its veth on the host: which container is behind
+veth1a2b? A network is named by its bridge as well.
 Shown is each interface: its way out (the veth on the host, the bridge, the
 uplink), MAC, MTU, addresses, routes, published ports, rules and counters.
 
@@ -46,14 +48,29 @@ uplink), MAC, MTU, addresses, routes, published ports, rules and counters.
 
 function inspect(name: string, { type, json }: Options): void {
   using view = HostView.open(networksDirectory(process.env));
-  if (type === "network" || (type === undefined && isNetwork(view, name))) {
-    showNetworks([name], { json });
+  const network = type === "container" ? undefined : networkMeant(view, name);
+  if (type === "network" || network !== undefined) {
+    showNetworks([network ?? name], { json });
     return;
   }
-  const container = viewContainer(view, findByHostLink(view, name) ?? findStack(view, name));
+  const container = findMeant(view, name);
   if (json) console.log(jsonText(containerJson(container)));
   else for (const line of formatContainer(container)) console.log(line);
   warnOfUnopened(view);
+}
+
+/** By its own name, or by its bridge on the host. */
+function networkMeant(view: HostView, name: string): string | undefined {
+  if (isNetwork(view, name)) return name;
+  return view.networks.find((network) => summaryOf(network).bridge === name)?.name;
+}
+
+function findMeant(view: HostView, name: string): ContainerView {
+  const lost = findGone(view, name);
+  const [gone] = lost;
+  if (gone) return { name: gone.container, namespace: undefined, programs: [], interfaces: [], lost };
+  const stack = findByHostLink(view, name) ?? findByAddress(view, name) ?? findStack(view, name);
+  return viewContainer(view, stack);
 }
 
 function viewContainer(view: HostView, stack: Stack): ContainerView {
@@ -84,7 +101,7 @@ function attachmentsIn({ attachments }: HostView, { namespace }: Stack): Attachm
 /** "1234 (nginx)"; undefined where the process has ended. */
 function programOf(pid: number): string | undefined {
   try {
-    return `${pid} (${readFileSync(`/proc/${pid}/comm`, "utf8").trim()})`;
+    return `${pid} (${printable(readFileSync(`/proc/${pid}/comm`, "utf8").trim())})`;
   } catch {
     return undefined;
   }

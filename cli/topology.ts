@@ -31,6 +31,7 @@ export function command(): Command {
 }
 
 function topology({ svg, json }: Options): void {
+  if (svg === "") throw new Error('--svg needs the name of a file, or "-"');
   using view = HostView.open(networksDirectory(process.env));
   const picture = pictureOf(view);
   if (json) console.log(jsonText(picture));

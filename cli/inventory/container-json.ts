@@ -6,9 +6,9 @@ import type { ContainerView } from "./container-text.ts";
 export function containerJson({ name, namespace, interfaces, lost }: ContainerView) {
   return {
     container: name,
-    netns: namespace.path,
-    inode: String(namespace.inode),
-    pids: namespace.pids,
+    netns: namespace?.path ?? lost[0]?.netns ?? "",
+    inode: namespace ? String(namespace.inode) : null,
+    pids: namespace?.pids ?? [],
     interfaces: interfaces.map(({ port, attachment, rules, ...rest }) => ({
       ...rest,
       port: port ?? null,

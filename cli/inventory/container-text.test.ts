@@ -204,6 +204,19 @@ test("formatContainer() names what was attached by an interface that is gone", (
   expect(containerJson({ ...CONTAINER, lost }).lost).toMatchObject([{ network: "blue", state: "gone" }]);
 });
 
+test("formatContainer() says of one that is gone what it had", () => {
+  const lost = ATTACHMENTS.filter(({ state }) => state === "gone");
+  const gone = { name: "old", namespace: undefined, programs: [], interfaces: [], lost };
+  expect(formatContainer(gone, 80)).toEqual([
+    "old",
+    "  namespace  /var/run/netns/web is gone; weft gc removes what it has left",
+    "",
+    "eth0  gone  network routed",
+    "  id  cnitool-add51f7279f19f5d1fc9",
+  ]);
+  expect(containerJson(gone)).toMatchObject({ netns: "/var/run/netns/web", inode: null, pids: [] });
+});
+
 test("containerJson() is JSON, with null for what is not known", () => {
   const json = JSON.parse(JSON.stringify(containerJson(CONTAINER)));
   expect(json).toMatchObject({ container: "web", inode: "4026532123", pids: [] });

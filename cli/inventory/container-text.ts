@@ -12,7 +12,8 @@ import type { RuleView } from "./rules.ts";
 
 export interface ContainerView {
   readonly name: string;
-  readonly namespace: Namespace;
+  /** Undefined where it is gone; what was on it is in `lost`. */
+  readonly namespace: Namespace | undefined;
   /** The programs of its processes, by pid. */
   readonly programs: readonly string[];
   readonly interfaces: readonly (InterfaceView & { readonly rules: readonly RuleView[] })[];
@@ -30,14 +31,19 @@ export function formatContainer(container: ContainerView, width?: number): strin
     bold(name),
     ...formatFacts(
       [
-        ["namespace", `${namespace.path} (inode ${namespace.inode})`],
-        ["processes", shown === "" ? "none" : shown + more],
+        ["namespace", namespace ? `${namespace.path} (inode ${namespace.inode})` : goneText(lost)],
+        ["processes", namespace && (shown === "" ? "none" : shown + more)],
       ],
       width,
     ),
     ...lost.flatMap((each) => ["", ...formatLost(each, width)]),
     ...interfaces.flatMap((each) => ["", ...formatInterface(each, width)]),
   ];
+}
+
+function goneText([first]: readonly AttachmentView[]): string {
+  const where = first?.netns ? `${first.netns} is ` : "";
+  return `${where}${red("gone")}; weft gc removes what it has left`;
 }
 
 function formatInterface(each: ContainerView["interfaces"][number], width: number | undefined): string[] {

@@ -34,6 +34,8 @@ export function selectAttachments(view: HostView, name: string | undefined): rea
   if (name === undefined) return attachments;
   const ofNetwork = attachments.filter(({ network }) => network === name);
   if (ofNetwork.length > 0 || isNetwork(view, name)) return ofNetwork;
+  const gone = findGone(view, name);
+  if (gone.length > 0) return gone;
   const { namespace } = findStackOrTellNetworks(view, name);
   return attachments.filter((each) => each.namespace?.inode === namespace.inode);
 }
@@ -67,6 +69,23 @@ export function findByHostLink(view: HostView, name: string): Stack | undefined 
   return view.peerOf(view.host, link)?.stack;
 }
 
+/** The container that has the address; undefined where none has, or several. */
+export function findByAddress(view: HostView, address: string): Stack | undefined {
+  const having = view.attachments.filter(({ addresses }) =>
+    addresses.some((prefix) => prefix.split("/")[0] === address),
+  );
+  const stacks = new Set(having.map(({ namespace }) => view.stackOf(namespace)));
+  return stacks.size === 1 ? [...stacks][0] : undefined;
+}
+
+/** The attachments of the container that is meant where its namespace is gone; none where it is not. */
+export function findGone(view: HostView, text: string): readonly AttachmentView[] {
+  const found = findByName(view, text);
+  if (!found || found.namespace || view.stacks.some(({ name }) => name === text)) return [];
+  if (found.netns !== "" && namespaceInode(found.netns) !== undefined) return []; // not to be opened
+  return view.attachments.filter(({ containerId }) => containerId === found.containerId);
+}
+
 /** The first attachment of the container that is meant, by its name, or by its id or an id's beginning. */
 export function findByName({ attachments }: HostView, text: string): AttachmentView | undefined {
   return (
@@ -80,8 +99,7 @@ export function findByName({ attachments }: HostView, text: string): AttachmentV
 }
 
 function onlyOne(found: readonly AttachmentView[], text: string): AttachmentView | undefined {
-  const ids = new Set(found.map(({ containerId }) => containerId));
-  if (ids.size <= 1) return found[0];
-  const told = found.map(({ containerId, container }) => `${containerId} (${container})`);
-  throw new Error(`"${text}" is the beginning of several ids: ${told.join(", ")}`);
+  const told = new Set(found.map(({ containerId, container }) => `${containerId} (${container})`));
+  if (told.size <= 1) return found[0];
+  throw new Error(`"${text}" is the beginning of several ids: ${[...told].join(", ")}`);
 }

@@ -4,7 +4,7 @@ import { netnsInode } from "../../lib/netns/netns.ts";
 import { kernelTest, noNetnsReason, TestNetns } from "../../lib/testing/netns.ts";
 import type { AttachmentSources } from "./attachment.ts";
 import { readBridgeTables } from "./fdb.ts";
-import { findByHostLink, findByName, findStack, selectAttachments } from "./find.ts";
+import { findByAddress, findByHostLink, findByName, findGone, findStack, selectAttachments } from "./find.ts";
 import { HostView } from "./host-view.ts";
 import { viewInterface } from "./interface.ts";
 import { kindText } from "./link-kind.ts";
@@ -185,6 +185,23 @@ kernelTest("findStack() and findByHostLink() take what people call a container",
   expect(findByHostLink(view, "br0")).toBeUndefined();
   expect(selectAttachments(view, "blue")).toHaveLength(2);
   expect(() => selectAttachments(view, "nobody's")).toThrow("nor is it a network: there are blue");
+});
+
+kernelTest("findGone() has all attachments of a container that is gone, findByAddress() who has one", () => {
+  const gone = { ...cached("cafe01cafe01", web), netns: "/run/netns/nowhere" };
+  const alike = { ...gone, containerId: "cafe02cafe02" };
+  using view = openView({ records: [], cached: [gone, { ...gone, network: "red" }, alike] });
+  expect(findGone(view, "cafe01").map(({ network, state }) => `${network} ${state}`)).toEqual([
+    "blue gone",
+    "red gone",
+  ]);
+  expect(selectAttachments(view, "cafe01")).toHaveLength(2);
+  expect(findGone(view, "web")).toEqual([]);
+  expect(() => findGone(view, "cafe")).toThrow(
+    '"cafe" is the beginning of several ids: cafe01cafe01 (cafe01cafe01), cafe02cafe02 (cafe02cafe02)',
+  );
+  expect(findByAddress(view, "10.1.0.2")?.name).toBe("web");
+  expect(findByAddress(view, "10.1.0.99")).toBeUndefined();
 });
 
 kernelTest("viewInterface() has the way out, the bridge's port, routes and counters", () => {
