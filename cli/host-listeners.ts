@@ -6,6 +6,7 @@
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { type Address, addressFromBytes } from "../lib/netaddr/address.ts";
+import { printable } from "./terminal/printable.ts";
 
 const PROTOCOLS = ["tcp", "udp"] as const;
 
@@ -61,7 +62,7 @@ export function findHolders(inodes: ReadonlySet<string>): Map<string, Process> {
       const target = unlessGone("", () => readlinkSync(`/proc/${pid}/fd/${fd}`));
       const inode = /^socket:\[(\d+)\]$/.exec(target)?.[1];
       if (inode === undefined || !inodes.has(inode) || holders.has(inode)) continue;
-      const name = unlessGone("?", () => readFileSync(`/proc/${pid}/comm`, "utf8").trimEnd());
+      const name = unlessGone("?", () => printable(readFileSync(`/proc/${pid}/comm`, "utf8").trimEnd()));
       holders.set(inode, { pid, name });
     }
   }

@@ -8,8 +8,8 @@ const RETRY_MS = 10;
 let failure: string | undefined;
 
 /**
- * From here on console.log() notices, and lets no name steer the terminal. It writes at once, as it always does,
- * and never throws.
+ * From here on console.log() notices, and lets no name steer the terminal. It writes at once, as it always
+ * does, and never throws.
  */
 export function watchOutput(): void {
   console.log = (text: string) => writeAll(Buffer.from(`${printableText(text)}\n`));
