@@ -2,8 +2,8 @@
  * A process in a network namespace: in a new one, which ends with it, or in one that is there.
  *
  * It has a mount namespace of its own as well, so that /sys shows its network and /etc/resolv.conf may be
- * another. It waits before its program begins, until the network is made. When we are killed it is killed too:
- * nobody would take its network back.
+ * another. It waits before its program begins, until the network is made. When we are killed it is killed
+ * too: nobody would take its network back.
  *
  * Reference: unshare(1), nsenter(1), setpriv(1), ip-netns(8).
  */

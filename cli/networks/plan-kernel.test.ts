@@ -135,7 +135,8 @@ kernelTest(
     expect(await refusal(UPLINK, onEth0, [network("a", wire)])).toContain('overlaps network "a"');
     const apart = { ...onEth0, ranges: ["192.0.2.64/26"] };
     expect(subnets(await plan(UPLINK, apart, [network("a", wire)]))).toEqual(["192.0.2.0/24"]);
-    expect(await refusal(UPLINK, { ...apart, options: ["parent=eth1"] })).toContain(
+    const twoLinks = `${UPLINK}; ip link add eth1 type bridge`;
+    expect(await refusal(twoLinks, { ...apart, options: ["parent=eth1"] })).toContain(
       "overlaps address 192.0.2.7/24",
     );
   },
@@ -158,7 +159,20 @@ kernelTest("planNetwork() refuses what a driver cannot do, and says what it need
   expect(await refused({ ...vxlan, subnets: [], options: ["vni=1", "etcd=true"] })).toContain(
     "needs --subnet",
   );
-  expect(await refused({ dns: ["x"] })).toContain('Cannot parse "x" as an address');
+  expect(await refused({ dns: ["x"] })).toContain('--dns: Cannot parse "x" as an address');
+});
+
+kernelTest("planNetwork() refuses a parent that is not there, or is a VLAN that cannot be", async () => {
+  const refused = (...options: string[]) => refusal(UPLINK, { driver: "macvlan", options });
+  expect(await refused("parent=nix0")).toBe('no interface "nix0" on this host: there are wire, eth0');
+  expect(await refused("parent=nix0.20")).toContain('no interface "nix0" on this host');
+  expect(await refused("parent=eth0.5000")).toContain("there is no VLAN 5000, they are 1 to 4094");
+  expect(await refused("parent=eth0.0")).toContain("there is no VLAN 0");
+  expect(await refused("parent=eth0.20", "vlan=21")).toContain("has a VLAN already: leave out --opt vlan=21");
+  expect(await refused("parent=eth0.20")).toContain("driver macvlan needs --subnet");
+  const inOne = "ip link add eth0.20 type bridge";
+  const twice = { driver: "macvlan", options: ["parent=eth0.20", "vlan=21"] };
+  expect(await refusal(`${UPLINK}; ${inOne}`, twice)).toContain("driver macvlan needs --subnet");
 });
 
 kernelTest("planNetwork() refuses names that are taken, reserved or none", async () => {
@@ -179,6 +193,11 @@ kernelTest("planNetwork() refuses an overlay the VNI or the bridge of another ne
   );
   expect(await refusal("", { ...vxlan, options: ["vni=8", "bridge=br0", ...options] }, others)).toContain(
     'bridge br0 is that of network "a"',
+  );
+  expect(await refusal("", { options: ["bridge=vxbr7"] }, others)).toContain('that of network "b"');
+  const named = [network("c", { type: "bridge", bridge: "vxbr9" })];
+  expect(await refusal("", { ...vxlan, options: ["vni=9", ...options] }, named)).toContain(
+    'bridge vxbr9 is that of network "c"',
   );
 });
 

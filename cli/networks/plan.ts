@@ -14,11 +14,13 @@ import {
   isAnySubnet,
   leasedRanges,
   rangeSets,
+  readOption,
   readSubnetRequests,
   type SubnetRequest,
   type SubnetWords,
 } from "./subnet-request.ts";
-import { parentOf, wireThere, withParent } from "./wire.ts";
+import { bridgeOf } from "./summary.ts";
+import { parentOf, verifyParent, wireThere, withParent } from "./wire.ts";
 
 /** The words of the command line. */
 export interface NetworkWords extends SubnetWords {
@@ -53,10 +55,11 @@ export function planNetwork(words: NetworkWords, surroundings: Surroundings): Ne
   const given = readDriverOptions(driver, words.options);
   verifyOptions(driver, given, words);
   const hasParent = isUnderlay(driver) && !internal;
+  if (hasParent && !words.force) verifyParent(given, surroundings.host);
   const options = hasParent ? withParent(given, surroundings.host) : given;
   const asked = readSubnetRequests(words);
   if (driver === "vxlan") refuseSameVni(options, surroundings.networks);
-  if (driver === "vxlan" && options.bridge !== undefined) verifyBridge(options.bridge, surroundings.networks);
+  if (driver === "vxlan") verifyBridge(options.bridge ?? `vxbr${options.vni}`, surroundings.networks);
   const bridge = driver === "bridge" ? bridgeName(name, options, surroundings) : options.bridge;
   const requests = settleSubnets(asked, { driver, options, bridge, words }, surroundings);
   return {
@@ -213,7 +216,7 @@ function bridgeName(name: string, { bridge }: DriverOptions, { host, networks }:
 }
 
 function userOf(bridge: string, networks: readonly NetworkFile[]): NetworkFile | undefined {
-  return networks.find(({ plugins }) => plugins.some((plugin) => plugin["bridge"] === bridge));
+  return networks.find(({ plugins }) => plugins.some((plugin) => bridgeOf(plugin) === bridge));
 }
 
 function verifyBridge(bridge: string, networks: readonly NetworkFile[]): void {
@@ -231,7 +234,7 @@ function refuseSameVni({ vni }: DriverOptions, networks: readonly NetworkFile[])
 }
 
 function dnsOf({ dns, dnsSearch, dnsOptions }: NetworkWords): NetworkPlan["dns"] {
-  for (const server of dns) parseAddress(server);
+  for (const server of dns) readOption("--dns", server, parseAddress);
   return {
     ...(dns.length > 0 && { nameservers: dns }),
     ...(dnsSearch.length > 0 && { search: dnsSearch }),

@@ -60,6 +60,8 @@ test.each<[Partial<SubnetWords>, string]>([
   [{ subnets: ["224.0.0.0/24"] }, "--subnet 224.0.0.0/24 is for multicast, not for containers"],
   [{ subnets: ["127.1.0.0/24"] }, "--subnet 127.1.0.0/24 is for loopback"],
   [{ subnets: ["fe80::/64"] }, "--subnet fe80::/64 is for one link alone"],
+  [{ subnets: ["126.0.0.0/7"] }, "--subnet 126.0.0.0/7 is for loopback"],
+  [{ subnets: ["0.1.0.0/16"] }, "--subnet 0.1.0.0/16 is for a host that has no address yet"],
   [{ subnets: ["10.1.0.0/24"], gateways: ["10.1.0.0"] }, "--gateway 10.1.0.0 is the network's own"],
   [
     { subnets: ["10.1.0.0/24"], gateways: ["10.1.0.255"] },

@@ -55,10 +55,10 @@ const HOST_BITS_MIN = 2;
  */
 export function readSubnetRequests(words: SubnetWords): SubnetRequest[] {
   const subnets = words.subnets.map(readSubnet);
-  const gateways = words.gateways.map((text) => read("--gateway", text, parseAddress));
-  const ranges = words.ranges.map((text) => read("--ip-range", text, parsePrefix));
+  const gateways = words.gateways.map((text) => readOption("--gateway", text, parseAddress));
+  const ranges = words.ranges.map((text) => readOption("--ip-range", text, parsePrefix));
   const reserved = words.reserved.map((text) =>
-    read("--aux-address", text, (each) => parseAddress(each.slice(each.indexOf("=") + 1))),
+    readOption("--aux-address", text, (each) => parseAddress(each.slice(each.indexOf("=") + 1))),
   );
   refuseHomeless("--gateway", gateways, subnets);
   refuseHomeless("--aux-address", reserved, subnets);
@@ -134,10 +134,11 @@ function without({ first, last }: Range, address: Address): Range[] {
 }
 
 function readSubnet(text: string): Prefix {
-  const subnet = read("--subnet", text, parsePrefix);
+  const subnet = readOption("--subnet", text, parsePrefix);
   const network = networkOf(subnet);
   const { family } = subnet.address;
-  const special = specialUse(subnet.address);
+  const ends = isAnySubnet(subnet) ? [] : [firstAddress(subnet), lastAddress(subnet)];
+  const special = ends.map(specialUse).find((use) => use !== undefined);
   if (special !== undefined) throw new SyntaxError(`--subnet ${text} is for ${special}, not for containers`);
   if (!samePrefix(subnet, network)) {
     throw new SyntaxError(`--subnet ${text} has host bits set: ${formatPrefix(network)} is the network`);
@@ -151,7 +152,13 @@ function readSubnet(text: string): Prefix {
 function specialUse(address: Address): string | undefined {
   if (isMulticast(address)) return "multicast";
   if (isLoopback(address)) return "loopback";
+  if (isThisNetwork(address)) return "a host that has no address yet";
   return address.family === 6 && isLinkLocal(address) ? "one link alone" : undefined;
+}
+
+/** 0.0.0.0/8 but for its first address, which stands for any (RFC 6890). */
+function isThisNetwork(address: Address): boolean {
+  return address.family === 4 && address.value >> 24n === 0n && !isUnspecified(address);
 }
 
 /** IPv6 has no broadcast, and the subnet's own address is that of any router of it. */
@@ -173,7 +180,8 @@ function refuseHomeless(option: string, addresses: readonly Address[], subnets: 
   throw new SyntaxError(`${option} ${name} is in none of ${subnets.map(formatPrefix).join(", ")}`);
 }
 
-function read<T>(option: string, text: string, parse: (text: string) => T): T {
+/** What `parse` makes of the option's value; its error names the option. @throws SyntaxError */
+export function readOption<T>(option: string, text: string, parse: (text: string) => T): T {
   try {
     return parse(text);
   } catch (error) {

@@ -73,7 +73,8 @@ function isWhole({ subnet, first, last }: RangeSet[number]): boolean {
   return last.value - first.value + 3n >= size;
 }
 
-function bridgeOf(main: JsonObject | undefined): string | undefined {
+/** Named, or what the plugin takes where none is. */
+export function bridgeOf(main: JsonObject | undefined): string | undefined {
   const { type, bridge, vni } = main ?? {};
   if (typeof bridge === "string" && bridge !== "") return bridge;
   if (type === "bridge") return "cni0";
