@@ -16,6 +16,7 @@ import { showNetworks } from "./network-list.ts";
 import { summaryOf } from "./networks/summary.ts";
 import { networksDirectory } from "./runtime-command.ts";
 import { jsonText } from "./terminal/json.ts";
+import { printable } from "./terminal/printable.ts";
 
 interface Options {
   readonly type?: "container" | "network";
