@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { version } from "../package.json" with { type: "json" };
 import { outputFailure, watchOutput } from "./terminal/output.ts";
+import { terminalColumns } from "./terminal/width.ts";
 
 type Load = () => Promise<{ readonly command: () => Command }>;
 
@@ -65,6 +66,13 @@ export async function loadProgram(verb = ""): Promise<Command> {
   const program = new Command("weft")
     .description("CNI plugins, and the tool to see and mend container networks")
     .version(version)
+    .configureHelp({
+      helpWidth: terminalColumns(),
+      minWidthToWrap: 30,
+      subcommandTerm: (verb) => verb.name(),
+    })
+    .commandsGroup("Other:") // of help, which is commander's own
+    .helpCommand(true)
     .addHelpText("after", "\nweft <command> --help says more and gives an example.")
     .enablePositionalOptions() // what stands behind the program of weft run is the program's
     .showHelpAfterError("(--help says more)");
