@@ -1,5 +1,6 @@
 /** weft add: attaches a container to a network. */
 import type { Command } from "commander";
+import { warnOfAbsentAddresses } from "./absent-addresses.ts";
 import { collect } from "./collect-option.ts";
 import { findContainer } from "./containers/find.ts";
 import { attachContainer, attachmentFor } from "./networks/attach.ts";
@@ -40,4 +41,5 @@ function add(networkName: string, name: string, { ifname, ...words }: Options): 
   });
   console.log(JSON.stringify(result, null, 4));
   warnOfShadowedListeners(network, attachment.capabilityArgs, result);
+  warnOfAbsentAddresses(network, attachment.capabilityArgs);
 }

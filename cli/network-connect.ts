@@ -1,6 +1,7 @@
 /** weft network connect, weft network disconnect: the networks of a container that runs. */
 import { Command } from "commander";
 import { isObject } from "../lib/cni/json.ts";
+import { warnOfAbsentAddresses } from "./absent-addresses.ts";
 import { collect } from "./collect-option.ts";
 import { namespaceInode } from "./containers/container.ts";
 import { findContainer } from "./containers/find.ts";
@@ -90,6 +91,7 @@ function connect(networkName: string, name: string, { ifname, json, ...words }: 
   const attached = attachContainer(container, network, { attachment, words, runtime });
   console.log(json ? JSON.stringify(attached.result, null, 4) : describe(container.name, attached));
   warnOfShadowedListeners(network, attached.attachment.capabilityArgs, attached.result);
+  warnOfAbsentAddresses(network, attached.attachment.capabilityArgs);
 }
 
 /** "web: eth1 10.9.0.2/24" */

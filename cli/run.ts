@@ -6,6 +6,7 @@ import { Command } from "commander";
 import { isObject, type JsonObject } from "../lib/cni/json.ts";
 import { linkByName, setLink } from "../lib/rtnetlink/link.ts";
 import { openRouteSocket } from "../lib/rtnetlink/route-socket.ts";
+import { warnOfAbsentAddresses } from "./absent-addresses.ts";
 import { collect } from "./collect-option.ts";
 import { type Container, HOST } from "./containers/container.ts";
 import { findContainer, named } from "./containers/find.ts";
@@ -163,6 +164,7 @@ function connect(
   });
   end.defer(() => delNetwork(runtime, network, { ...attachment, netns: lastingPath }));
   warnOfShadowedListeners(network, attachment.capabilityArgs, result);
+  warnOfAbsentAddresses(network, attachment.capabilityArgs);
   return result;
 }
 

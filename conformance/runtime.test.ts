@@ -101,7 +101,7 @@ await t.test("weft add refuses what is there, and harms nothing", async (t) => {
   t.match(await weft("add net c1"), {
     exitCode: 1,
     stderr:
-      'weft: "c1" is on network "net" already, as eth0: run weft del first, or choose another --ifname\n',
+      'weft: "c1" is on network "net" already, as eth0: weft network disconnect takes it off, or choose another --ifname\n',
   });
   await host.exec("rm", ["-r", RESULTS]);
   t.match(await weft("add net c1"), {

@@ -59,6 +59,12 @@ await t.test(
     const [route] = await app.ip("route", "show", "default");
     t.match(route, { dev: "eth0" }, "and its default route stays with the first");
     await refused(t, host, "network connect red app", /"app" is on network "red" already, as eth1/);
+    await refused(
+      t,
+      host,
+      "network connect red app --ifname lo",
+      /"app" has an interface lo already: choose/,
+    );
 
     const listed = JSON.parse(await done(t, host, "network", "ls", "--json"));
     t.match(listed, [
@@ -104,6 +110,11 @@ await t.test(
       exitCode: 0,
       stdout: /^no networks in \/etc\/cni\/net\.d; /,
     });
+    await host.exec("sh", ["-c", "echo '{' > /etc/cni/net.d/10-junk.conflist"]);
+    t.match(await attempt(host, "network", "ls"), {
+      exitCode: 0,
+      stderr: /^weft: \/etc\/cni\/net\.d\/10-junk\.conflist: JSON /,
+    });
   },
 );
 
@@ -125,6 +136,11 @@ await t.test("T14: internal networks, and containers kept apart", { timeout: TIM
   );
   t.strictSame(await a.ip("route", "show", "default"), [], "and there is no default route");
   await refused(t, host, "network connect inner c --publish 1:1", /network "inner" publishes no ports/);
+  t.match(
+    await attempt(host, "network", "connect", "apart", "c", "-i", "eth1", "--publish", "203.0.113.9:81:80"),
+    { exitCode: 0, stderr: /^weft: no interface of this host has 203\.0\.113\.9: / },
+  );
+  await done(t, host, "network", "disconnect", "apart", "c", "--ifname", "eth1");
   t.strictSame(await d.answering(["10.224.1.2", outside.hostAddress4]), [outside.hostAddress4], "icc=false");
   await c.serve({ protocol: "tcp", port: 80, greeting: "c: " });
   const asked = { protocol: "tcp" as const, address: outside.hostAddress4, port: 8080 };

@@ -53,10 +53,11 @@ export function attachContainer(
   using _kept = lockNetwork(network, { shared: true });
   if (findCached(runtime.cacheDirectory, network.name, attachment)) {
     throw new Error(
-      `"${container.name}" is on network "${network.name}" already, as ${ifname}: run weft del first, or choose another --ifname`,
+      `"${container.name}" is on network "${network.name}" already, as ${ifname}: weft network disconnect takes it off, or choose another --ifname`,
     );
   }
-  refuseExistingInterface(container, attachment);
+  const isLoopback = ifname === "lo" && network.plugins.some(({ type }) => type === "loopback");
+  if (!isLoopback) refuseExistingInterface(container, attachment);
   const asked = withRequest(attachment, words, network);
   const result = addNetwork(runtime, network, asked);
   const missing = unheeded(words, result, ifname);
@@ -103,7 +104,6 @@ function refuseHost({ name, netnsPath }: Container): void {
 
 /** What is there already is not this ADD's, and the DEL after a failure would take it away. */
 function refuseExistingInterface({ name, netnsPath }: Container, { ifname }: Attachment): void {
-  if (ifname === "lo") return;
   using opened = openSandbox(netnsPath);
   using socket = openRouteSocket(opened);
   if (!findLink(socket, ifname)) return;

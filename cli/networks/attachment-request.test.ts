@@ -79,6 +79,7 @@ test("withRequest() refuses ports that nobody publishes, and addresses that are 
   const refuse = (words: object) => () => withRequest(attachment, { ...nothing, ...words }, network());
   expect(refuse({ publish: ["8080:80"] })).toThrow('network "net" publishes no ports');
   expect(refuse({ ip: ["10.0.0"] })).toThrow("--ip: Cannot parse");
+  expect(refuse({ mac: "foo" })).toThrow("--mac: Cannot parse");
   expect(refuse({ mac: "01:00:00:00:00:00" })).toThrow("no interface can have it");
 });
 

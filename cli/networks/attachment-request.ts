@@ -5,6 +5,7 @@ import { formatMac, isUnicastMac, parseMac } from "../../lib/netaddr/mac.ts";
 import { parsePrefix } from "../../lib/netaddr/prefix.ts";
 import type { Attachment } from "../runtime/attachment.ts";
 import type { NetworkList } from "../runtime/network-list.ts";
+import { readOption } from "./subnet-request.ts";
 
 export interface AttachmentWords {
   readonly ip?: readonly string[];
@@ -114,15 +115,13 @@ function readAddress(text: string, wrong: (reason: string) => SyntaxError): stri
 
 /** With or without a prefix length, which is the network's in any case. */
 function readIp(text: string): string {
-  try {
-    return formatAddress(text.includes("/") ? parsePrefix(text).address : parseAddress(text));
-  } catch (error) {
-    throw new SyntaxError(`--ip: ${error instanceof Error ? error.message : error}`);
-  }
+  return readOption("--ip", text, (each) =>
+    formatAddress(each.includes("/") ? parsePrefix(each).address : parseAddress(each)),
+  );
 }
 
 function readMac(text: string): string {
-  const mac = parseMac(text);
+  const mac = readOption("--mac", text, parseMac);
   if (!isUnicastMac(mac)) throw new SyntaxError(`--mac ${text}: no interface can have it`);
   return formatMac(mac);
 }

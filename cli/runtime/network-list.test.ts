@@ -71,7 +71,7 @@ test.each([
   [{ plugins: [{ type: "a" }] }, '"name" is missing'],
   [{ name: "../x", plugins: [{ type: "a" }] }, '"name" is "../x"'],
   [{ name: "net" }, '"plugins" is missing'],
-  [{ name: "net", plugins: [] }, '"plugins" is missing'],
+  [{ name: "net", plugins: [] }, '"plugins" is missing: a list of plugins; of one alone it is "type"'],
   [{ name: "net", plugins: {} }, '"plugins" is {}'],
   [{ name: "net", plugins: [{ type: "a" }, {}] }, '"plugins[1].type" is missing'],
   [{ name: "net", plugins: [{ type: 7 }] }, '"plugins[0].type" is 7'],

@@ -117,7 +117,9 @@ function pluginsIn(folder: string): JsonObject[] {
 }
 
 function readPlugins(plugins: readonly unknown[]): PluginConfig[] {
-  if (plugins.length === 0) throw wrong("plugins", undefined, "a list of plugins");
+  if (plugins.length === 0) {
+    throw new SyntaxError('"plugins" is missing: a list of plugins; of one alone it is "type"');
+  }
   return plugins.map((plugin, i) => {
     const type = isObject(plugin) ? plugin["type"] : undefined;
     if (typeof type !== "string" || type === "") throw wrong(`plugins[${i}].type`, type, "a plugin's name");
