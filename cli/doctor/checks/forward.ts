@@ -106,6 +106,7 @@ function told(host: Host, attached: Attached, what: string, rule: Evidence): Fin
 
 /** Before whatever drops: what the container sends, the answers, and what is for published ports. */
 function accepting(side: string, { table = "", chain = "" }: Evidence): string {
+  if (table.includes("firewalld")) return `firewall-cmd --zone=trusted --add-interface=${side}`;
   const program = iptablesOf(table);
   if (program === undefined) {
     const rules = [`iifname ${side} accept`, `oifname ${side} ct state established,related accept`];

@@ -46,7 +46,7 @@ function byNetworkManager(links: readonly Link[]): Finding[] {
   if (!bus?.hasService(NETWORK_MANAGER)) return [];
   const managed = links.filter(({ name }) => isManaged(bus, name));
   if (managed.length === 0) return [];
-  const patterns = [...new Set(managed.map(patternOf))].map((pattern) => `interface-name:${pattern}`);
+  const patterns = [...new Set(links.map(patternOf))].map((pattern) => `interface-name:${pattern}`);
   const file = "/etc/NetworkManager/conf.d/weft.conf";
   return managed.map(({ name }) =>
     finding("networkmanager-manages", {

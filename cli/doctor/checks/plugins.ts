@@ -4,11 +4,11 @@ import { isObject } from "../../../lib/cni/json.ts";
 import { ALL_VERSIONS, versionsFrom } from "../../../lib/cni/version.ts";
 import { version } from "../../../package.json" with { type: "json" };
 import { firstVersions, plugins } from "../../../plugins.ts";
-import type { NetworkFile } from "../../runtime/network-list.ts";
+import type { NetworkFile, PluginConfig } from "../../runtime/network-list.ts";
 import { requestPlugin } from "../../runtime/plugin-request.ts";
 import { makerOf, versionOf } from "../executable.ts";
 import { type Finding, finding, shellWord } from "../finding.ts";
-import type { Host } from "../host.ts";
+import { type Host, ipamOf } from "../host.ts";
 import { findPluginFile, isThisExecutable, type OwnPlugins, refusalOf, typesOf } from "../own-plugins.ts";
 
 /** Plugins of the reference that weft does not have. */
@@ -116,8 +116,14 @@ function versionRefused(host: Host, network: NetworkFile): Finding[] {
     spoken.find(({ versions }) => !cniVersions.some((each) => versions.includes(each))) ?? spoken[0];
   if (!worst) return [];
   const evidence = `it is of ${cniVersions.join(", ")}, and ${worst.type} speaks ${worst.versions.join(", ")}`;
-  const remedy = `\${EDITOR:-vi} ${shellWord(file)}`;
+  const remedy = isReplaceable(host, worst.type) ? "weft migrate" : `\${EDITOR:-vi} ${shellWord(file)}`;
   return [finding("version-refused", { subject: name, evidence, remedy })];
+}
+
+/** Whether it is another's plugin that weft has as well. */
+function isReplaceable(host: Host, type: string): boolean {
+  const file = fileOf(host, type);
+  return file !== undefined && plugins.has(type) && makerOf(file) === "another";
 }
 
 /** Ours are known; others are asked. */
@@ -145,8 +151,10 @@ function isExplained({ name, plugins: [main] }: NetworkFile, found: readonly Fin
   );
 }
 
-function networkRefused(host: Host, own: OwnPlugins, { name, file, plugins: list }: NetworkFile): Finding[] {
+function networkRefused(host: Host, own: OwnPlugins, network: NetworkFile): Finding[] {
+  const { name, file, plugins: list } = network;
   return list.flatMap((plugin) => {
+    if (!knowsStatus(host, network, plugin)) return [];
     const request = { command: "STATUS", network: name, cniVersion: STATUS_SINCE } as const;
     const refusal = refusalOf(host.runtime, own, { plugin, request });
     if (!refusal) return [];
@@ -155,4 +163,12 @@ function networkRefused(host: Host, own: OwnPlugins, { name, file, plugins: list
     const remedy = `\${EDITOR:-vi} ${shellWord(file)}`;
     return finding("network-refused", { subject: name, evidence, remedy });
   });
+}
+
+/** Another's IPAM plugin is asked as well, and does only in a network of that version. */
+function knowsStatus(host: Host, { cniVersions }: NetworkFile, plugin: PluginConfig): boolean {
+  if (cniVersions.includes(STATUS_SINCE)) return true;
+  const { type } = ipamOf(plugin);
+  const ipam = typeof type === "string" && type !== "" ? fileOf(host, type) : undefined;
+  return ipam === undefined || isThisExecutable(ipam);
 }
