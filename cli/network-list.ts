@@ -15,10 +15,10 @@ import { type Column, formatTable } from "./terminal/table.ts";
 const COLUMNS: readonly Column[] = [
   { title: "NETWORK", shrink: 1 },
   { title: "DRIVER" },
-  { title: "SUBNETS", shrink: 2 },
-  { title: "ON", shrink: 3 },
-  { title: "CONTAINERS", align: "right" },
-  { title: "FILE", shrink: 4 },
+  { title: "SUBNETS", shrink: 2, least: 15 },
+  { title: "ON", shrink: 3, least: 10, dispensable: 1 },
+  { title: "CONTAINERS", align: "right", dispensable: 2 },
+  { title: "FILE", shrink: 4, least: 12, dispensable: 3 },
 ];
 
 export function lsCommand(): Command {

@@ -23,6 +23,14 @@ test("formatAttachments() in 160 columns", () => {
   ]);
 });
 
+test("formatAttachments() in 40 columns keeps whole what is asked for most", () => {
+  expect(formatAttachments(ATTACHMENTS.slice(0, 2), 40).split("\n")).toEqual([
+    "CONTAINER    IFNAME  HOST          STATE",
+    "web          eth0    veth1a2b3c4d  up",
+    "kube-syste…  eth0    vethdeadbeef  down",
+  ]);
+});
+
 test.each([
   [{ hostPort: 8080, containerPort: 80, protocol: "tcp", hostIP: "" }, "8080->80/tcp"],
   [{ hostPort: 53, containerPort: 53, protocol: "udp", hostIP: "192.0.2.1" }, "192.0.2.1:53->53/udp"],

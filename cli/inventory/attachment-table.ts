@@ -5,12 +5,12 @@ import type { AttachmentState, AttachmentView, PublishedPort } from "./attachmen
 
 const COLUMNS: readonly Column[] = [
   { title: "CONTAINER", shrink: 4, least: 12 },
-  { title: "NETWORK", shrink: 3, least: 10 },
+  { title: "NETWORK", shrink: 3, least: 10, dispensable: 1 },
   { title: "IFNAME" },
-  { title: "ADDRESSES", shrink: 5, least: 15 },
+  { title: "ADDRESSES", shrink: 5, least: 15, dispensable: 2 },
   { title: "HOST", shrink: 1, least: 12 },
-  { title: "BRIDGE", shrink: 2, least: 8 },
-  { title: "PORTS", shrink: 6, least: 14, isOptional: true },
+  { title: "BRIDGE", shrink: 2, least: 8, dispensable: 3 },
+  { title: "PORTS", shrink: 6, least: 14, dispensable: 4 },
   { title: "STATE" },
 ];
 

@@ -9,7 +9,7 @@ const COLUMNS: readonly Column[] = [
   { title: "LEADS TO", shrink: 4, least: 22 },
   { title: "CONTAINER", shrink: 3, least: 12 },
   { title: "NETWORK", shrink: 2, least: 10 },
-  { title: "BY", shrink: 1, least: 8, isOptional: true },
+  { title: "BY", shrink: 1, least: 8, dispensable: 1 },
   { title: "STATE" },
 ];
 

@@ -37,6 +37,21 @@ test("formatTable() takes from the next one when that has given all, and never f
   expect(formatTable([{ title: "A" }], [["a text that is long"]], 5)).toBe("A\na text that is long");
 });
 
+test("formatTable() leaves out what it can do without, before anything is cut below use", () => {
+  const columns: readonly Column[] = [
+    { title: "NAME", shrink: 1, least: 12, dispensable: 1 },
+    { title: "FILE", shrink: 2, least: 12, dispensable: 2 },
+    { title: "HOST", shrink: 3, least: 12 },
+  ];
+  const rows = [["a-name-of-16-chr", "weft-blue.conflist", "veth1a2b3c4d"]];
+  const shownAt = (width: number) => formatTable(columns, rows, width).split("\n")[1];
+  expect(shownAt(50)).toBe("a-name-of-16-chr  weft-blue.conflist  veth1a2b3c4d");
+  expect(shownAt(44)).toBe("a-name-of-16-chr  weft-blue.c…  veth1a2b3c4d");
+  expect(shownAt(39)).toBe("a-name-of-16-chr  veth1a2b3c4d");
+  expect(shownAt(25)).toBe("veth1a2b3c4d");
+  expect(shownAt(10)).toBe("veth1a2b3…");
+});
+
 test("formatTable() counts no escape sequences", () => {
   const [, line] = formatTable([{ title: "A" }, { title: "B" }], [["\x1b[32mup\x1b[0m", "x"]], 20).split(
     "\n",

@@ -8,8 +8,8 @@ export interface Column {
   readonly shrink?: number;
   /** Columns that it keeps until every other one has given way as far as this. */
   readonly least?: number;
-  /** It is left out where the others cannot keep as much as that with it. */
-  readonly isOptional?: boolean;
+  /** Which is left out first where not all can keep as much as that: the largest; 0 or none never. */
+  readonly dispensable?: number;
   readonly align?: "left" | "right";
 }
 
@@ -56,9 +56,9 @@ function shownColumns(
   for (;;) {
     const fitting = narrowed(shown, width, softLimit);
     if (totalWidth(fitting) <= width) return fitting;
-    const leastOf = ({ column: { isOptional, shrink = 0 } }: ShownColumn) => (isOptional ? shrink : -1);
-    const next = shown.reduce((a, b) => (leastOf(b) > leastOf(a) ? b : a));
-    if (!next.column.isOptional) return narrowed(fitting, width, hardLimit);
+    const rank = ({ column }: ShownColumn) => column.dispensable ?? 0;
+    const next = shown.reduce((a, b) => (rank(b) > rank(a) ? b : a));
+    if (rank(next) === 0) return narrowed(fitting, width, hardLimit);
     shown = shown.filter((each) => each !== next);
   }
 }
