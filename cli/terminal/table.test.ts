@@ -64,6 +64,7 @@ test.each([
   ["one two three", 9, "one two …"],
   ["one two three", 8, "one …"],
   ["abcdef", 4, "abc…"],
+  ["      127.0.0.1:9000->90/udp", 22, "      127.0.0.1:9000-…"],
   ["\x1b[31mabcdef\x1b[0m", 4, "abc…"],
 ])("cut() of %j to %d", (text, width, expected) => {
   expect(cut(text, width)).toBe(expected);

@@ -98,7 +98,7 @@ export function cut(text: string, width: number): string {
   if (textWidth(text) <= width) return text;
   const start = [...unpainted(text)].slice(0, Math.max(0, width - 1)).join("");
   const words = start.slice(0, start.lastIndexOf(" ") + 1);
-  return (words === "" ? start : words) + ELLIPSIS;
+  return (words.trim() === "" ? start : words) + ELLIPSIS;
 }
 
 function pad(text: string, width: number, align: "left" | "right"): string {
