@@ -33,6 +33,7 @@ const FILES = [
   "ptp.test.ts",
   "tap.test.ts",
   "shared-things.test.ts",
+  "tool-doctor-limits.test.ts",
   "loopback-guard.test.ts",
 ];
 

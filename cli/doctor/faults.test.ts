@@ -1,16 +1,20 @@
 import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { FAULTS } from "./faults.ts";
 
-const ROOT = join(import.meta.dir, "../..");
+const README = readFileSync(join(import.meta.dir, "README.md"), "utf8");
+const CONFORMANCE = join(import.meta.dir, "../../conformance");
 
-for (const document of ["cli/doctor/README.md", "docs/troubleshooting.md"]) {
-  test(`FAULTS are all in ${document}, and no others`, () => {
-    const text = readFileSync(join(ROOT, document), "utf8");
-    const rows = text.split("\n").filter((line) => line.startsWith("| `"));
-    const told = rows.flatMap((row) => [...(row.split("|")[1] ?? "").matchAll(/`([a-z\d-]+)`/g)]);
-    const names = new Set(told.map(([, name]) => name));
-    expect([...names].sort()).toEqual(Object.keys(FAULTS).sort());
-  });
-}
+test("README.md tells of each fault, and of no other", () => {
+  const told = [...README.matchAll(/^\| ((?:`[a-z0-9-]+`(?:, )?)+) \|/gm)].flatMap(([, names = ""]) =>
+    [...names.matchAll(/`([^`]+)`/g)].map(([, name = ""]) => name),
+  );
+  expect(told.sort()).toEqual(Object.keys(FAULTS).sort());
+});
+
+test("conformance has a case for each fault", () => {
+  const files = readdirSync(CONFORMANCE).filter((name) => /^tool-doctor.*\.test\.ts$/.test(name));
+  const cases = files.map((name) => readFileSync(join(CONFORMANCE, name), "utf8")).join("");
+  expect(Object.keys(FAULTS).filter((fault) => !cases.includes(`"${fault}"`))).toEqual([]);
+});

@@ -1,0 +1,58 @@
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { finding, shellWord } from "./finding.ts";
+import { countOf, formatFinding } from "./report.ts";
+
+let columns: string | undefined;
+
+beforeEach(() => {
+  columns = process.env["COLUMNS"];
+  process.env["COLUMNS"] = "50";
+});
+afterEach(() => {
+  if (columns === undefined) delete process.env["COLUMNS"];
+  else process.env["COLUMNS"] = columns;
+});
+
+const FORWARDING = finding("forwarding-off", {
+  subject: "IPv4",
+  evidence: "net.ipv4.ip_forward is 0, and this host is the gateway of web (eth0 on front)",
+  remedy: "sysctl -w net.ipv4.ip_forward=1",
+});
+
+test("formatFinding() breaks what it says between words, and leaves the command in one line", () => {
+  const long = {
+    ...FORWARDING,
+    remedy: `nsenter --net=/var/run/netns/${"x".repeat(60)} ip link set eth0 up`,
+  };
+  expect(formatFinding(long)).toBe(
+    [
+      "error    the host does not forward",
+      "         (forwarding-off)",
+      "         IPv4: net.ipv4.ip_forward is 0, and this",
+      "         host is the gateway of web (eth0 on",
+      "         front)",
+      `         mend: ${long.remedy}`,
+    ].join("\n"),
+  );
+});
+
+test("finding() has severity and safety of its fault, unless told otherwise", () => {
+  expect(FORWARDING).toMatchObject({ severity: "error", isSafe: true, title: "the host does not forward" });
+  const { subject, evidence, remedy } = FORWARDING;
+  expect(finding("forwarding-off", { subject, evidence, remedy, isSafe: false }).isSafe).toBeFalse();
+});
+
+test("countOf() counts each severity that there is", () => {
+  const warning = finding("lease-orphaned", { subject: "", evidence: "", remedy: "" });
+  expect(countOf([FORWARDING, warning, FORWARDING])).toBe("2 errors, 1 warning");
+  expect(countOf([warning, warning])).toBe("2 warnings");
+});
+
+test.each([
+  ["/run/netns/blue", "/run/netns/blue"],
+  ["route_localnet br0", "'route_localnet br0'"],
+  ["it's", "'it'\\''s'"],
+  ["", "''"],
+])("shellWord() quotes %j where the shell would read it otherwise", (text, word) => {
+  expect(shellWord(text)).toBe(word);
+});
