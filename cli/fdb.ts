@@ -28,7 +28,7 @@ where weft agent runs.
   weft fdb
   weft fdb docker0`,
     )
-    .argument("[name]", "of a bridge, a network or a VXLAN device: that alone")
+    .argument("[bridge]", "name of a bridge, a network or a VXLAN device: that alone")
     .option("-a, --all", "the ports' own MACs, too")
     .option("--json", "as JSON: an object")
     .addHelpText(

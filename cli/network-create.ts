@@ -50,7 +50,7 @@ route of this host has, a gateway, a bridge.
     .option("--dns <address>", "name server for the containers", collect)
     .option("--dns-search <domain>", "search domain for the containers", collect)
     .option("--dns-option <option>", "resolver option for the containers", collect)
-    .option("--label <key=value>", "kept in the file, for you", collect)
+    .option("--label <name=value>", "kept in the file, for you", collect)
     .option("--force", "even where a route or address of the host overlaps, or a plugin is not ready")
     .option("--dry-run", "print the file instead of writing it")
     .addHelpText("after", optionsHelp())

@@ -38,7 +38,7 @@ export function inspectCommand(): Command {
   return new Command("inspect")
     .summary(description)
     .description(`${description}\n\n  weft network inspect blue`)
-    .argument("<name...>", "of networks")
+    .argument("<network...>", "names of networks")
     .option("--json", "as JSON")
     .addHelpText("after", "\nExit status: 0, 1 no such network.")
     .action(showNetworks);

@@ -26,7 +26,7 @@ the network has on the host: its bridge, its leases. Files that others wrote sta
 
   weft network rm blue`,
     )
-    .argument("<name...>", "of networks")
+    .argument("<network...>", "names of networks")
     .addHelpText("after", ENDING)
     .action(rm);
 }

@@ -48,7 +48,7 @@ interfaces; of the file system and the processes it sees what is there.
 --network is the name of a network, and may be given several times: eth0, eth1 …`,
     )
     .argument("<command...>", "program and arguments, after --")
-    .option("--network <name>", "name of a network, none, host or container:CONTAINER", collect)
+    .option("--network <network|none|host>", "one of those, or container:CONTAINER", collect)
     .option("--name <name>", "a name for the namespace, as of ip netns add")
     .option("--ip <address>", "address in the first network, one of each family", collect)
     .option("--mac <address>", "MAC in the first network")

@@ -4,6 +4,7 @@ import { candidatesFor } from "./candidates.ts";
 
 const NAMES: Readonly<Record<string, readonly string[]>> = {
   network: ["net", "blue"],
+  "network|none|host": ["blue", "none"],
   container: ["web", "db"],
   src: ["web", "host"],
 };

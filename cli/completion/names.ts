@@ -2,6 +2,8 @@
 import { FAULTS } from "../doctor/faults.ts";
 import { HostView } from "../inventory/host-view.ts";
 import { listNamespaces } from "../inventory/namespaces.ts";
+import { DRIVERS, OPTIONS } from "../networks/driver-options.ts";
+import { summaryOf } from "../networks/summary.ts";
 import { readNetworks } from "../runtime/network-list.ts";
 
 const NAMED_NAMESPACES = "/run/netns/";
@@ -15,7 +17,15 @@ const WITHOUT_NETWORK = ["host", "none"];
 export function namesOf(kind: string, directory: string): readonly string[] {
   switch (kind) {
     case "network":
+      return networkNames(directory);
+    case "network|none|host":
       return [...networkNames(directory), ...WITHOUT_NETWORK];
+    case "bridge":
+      return unique([...networkNames(directory), ...bridgeNames(directory)]);
+    case "driver":
+      return DRIVERS;
+    case "key=value":
+      return OPTIONS.map(({ name }) => `${name}=`);
     case "container":
       return containerNames(directory);
     case "src":
@@ -32,6 +42,10 @@ export function namesOf(kind: string, directory: string): readonly string[] {
 
 function networkNames(directory: string): string[] {
   return readNetworks(directory).networks.map(({ name }) => name);
+}
+
+function bridgeNames(directory: string): string[] {
+  return readNetworks(directory).networks.flatMap((network) => summaryOf(network).bridge ?? []);
 }
 
 /** Those on a network, and what `ip netns` has named. */
