@@ -1,6 +1,6 @@
 /**
- * `weft doctor`: the kernel's own limits, which are the machine's: they are changed where that is a test's own,
- * in the second kernel alone.
+ * `weft doctor`: the kernel's own limits, which are the machine's: they are changed where that is a test's
+ * own, in the second kernel alone.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { execa } from "execa";

@@ -1,4 +1,4 @@
-/** Probes of paths on the kernel this machine runs: veths with one end's MTU below the other's, and a router. */
+/** Probes of paths on the kernel this machine runs: veths of which one end has less MTU, and a router. */
 import { afterAll, beforeAll, expect } from "bun:test";
 import { parseAddress } from "./netaddr/address.ts";
 import { probePaths } from "./path-probe.ts";
