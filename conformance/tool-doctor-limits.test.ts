@@ -10,7 +10,7 @@ import { IN_SECOND_KERNEL, missing, skip } from "./fixtures/kernel.ts";
 
 const TIMEOUT_MS = 600_000; // emulated
 t.setTimeout(3 * TIMEOUT_MS);
-const lacks = await missing("bridge", "br_netfilter", "nf_tables");
+const lacks = await missing("bridge", "nf_tables");
 
 /** One for all namespaces: only where the machine is the test's own they may be changed. */
 const LIMITS = {
