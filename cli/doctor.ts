@@ -116,7 +116,8 @@ function tell({ finding, failure }: Mending, { isQuiet }: { isQuiet: boolean }):
 async function isAgreed(ready: readonly Finding[]): Promise<boolean> {
   if (!process.stdin.isTTY)
     throw new Error("--fix asks before it changes anything: give --yes where nobody can answer");
-  for (const each of ready) console.log(`${formatFinding(each)}\n`);
+  // not among what is printed with --json
+  for (const each of ready) console.error(`${formatFinding(each)}\n`);
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
     const commands = ready.length === 1 ? "this command" : `these ${ready.length} commands`;

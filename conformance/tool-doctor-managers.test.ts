@@ -104,6 +104,9 @@ await t.test("the agent of an overlay", { timeout: TIMEOUT_MS }, async (t) => {
     daemon: "weft agent",
     until: "weft agent --status",
   });
+  await host.container("c1");
+  await host.exec(WEFT, ["add", network, "c1"]);
+  t.same(await diagnose(host), [], "nor is anything wrong with a container on it");
 });
 
 await t.test("the daemon of the dhcp plugin", { timeout: TIMEOUT_MS }, async (t) => {

@@ -2,6 +2,7 @@
  * `weft doctor`: on a healthy host it finds nothing; each fault of the kernel's that it knows is caused,
  * named, mended by the command it printed, and gone. T16 of the topologies.
  */
+import { writeFileSync } from "node:fs";
 import t, { type Test } from "tap";
 import {
   type DoctorStage,
@@ -264,3 +265,112 @@ async function showHealthy(t: Test, { host }: DoctorStage): Promise<void> {
   const said = await host.exec(WEFT, ["doctor"], { reject: false });
   t.match(said, { exitCode: 0, stdout: "nothing found\n", stderr: "" }, "a healthy host");
 }
+
+const leased = (subnet: string, more: object = {}) => ({ ipam: { type: "host-local", subnet, ...more } });
+/** One of each plugin, and of what networks may be without. */
+const NETWORKS: Readonly<Record<string, { readonly cniVersion: string; readonly [key: string]: unknown }>> = {
+  wire: {
+    cniVersion: "1.0.0",
+    plugins: [
+      {
+        type: "macvlan",
+        master: "uplink0",
+        ...leased("192.0.2.0/24", { rangeStart: "192.0.2.50", rangeEnd: "192.0.2.60", gateway: "192.0.2.2" }),
+      },
+    ],
+  },
+  tap: { cniVersion: "1.0.0", plugins: [{ type: "tap", ...leased("10.21.0.0/24") }] },
+  layer2: { cniVersion: "1.0.0", plugins: [{ type: "bridge", bridge: "br-layer2" }] },
+  fixed: {
+    cniVersion: "1.0.0",
+    plugins: [
+      {
+        type: "bridge",
+        bridge: "br-fixed",
+        isGateway: true,
+        ipam: {
+          type: "static",
+          addresses: [{ address: "10.22.0.5/24", gateway: "10.22.0.1" }],
+          routes: [{ dst: "0.0.0.0/0" }],
+        },
+      },
+    ],
+  },
+  hairpin: {
+    cniVersion: "0.3.1",
+    plugins: [{ type: "bridge", bridge: "br-hairpin", hairpinMode: true, ...leased("10.23.0.0/24") }],
+  },
+  old: {
+    cniVersion: "0.2.0",
+    type: "bridge",
+    bridge: "br-old",
+    isDefaultGateway: true,
+    ipMasq: true,
+    ...leased("10.24.0.0/24"),
+  },
+  guarded: {
+    cniVersion: "1.0.0",
+    plugins: [
+      {
+        type: "bridge",
+        bridge: "br-guarded",
+        isDefaultGateway: true,
+        macspoofchk: true,
+        portIsolation: true,
+        mtu: 1400,
+        ...leased("10.25.0.0/24"),
+      },
+      { type: "firewall", internal: true },
+    ],
+  },
+  far: {
+    cniVersion: "1.0.0",
+    plugins: [
+      {
+        type: "vxlan",
+        vni: 9,
+        dev: "uplink0",
+        remotes: ["192.0.2.2"],
+        isDefaultGateway: true,
+        ...leased("10.26.0.0/24"),
+      },
+    ],
+  },
+};
+
+await t.test("nothing is found beside any plugin", { timeout: TIMEOUT_MS }, async (t) => {
+  const lack = lacks ?? (await missing("macvlan", "vxlan", "tun"));
+  if (lack) return skip(t, lack);
+  const stage = await makeDoctorStage(t);
+  const { host } = stage;
+  for (const [name, network] of Object.entries(NETWORKS)) {
+    writeFileSync(host.view(`/etc/cni/net.d/20-${name}.conflist`), JSON.stringify({ name, ...network }));
+    await host.container(name);
+    await host.exec(WEFT, ["add", name, name]);
+  }
+  await host.exec(WEFT, ["network", "create", "made"]);
+  await host.exec(WEFT, ["add", "made", "c2", "--ifname", "eth1", "-p", "9090:90"]);
+  await showHealthy(t, stage);
+  const collected = await host.exec(WEFT, ["gc"], { reject: false });
+  t.match(collected, { exitCode: 0, stdout: "nothing was left behind\n" }, "nor collected");
+  await showHealthy(t, stage);
+});
+
+await t.test("who may not, and who is not asked", { timeout: TIMEOUT_MS }, async (t) => {
+  if (lacks) return skip(t, lacks);
+  const { host } = await makeDoctorStage(t);
+  await host.exec("ip", ["link", "set", "br-front", "down"]);
+  const unasked = await host.exec(WEFT, ["doctor", "--fix"], { reject: false });
+  t.match(unasked, { exitCode: 1, stdout: "", stderr: /give --yes where nobody can answer\n$/ });
+  const shown = await host.exec(WEFT, ["doctor"], { reject: false, env: { COLUMNS: "60" } });
+  t.match(shown, { exitCode: 2 });
+  t.match(shown.stdout, /^error {4}the bridge of a container is down \(bridge-down\)\n {9}br-front: /);
+  t.match(shown.stdout, /\n {9}mend: ip link set br-front up\n/);
+  const nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", WEFT, "doctor"];
+  t.match(await host.exec("setpriv", nobody, { reject: false }), { exitCode: 1, stderr: /run as root\n$/ });
+  const known = await host.exec(WEFT, ["doctor", "--faults", "--json"]);
+  t.ok(
+    JSON.parse(known.stdout).some(({ fault }: { fault: string }) => fault === "bridge-down"),
+    "--faults",
+  );
+});

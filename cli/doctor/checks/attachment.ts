@@ -1,12 +1,14 @@
 /** What the plugins themselves say of attachments: CHECK, where no finding explains it already. */
 import { parseResult, type Result } from "../../../lib/cni/result.ts";
+import { atLeast } from "../../../lib/cni/version.ts";
 import type { PublishedPort } from "../../inventory/attachment.ts";
 import type { PluginConfig } from "../../runtime/network-list.ts";
 import { type Finding, finding, shellWord } from "../finding.ts";
 import { type Attached, type Host, nameOf } from "../host.ts";
 import { type OwnPlugins, refusalOf } from "../own-plugins.ts";
 
-/** Since 0.4.0 there is CHECK. */
+/** A result of an earlier version says too little. */
+const CHECK_SINCE = "0.4.0";
 const VERSION = "1.1.0";
 
 /** @param found what the other checks have found */
@@ -24,7 +26,8 @@ export function checkAttachments(host: Host, own: OwnPlugins, found: readonly Fi
 
 function differs(host: Host, own: OwnPlugins, attached: Attached): Finding[] {
   const { cached, list, network, isOurs, inside } = attached;
-  if (!cached || !list || list.disableCheck || !isOurs || !inside) return [];
+  const isCheckable = list && !list.disableCheck && atLeast(list.cniVersions.at(-1) ?? "", CHECK_SINCE);
+  if (!cached || !isCheckable || !isOurs || !inside) return [];
   const prevResult = resultOf(attached);
   const check = (plugin: PluginConfig) => {
     const request = {
