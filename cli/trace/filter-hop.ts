@@ -1,5 +1,5 @@
 /** Asks a namespace's packet filter at one hook, and writes down what had a say. */
-import { NF_ACCEPT } from "../../lib/nftables/decoded-expression.ts";
+import { NF_ACCEPT } from "../../lib/nftables/verdict.ts";
 import type { Link } from "../../lib/rtnetlink/link.ts";
 import type { Doubt, RulePlace, RuleStep } from "./filter/chain.ts";
 import { askHook } from "./filter/hook.ts";

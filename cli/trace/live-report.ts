@@ -1,7 +1,7 @@
 /** What the kernel told of packets, for people: a paragraph a packet in a namespace, a line a rule. */
 import { type Address, addressFromBytes } from "../../lib/netaddr/address.ts";
-import { NF_DROP } from "../../lib/nftables/decoded-expression.ts";
 import type { TraceEvent } from "../../lib/nftables/trace-event.ts";
+import { NF_DROP } from "../../lib/nftables/verdict.ts";
 import { fold } from "../terminal/fold.ts";
 import { cyan, dim, red } from "../terminal/style.ts";
 import { terminalColumns } from "../terminal/width.ts";

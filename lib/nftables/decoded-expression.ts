@@ -21,7 +21,7 @@ import {
 import type { ListedRule } from "./query.ts";
 
 /** NFTA_BYTEORDER_* */
-const byteorderAttributes = attributes("NFTA_BYTEORDER", {
+export const byteorderAttributes = attributes("NFTA_BYTEORDER", {
   sreg: [1, be32],
   dreg: [2, be32],
   op: [3, be32],
@@ -29,20 +29,20 @@ const byteorderAttributes = attributes("NFTA_BYTEORDER", {
   size: [5, be32],
 });
 /** NFTA_REDIR_* */
-const redirAttributes = attributes("NFTA_REDIR", {
+export const redirAttributes = attributes("NFTA_REDIR", {
   regProtoMin: [1, be32],
   regProtoMax: [2, be32],
   flags: [3, be32],
 });
 /** NFTA_REJECT_* */
-const rejectAttributes = attributes("NFTA_REJECT", { type: [1, be32], icmpCode: [2, u8] });
+export const rejectAttributes = attributes("NFTA_REJECT", { type: [1, be32], icmpCode: [2, u8] });
 /** NFTA_LIMIT_*, NFTA_QUOTA_*, NFTA_CONNLIMIT_*: of each, whether it is turned around. */
-const limitAttributes = attributes("NFTA_LIMIT", { flags: [5, be32] });
-const quotaAttributes = attributes("NFTA_QUOTA", { flags: [2, be32] });
+export const limitAttributes = attributes("NFTA_LIMIT", { flags: [5, be32] });
+export const quotaAttributes = attributes("NFTA_QUOTA", { flags: [2, be32] });
 /** NFTA_OBJREF_*: the kind of a named object that is used. */
-const objrefAttributes = attributes("NFTA_OBJREF", { immType: [1, be32] });
+export const objrefAttributes = attributes("NFTA_OBJREF", { immType: [1, be32] });
 /** NFTA_EXTHDR_* */
-const exthdrAttributes = attributes("NFTA_EXTHDR", {
+export const exthdrAttributes = attributes("NFTA_EXTHDR", {
   dreg: [1, be32],
   type: [2, u8],
   offset: [3, be32],
@@ -51,27 +51,31 @@ const exthdrAttributes = attributes("NFTA_EXTHDR", {
   op: [6, be32],
 });
 /** NFTA_NG_*, NFTA_HASH_*, NFTA_RT_*, NFTA_SOCKET_* …: what they load depends on more than the packet. */
-const numgenAttributes = attributes("NFTA_NG", { dreg: [1, be32], modulus: [2, be32] });
-const hashAttributes = attributes("NFTA_HASH", { dreg: [2, be32] });
-const rtAttributes = attributes("NFTA_RT", { dreg: [1, be32], key: [2, be32] });
-const socketAttributes = attributes("NFTA_SOCKET", { key: [1, be32], dreg: [2, be32] });
-const osfAttributes = attributes("NFTA_OSF", { dreg: [1, be32] });
-const xfrmAttributes = attributes("NFTA_XFRM", { dreg: [1, be32] });
-const tunnelAttributes = attributes("NFTA_TUNNEL", { dreg: [2, be32] });
+export const numgenAttributes = attributes("NFTA_NG", { dreg: [1, be32], modulus: [2, be32] });
+export const hashAttributes = attributes("NFTA_HASH", { dreg: [2, be32] });
+export const rtAttributes = attributes("NFTA_RT", { dreg: [1, be32], key: [2, be32] });
+export const socketAttributes = attributes("NFTA_SOCKET", { key: [1, be32], dreg: [2, be32] });
+export const osfAttributes = attributes("NFTA_OSF", { dreg: [1, be32] });
+export const xfrmAttributes = attributes("NFTA_XFRM", { dreg: [1, be32] });
+export const tunnelAttributes = attributes("NFTA_TUNNEL", { dreg: [2, be32] });
 /** NFTA_MATCH_*, NFTA_TARGET_*: a match or target of iptables', of which `info` is its own struct. */
-const matchAttributes = attributes("NFTA_MATCH", { name: [1, cstring], rev: [2, be32], info: [3, bytes] });
-const targetAttributes = attributes("NFTA_TARGET", {
+export const matchAttributes = attributes("NFTA_MATCH", {
+  name: [1, cstring],
+  rev: [2, be32],
+  info: [3, bytes],
+});
+export const targetAttributes = attributes("NFTA_TARGET", {
   name: [1, cstring],
   rev: [2, be32],
   info: [3, bytes],
 });
 /** NFTA_DUP_*, NFTA_FWD_* */
-const fwdAttributes = attributes("NFTA_FWD", { sregDev: [1, be32] });
+export const fwdAttributes = attributes("NFTA_FWD", { sregDev: [1, be32] });
 /** NFTA_TPROXY_* */
-const tproxyAttributes = attributes("NFTA_TPROXY", { regAddr: [2, be32], regPort: [3, be32] });
+export const tproxyAttributes = attributes("NFTA_TPROXY", { regAddr: [2, be32], regPort: [3, be32] });
 
 /** NFTA_NAT_*, with the flags that ours never have. */
-const natRuleAttributes = attributes("NFTA_NAT", { ...natAttributes.table, flags: [7, be32] });
+export const natRuleAttributes = attributes("NFTA_NAT", { ...natAttributes.table, flags: [7, be32] });
 /** linux/netfilter/nf_nat.h */
 const NF_NAT_RANGE_NETMAP = 0x40;
 
@@ -81,16 +85,6 @@ export interface Verdict {
   /** Of a jump or goto. */
   readonly chain?: string | undefined;
 }
-
-export const NF_DROP = 0;
-export const NF_ACCEPT = 1;
-export const NF_STOLEN = 2;
-export const NF_QUEUE = 3;
-export const NFT_CONTINUE = -1;
-export const NFT_BREAK = -2;
-export const NFT_JUMP = -3;
-export const NFT_GOTO = -4;
-export const NFT_RETURN = -5;
 
 /** Bytes of all registers that hold data. */
 export const REGISTER_BYTES = 64;

@@ -22,6 +22,7 @@ import {
   payload,
   range,
 } from "./expressions.ts";
+import { NF_ACCEPT, NF_DROP, NFT_GOTO, NFT_JUMP, NFT_RETURN } from "./verdict.ts";
 
 // linux/netfilter/nf_tables.h
 const NFT_REG_VERDICT = 0;
@@ -49,12 +50,6 @@ const NFT_CT_STATE = 0;
 const NFT_CT_STATUS = 2;
 const NFT_FIB_RESULT_ADDRTYPE = 3;
 const NFTA_FIB_F_DADDR = 2;
-// verdicts (linux/netfilter.h NF_*, linux/netfilter/nf_tables.h NFT_*), -3 to -5 as a u32 has them
-const NF_DROP = 0;
-const NF_ACCEPT = 1;
-const NFT_JUMP = 0xffff_fffd;
-const NFT_GOTO = 0xffff_fffc;
-const NFT_RETURN = 0xffff_fffb;
 /** RTN_LOCAL (linux/rtnetlink.h) */
 const RTN_LOCAL = 2;
 /** IPS_DST_NAT (linux/netfilter/nf_conntrack_common.h) */

@@ -33,9 +33,14 @@ const HEADERS = [
     "nsfs.h",
   ].map((name) => `linux/${name}`),
   ...["linux/rtnetlink.h", "linux/veth.h", "linux/netfilter.h", "linux/netfilter_bridge.h"],
-  ...["nf_conntrack_common.h", "nf_tables.h", "nfnetlink.h", "nfnetlink_conntrack.h"].map(
-    (name) => `linux/netfilter/${name}`,
-  ),
+  ...[
+    "nf_conntrack_common.h",
+    "nf_nat.h",
+    "nf_tables.h",
+    "nf_tables_compat.h",
+    "nfnetlink.h",
+    "nfnetlink_conntrack.h",
+  ].map((name) => `linux/netfilter/${name}`),
 ];
 
 /** What is ours in those modules, not the kernel's. */
@@ -51,6 +56,7 @@ const OURS = new Set([
     "VLANS_PER_MESSAGE",
   ],
   ...["TIMEOUT_MS", "RETRY_MIN_MS", "RETRY_MAX_MS", "RETURN_ATTEMPTS", "OWN_NETNS", "RTNEXTHOP_BYTES"],
+  ...["ENTRIES_OFFSET", "TABLE_FULLS_OFFSET", "ATTEMPTS", "REGISTER_BYTES", "FAMILY_NAMES", "TYPES"],
   ...[
     "COMMENT_MAX",
     "ELEMENTS_PER_MESSAGE",
@@ -74,9 +80,6 @@ const EXPRESSIONS: Readonly<Record<string, string>> = {
   NLA_TYPE_MASK: "NLA_TYPE_MASK & 0xffff", // of a u16
   IFNAME_MAX: "IFNAMSIZ - 1", // less the NUL
   IFALIAS_MAX: "IFALIASZ - 1",
-  NFT_JUMP: "(unsigned)NFT_JUMP",
-  NFT_GOTO: "(unsigned)NFT_GOTO",
-  NFT_RETURN: "(unsigned)NFT_RETURN",
   CT_STATE_ESTABLISHED_RELATED: "NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED)",
 };
 

@@ -1,4 +1,6 @@
 /** Chains: rules in order, jumps, what is left to the policy (nft_do_chain(), ipt_do_table()). */
+import type { Verdict } from "../../../lib/nftables/decoded-expression.ts";
+import type { RulesetTable } from "../../../lib/nftables/listed-ruleset.ts";
 import {
   NF_ACCEPT,
   NF_DROP,
@@ -6,9 +8,7 @@ import {
   NFT_GOTO,
   NFT_JUMP,
   NFT_RETURN,
-  type Verdict,
-} from "../../../lib/nftables/decoded-expression.ts";
-import type { RulesetTable } from "../../../lib/nftables/listed-ruleset.ts";
+} from "../../../lib/nftables/verdict.ts";
 import type { HookContext } from "./hook-context.ts";
 import { evaluateRule, type RuleEnd } from "./rule.ts";
 import { ruleText } from "./rule-text.ts";

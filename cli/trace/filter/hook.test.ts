@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test";
 import { parseLegacyTable } from "../../../lib/iptables/legacy-table.ts";
 import { parseAddress } from "../../../lib/netaddr/address.ts";
-import { type DecodedExpression, NF_ACCEPT, NF_DROP } from "../../../lib/nftables/decoded-expression.ts";
+import type { DecodedExpression } from "../../../lib/nftables/decoded-expression.ts";
 import type { RulesetChain, RulesetRule, RulesetTable } from "../../../lib/nftables/listed-ruleset.ts";
+import { NF_ACCEPT, NF_DROP } from "../../../lib/nftables/verdict.ts";
 import { doubtText, placeText } from "../filter-hop.ts";
 import { Connection, ConnectionTable, STATE, tupleOf } from "./connection.ts";
 import { askHook, type Filters } from "./hook.ts";

@@ -3,8 +3,9 @@
  * (linux/netfilter_ipv4.h NF_IP_PRI_*).
  */
 import type { Address } from "../../../lib/netaddr/address.ts";
-import { NF_ACCEPT, NF_DROP, type Verdict } from "../../../lib/nftables/decoded-expression.ts";
+import type { Verdict } from "../../../lib/nftables/decoded-expression.ts";
 import type { RulesetTable } from "../../../lib/nftables/listed-ruleset.ts";
+import { NF_ACCEPT, NF_DROP } from "../../../lib/nftables/verdict.ts";
 import {
   askChain,
   type ChainSet,

@@ -13,6 +13,7 @@ import {
   type Family,
   formatAddress,
 } from "../../../lib/netaddr/address.ts";
+import type { Verdict } from "../../../lib/nftables/decoded-expression.ts";
 import {
   NF_ACCEPT,
   NF_DROP,
@@ -20,8 +21,7 @@ import {
   NFT_GOTO,
   NFT_JUMP,
   NFT_RETURN,
-  type Verdict,
-} from "../../../lib/nftables/decoded-expression.ts";
+} from "../../../lib/nftables/verdict.ts";
 import { type AnyChain, type AnyRule, type ChainSet, xtComment } from "./chain.ts";
 import type { Hanging } from "./hook.ts";
 import { type Device, HOOKS, type HookContext, type HookName } from "./hook-context.ts";

@@ -2,15 +2,12 @@
 import type { Address } from "../../../lib/netaddr/address.ts";
 import {
   type DecodedExpression,
-  NF_ACCEPT,
-  NF_DROP,
-  NF_QUEUE,
-  NF_STOLEN,
   REGISTER_BYTES,
   type Register,
   type Verdict,
 } from "../../../lib/nftables/decoded-expression.ts";
 import type { RulesetSet } from "../../../lib/nftables/listed-ruleset.ts";
+import { NF_ACCEPT, NF_DROP, NF_QUEUE, NF_STOLEN } from "../../../lib/nftables/verdict.ts";
 import type { HookContext } from "./hook-context.ts";
 import {
   type Answer,

@@ -1,6 +1,7 @@
 /** The targets of iptables' that are kept as its own structs (linux/netfilter/xt_*.h, nf_nat.h). */
 import { type Address, addressFromBytes } from "../../../lib/netaddr/address.ts";
-import { NF_ACCEPT, NF_DROP, NF_QUEUE, type Verdict } from "../../../lib/nftables/decoded-expression.ts";
+import type { Verdict } from "../../../lib/nftables/decoded-expression.ts";
+import { NF_ACCEPT, NF_DROP, NF_QUEUE } from "../../../lib/nftables/verdict.ts";
 import type { HookContext } from "./hook-context.ts";
 import { mappedAddress } from "./netmap.ts";
 import { familyOf } from "./packet.ts";
