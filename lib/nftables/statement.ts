@@ -263,12 +263,13 @@ export function verdict(text: string): Statement {
   };
 }
 
+/** As a u32 has them: its attribute is one. */
 const VERDICTS: Readonly<Record<string, number>> = {
   accept: NF_ACCEPT,
   drop: NF_DROP,
-  return: NFT_RETURN,
-  jump: NFT_JUMP,
-  goto: NFT_GOTO,
+  return: NFT_RETURN >>> 0,
+  jump: NFT_JUMP >>> 0,
+  goto: NFT_GOTO >>> 0,
 };
 
 /** A verdict as the kernel has it. @throws SyntaxError */
