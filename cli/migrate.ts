@@ -20,7 +20,8 @@ import {
   replaceReference,
   restoreReference,
 } from "./migrate/executables.ts";
-import { networksDirectory, runtimeOf } from "./runtime-command.ts";
+import { type Exchange, missingPlugins, unexchanged } from "./migrate/plugin-files.ts";
+import { networksDirectory, runtimeOf, runtimePath } from "./runtime-command.ts";
 
 interface Options {
   readonly back?: true;
@@ -33,18 +34,25 @@ interface Options {
 interface Direction {
   readonly planned: (attached: Attached) => readonly { readonly type: string }[];
   readonly change: typeof takeOver;
+  /** Whose executables the runtime is to find afterwards. */
+  readonly maker: "weft" | "another";
   /** In the past, and as what would be done. */
   readonly words: { readonly done: string; readonly planned: string };
 }
 
+/** Attachments changed hands, and the executables that the runtime runs for them did not. */
+const EXIT_UNEXCHANGED = 3;
+
 const FORTH: Direction = {
   planned: plannedTakeOver,
   change: takeOver,
+  maker: "weft",
   words: { done: "took over", planned: "would take over" },
 };
 const BACK: Direction = {
   planned: plannedHandBack,
   change: handBack,
+  maker: "another",
   words: { done: "handed back", planned: "would hand back" },
 };
 
@@ -56,16 +64,23 @@ export function command(): Command {
       `${description}
 
 Puts weft's plugins in place of the reference's where the runtime looks for them
-(CNI_PATH, else /opt/cni/bin), and keeps those beside, in .reference. Then takes over
-each container that has a result in /var/lib/cni: its interface gets a record and an
-alias, its masquerading, published ports and firewall rules go from iptables into
-weft's table, or stay where the network's file says iptables. The leases are the same
-files. Containers keep running, and connections stay; a container may come or go
-meanwhile. Plugins that weft has not (bandwidth, tuning …) stay as they are.
+(CNI_PATH, else /opt/cni/bin), and keeps those beside, in .reference. Then takes
+over each container that has a result in /var/lib/cni: its interface gets a
+record and an alias, its masquerading, published ports and firewall rules go
+from iptables into weft's table, or stay where the network's file says iptables.
+The leases are the same files. Containers keep running, and connections stay; a
+container may come or go meanwhile. Plugins that weft has not (bandwidth, tuning
+…) stay as they are. Where what a container's network asks for is not in
+CNI_PATH, nothing is changed.
 
-With --back, the other way: every rule becomes the reference's, by iptables, and its
-executables take their place again. What a network's file asks for and the reference
-has not (icc, vxlan …) is in the way, and said before anything is changed.
+With --no-executables the rules alone change hands. Whoever installs the plugins
+has to exchange them then (weft install --to), before the runtime takes a
+container away: DEL by the reference fails where the rules are weft's.
+
+With --back, the other way: every rule becomes the reference's, by iptables, and
+its executables take their place again. What a network's file asks for and the
+reference has not (icc, vxlan …) is in the way, and said before anything is
+changed.
 
   weft migrate --dry-run
   weft migrate
@@ -77,14 +92,17 @@ has not (icc, vxlan …) is in the way, and said before anything is changed.
     .option("--json", "as JSON: { executables, attachments }")
     .addHelpText(
       "after",
-      "\nExit status: 0 done, also when there is nothing to do; 1 not begun; 2 not all could be.",
+      `
+Exit status: 0 done, also when there is nothing to do; 1 not begun; 2 not all
+could be; ${EXIT_UNEXCHANGED} done, and the executables are still to be exchanged.`,
     )
     .action(migrate);
 }
 
 async function migrate({ back, dryRun, json, executables }: Options): Promise<void> {
   const direction = back ? BACK : FORTH;
-  const path = runtimeOf(process.env).path;
+  const path = runtimePath(process.env);
+  if (executables) refuseMissing(direction, path);
   const directory = executables ? (back ? findKeptDirectory : findReferenceDirectory)(path) : undefined;
   if (back) refuseObstacles();
   if (dryRun) {
@@ -98,6 +116,7 @@ async function migrate({ back, dryRun, json, executables }: Options): Promise<vo
     );
     return;
   }
+  const planned = plannedTypes(direction);
   const replaced = directory !== undefined && !back ? replaceReference(directory) : [];
   const attachments = await changeAll(direction);
   const restored = directory !== undefined && back ? restoreReference(directory) : [];
@@ -105,7 +124,52 @@ async function migrate({ back, dryRun, json, executables }: Options): Promise<vo
   if (back) attachments.push(...(await changeAll(direction)));
   const changed = [...replaced, ...restored].map((name) => `${directory}/${name}`);
   report({ executables: changed, attachments }, direction, { json });
+  const left = unexchanged(planned, path, direction.maker);
+  if (left.types.length > 0) {
+    console.error(`weft: ${unexchangedText(left, direction, path)}`);
+    process.exitCode = EXIT_UNEXCHANGED;
+  }
   if (attachments.some(({ failure }) => failure !== undefined)) process.exitCode = EXIT_FAILED;
+}
+
+/** @throws Error that names what a runtime would not find: it looks elsewhere, and would go on as before */
+function refuseMissing({ planned }: Direction, path: readonly string[]): void {
+  using view = HostView.open(networksDirectory(process.env));
+  const missing = missingPlugins({ planned: typesIn(view, planned), networks: view.networks }, path);
+  if (missing.length === 0) return;
+  const cure =
+    "set CNI_PATH to the directory from which the runtime takes its plugins (bin_dir of containerd)";
+  throw new Error(`nothing was changed: ${missing.join(", ")} not found in ${path.join(":")}\n${cure}`);
+}
+
+/** Types of the plugins that change hands, each once. */
+function plannedTypes({ planned }: Direction): string[] {
+  using view = HostView.open(networksDirectory(process.env));
+  return typesIn(view, planned);
+}
+
+function typesIn(view: HostView, planned: Direction["planned"]): string[] {
+  const { attachments } = examine(view, runtimeOf(process.env));
+  return [...new Set(attachments.flatMap((attached) => planned(attached).map(({ type }) => type)))];
+}
+
+/** Who has to exchange them. */
+function unexchangedText(
+  { types, directory }: Exchange,
+  { maker }: Direction,
+  path: readonly string[],
+): string {
+  const names = types.join(", ");
+  const place = directory ?? "DIRECTORY (from which the runtime takes its plugins)";
+  const state =
+    directory === undefined
+      ? `${names}: not found in ${path.join(":")}`
+      : `the runtime still runs ${maker === "weft" ? "the reference's" : "weft's"} ${names} in ${directory}`;
+  const cure =
+    maker === "weft"
+      ? `exchange them before a container goes, whose DEL would fail: weft install --to ${place}`
+      : `put the reference's plugins into ${place}`;
+  return `${state}, and weft migrate has not exchanged them\n${cure}`;
 }
 
 /** @throws Error that names every attachment which the reference could not go on with */

@@ -22,6 +22,11 @@ export function runtimeOf(variables: Variables): Runtime {
   return { path: path.split(":").filter(Boolean), environment: variables, cacheDirectory: CACHE_DIR };
 }
 
+/** Where a runtime looks for plugins: not beside this executable. */
+export function runtimePath(variables: Variables): string[] {
+  return (variables["CNI_PATH"] || PLUGINS_DIR).split(":").filter(Boolean);
+}
+
 /** Of a variable's name in the help. */
 const NAME_COLUMNS = 13;
 
@@ -34,7 +39,8 @@ const ATTACHMENT_VARIABLES = {
   CNI_IFNAME: "name of the interface (default eth0)",
   CNI_ARGS: "arguments for the plugins: KEY=value;KEY2=value2",
   CAP_ARGS: `capability arguments as JSON: {"mac":"02:00:00:00:00:01"}
-{"portMappings":[{"hostPort":8080,"containerPort":80,"protocol":"tcp"}]}`,
+{"portMappings":[{"hostPort":8080,"containerPort":80,
+                  "protocol":"tcp"}]}`,
 };
 
 const ENDING = `
