@@ -33,7 +33,7 @@ where weft agent runs.
     .option("--json", "as JSON: an object")
     .addHelpText(
       "after",
-      "\nExit status: 0 shown; 1 not begun; 2 the kernel has something else than the store says.",
+      "\nExit status: 0 shown; 1 not begun; 2 the kernel has something else than the\nstore says.",
     )
     .action(fdb);
 }

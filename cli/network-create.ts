@@ -114,5 +114,6 @@ function optionsHelp(): string {
   });
   return `\nOptions of the drivers (--opt):\n${lines.join("\n")}
 
-Exit status: 0 made, 1 not begun: what is in the way is named, 2 a plugin refuses.`;
+Exit status: 0 made, 1 not begun: what is in the way is named,
+2 a plugin refuses.`;
 }

@@ -33,7 +33,7 @@ there. "unknown" are those of other plugins than weft's.
     .option("--json", "as JSON: a list of objects")
     .addHelpText(
       "after",
-      "\nExit status: 0 all are open, or there are none; 1 not begun; 2 rules are missing.",
+      "\nExit status: 0 all are open, or there are none; 1 not begun;\n2 rules are missing.",
     )
     .action(ports);
 }
