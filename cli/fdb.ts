@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { EXIT_FAILED } from "./failure.ts";
 import { readBridgeTables } from "./inventory/fdb.ts";
 import { formatBridgeTable, formatOverlayTable, isFault } from "./inventory/fdb-text.ts";
-import { HostView, warnOfUnopened } from "./inventory/host-view.ts";
+import { HostView, warnOfUnseen } from "./inventory/host-view.ts";
 import { readOverlayTables } from "./inventory/overlay-entries.ts";
 import { networksDirectory } from "./runtime-command.ts";
 import { jsonText } from "./terminal/json.ts";
@@ -39,7 +39,7 @@ where weft agent runs.
 }
 
 function fdb(name: string | undefined, { all = false, json }: Options): void {
-  using view = HostView.open(networksDirectory(process.env));
+  using view = HostView.openReadable(networksDirectory(process.env));
   const isMeant = (...names: readonly string[]) => name === undefined || names.includes(name);
   const everyBridge = readBridgeTables(view, { all });
   const everyOverlay = readOverlayTables(view.host);
@@ -59,6 +59,6 @@ function fdb(name: string | undefined, { all = false, json }: Options): void {
     const text = sections.map((lines) => lines.join("\n")).join("\n\n");
     console.log(text || "this host has no bridge and no overlay");
   }
-  warnOfUnopened(view);
+  warnOfUnseen(view);
   if (overlays.some(({ entries }) => entries.some(isFault))) process.exitCode = EXIT_FAILED;
 }

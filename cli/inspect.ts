@@ -8,7 +8,7 @@ import { containerJson } from "./inventory/container-json.ts";
 import { type ContainerView, formatContainer } from "./inventory/container-text.ts";
 import { readFilter } from "./inventory/filter.ts";
 import { findByAddress, findByHostLink, findGone, findStack, isNetwork } from "./inventory/find.ts";
-import { HostView, warnOfUnopened } from "./inventory/host-view.ts";
+import { HostView, warnOfUnseen } from "./inventory/host-view.ts";
 import { viewInterface } from "./inventory/interface.ts";
 import { rulesOf } from "./inventory/rules.ts";
 import type { Stack } from "./inventory/stack.ts";
@@ -48,7 +48,7 @@ uplink), MAC, MTU, addresses, routes, published ports, rules and counters.
 }
 
 function inspect(name: string, { type, json }: Options): void {
-  using view = HostView.open(networksDirectory(process.env));
+  using view = HostView.openReadable(networksDirectory(process.env));
   const network = type === "container" ? undefined : networkMeant(view, name);
   if (type === "network" || network !== undefined) {
     showNetworks([network ?? name], { json });
@@ -57,7 +57,7 @@ function inspect(name: string, { type, json }: Options): void {
   const container = findMeant(view, name);
   if (json) console.log(jsonText(containerJson(container)));
   else for (const line of formatContainer(container)) console.log(line);
-  warnOfUnopened(view);
+  warnOfUnseen(view);
 }
 
 /** By its own name, or by its bridge on the host. */

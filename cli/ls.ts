@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { attachmentJson } from "./inventory/attachment-json.ts";
 import { formatAttachments } from "./inventory/attachment-table.ts";
 import { networkNames } from "./inventory/find.ts";
-import { HostView, warnOfUnopened } from "./inventory/host-view.ts";
+import { HostView, warnOfUnseen } from "./inventory/host-view.ts";
 import { networksDirectory } from "./runtime-command.ts";
 import { jsonText } from "./terminal/json.ts";
 
@@ -36,12 +36,12 @@ those of weft's plugins and those of every runtime that keeps results in
 }
 
 function ls({ network, json }: Options): void {
-  using view = HostView.open(networksDirectory(process.env));
+  using view = HostView.openReadable(networksDirectory(process.env));
   const attachments = view.attachments.filter((each) => network === undefined || each.network === network);
   if (json) console.log(jsonText(attachments.map(attachmentJson)));
   else if (attachments.length > 0) console.log(formatAttachments(attachments));
   else console.log(network === undefined ? "no container is attached" : nothingOn(network, view));
-  warnOfUnopened(view);
+  warnOfUnseen(view);
 }
 
 function nothingOn(network: string, view: HostView): string {

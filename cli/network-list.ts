@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import { Command } from "commander";
 import type { AttachmentView } from "./inventory/attachment.ts";
-import { HostView } from "./inventory/host-view.ts";
+import { HostView, warnOfUnseen } from "./inventory/host-view.ts";
 import { leasesOf } from "./networks/leases.ts";
 import { type NetworkSummary, summaryOf } from "./networks/summary.ts";
 import { networkNamed, usersOf } from "./networks/usage.ts";
@@ -46,7 +46,7 @@ export function inspectCommand(): Command {
 
 function ls(options: { json?: true; quiet?: true }): void {
   const directory = networksDirectory(process.env);
-  using view = HostView.open(directory);
+  using view = HostView.openReadable(directory);
   const rows = view.networks.map((network) => ({
     ...summaryOf(network),
     containers: new Set(usersOf(view, network.name).map(({ containerId }) => containerId)).size,
@@ -66,18 +66,20 @@ function ls(options: { json?: true; quiet?: true }): void {
     console.log(formatTable(COLUMNS, cells));
   }
   for (const { file, reason } of view.unreadable) console.error(`weft: ${file}: ${reason}`);
+  warnOfUnseen(view);
 }
 
 /** What each is, and who is on it. @throws Error where there is no such network */
 export function showNetworks(names: readonly string[], options: { json?: true | undefined }): void {
   const directory = networksDirectory(process.env);
-  using view = HostView.open(directory);
+  using view = HostView.openReadable(directory);
   const networks = names.map((name) => networkNamed(view, name, directory));
   if (options.json) {
     console.log(jsonText(networks.map((network) => documentOf(network, view))));
-    return;
+  } else {
+    console.log(networks.map((network) => pageOf(network, view)).join("\n\n"));
   }
-  console.log(networks.map((network) => pageOf(network, view)).join("\n\n"));
+  warnOfUnseen(view);
 }
 
 function documentOf(network: NetworkFile, view: HostView): object {

@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { EXIT_FAILED } from "./failure.ts";
 import { readFilter } from "./inventory/filter.ts";
 import { selectAttachments } from "./inventory/find.ts";
-import { HostView, warnOfUnopened } from "./inventory/host-view.ts";
+import { HostView, warnOfUnseen } from "./inventory/host-view.ts";
 import { listPorts } from "./inventory/ports.ts";
 import { formatPorts } from "./inventory/ports-table.ts";
 import { missingRules } from "./restore-rules.ts";
@@ -39,7 +39,7 @@ there. "unknown" are those of other plugins than weft's.
 }
 
 function ports(name: string | undefined, { json }: Options): void {
-  using view = HostView.open(networksDirectory(process.env));
+  using view = HostView.openReadable(networksDirectory(process.env));
   const found = listPorts(selectAttachments(view, name), {
     filter: readFilter(),
     isLacking: (record) => missingRules(record) !== undefined,
@@ -49,6 +49,6 @@ function ports(name: string | undefined, { json }: Options): void {
   else if (found.length > 0) console.log(formatPorts(found));
   else console.log(`no port of this host leads to ${name === undefined ? "a container" : `"${name}"`}`);
   if (isMissing) console.error("weft: rules of published ports are missing; weft restore puts them back");
-  warnOfUnopened(view);
+  warnOfUnseen(view);
   if (isMissing) process.exitCode = EXIT_FAILED;
 }

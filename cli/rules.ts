@@ -5,7 +5,7 @@ import { EXIT_FAILED } from "./failure.ts";
 import type { AttachmentView } from "./inventory/attachment.ts";
 import { type FilterView, readFilter } from "./inventory/filter.ts";
 import { selectAttachments } from "./inventory/find.ts";
-import { HostView, warnOfUnopened } from "./inventory/host-view.ts";
+import { HostView, warnOfUnseen } from "./inventory/host-view.ts";
 import { type RuleView, rulesOf } from "./inventory/rules.ts";
 import { formatRules } from "./inventory/rules-text.ts";
 import { networksDirectory } from "./runtime-command.ts";
@@ -37,13 +37,13 @@ said to be missing: weft restore puts it back.
 }
 
 function rules(name: string | undefined, { json }: Options): void {
-  using view = HostView.open(networksDirectory(process.env));
+  using view = HostView.openReadable(networksDirectory(process.env));
   const attachments = selectAttachments(view, name);
   const filter = readFilter();
   const explained = attachments.map((attachment) => ({ attachment, rules: rulesOf(attachment, filter) }));
   if (json) console.log(jsonText(toJson(filter, explained)));
   else for (const line of formatRules(filter, explained)) console.log(line);
-  warnOfUnopened(view);
+  warnOfUnseen(view);
   const isMissing = explained.some((each) =>
     each.rules.some(({ elements }) => elements.some((element) => element.isMissing)),
   );

@@ -2,7 +2,7 @@
 
 import { writeFileSync } from "node:fs";
 import { Command } from "commander";
-import { HostView, warnOfUnopened } from "./inventory/host-view.ts";
+import { HostView, warnOfUnseen } from "./inventory/host-view.ts";
 import { pictureOf } from "./picture/host-picture.ts";
 import { drawFigure } from "./picture/svg-drawing.ts";
 import { drawHost } from "./picture/terminal-drawing.ts";
@@ -32,11 +32,11 @@ export function command(): Command {
 
 function topology({ svg, json }: Options): void {
   if (svg === "") throw new Error('--svg needs the name of a file, or "-"');
-  using view = HostView.open(networksDirectory(process.env));
+  using view = HostView.openReadable(networksDirectory(process.env));
   const picture = pictureOf(view);
   if (json) console.log(jsonText(picture));
   else if (svg === undefined) for (const line of drawHost(picture)) console.log(line);
   else if (svg === "-") console.log(drawFigure(picture).trimEnd());
   else writeFileSync(svg, drawFigure(picture));
-  warnOfUnopened(view);
+  warnOfUnseen(view);
 }

@@ -1,7 +1,7 @@
 /** weft trace: the way a packet takes, and where and why it would be dropped. */
 import { Command, InvalidArgumentError } from "commander";
 import { EXIT_FAILED } from "./failure.ts";
-import { HostView, warnOfUnopened } from "./inventory/host-view.ts";
+import { HostView, warnOfUnseen } from "./inventory/host-view.ts";
 import { networksDirectory } from "./runtime-command.ts";
 import { jsonText } from "./terminal/json.ts";
 import { parseService, readQuestion } from "./trace/endpoints.ts";
@@ -77,7 +77,7 @@ async function run(from: string, to: string, port: string | undefined, options: 
   const family = ipv4 ? 4 : ipv6 ? 6 : undefined;
   const question = readQuestion(view, world, [from, to, service], { family, size, dontFragment: df });
   const result = trace(world, question);
-  warnOfUnopened(view);
+  warnOfUnseen(view);
   if (live) {
     const { runLive } = await import("./trace/run-live.ts");
     const sends = !listen && "node" in question.origin;

@@ -50,7 +50,7 @@ function bridgeNames(directory: string): string[] {
 
 /** Those on a network, and what `ip netns` has named. */
 function containerNames(directory: string): string[] {
-  using view = HostView.open(directory);
+  using view = HostView.openReadable(directory);
   const attached = view.attachments.filter(({ state }) => state !== "gone").map(({ container }) => container);
   const named = listNamespaces().filter(({ path }) => path.startsWith(NAMED_NAMESPACES));
   return unique([...attached, ...named.map(({ name }) => name)]).filter((name) => !name.includes(" "));

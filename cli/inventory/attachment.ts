@@ -11,6 +11,7 @@ import { formatMac } from "../../lib/netaddr/mac.ts";
 import { formatPrefix } from "../../lib/netaddr/prefix.ts";
 import type { Link } from "../../lib/rtnetlink/link.ts";
 import { type AttachmentName, type AttachmentRecord, listAllRecords } from "../../lib/state/record.ts";
+import { isErrno } from "../../lib/sys/errno.ts";
 import { CACHE_DIR, type CachedAttachment, listAllCached } from "../runtime/result-cache.ts";
 import { containerName } from "./container-name.ts";
 import { compareTexts, type Namespace } from "./namespaces.ts";
@@ -57,6 +58,9 @@ export interface PublishedPort {
   readonly hostIP: string;
 }
 
+/** Where weft's records are, for people. */
+const RECORDS_DIR = "/run/weft/attachments";
+
 /** What may be known of an attachment before the kernel is asked. */
 interface Known {
   readonly name: AttachmentName;
@@ -70,10 +74,32 @@ interface Known {
 export interface AttachmentSources {
   readonly records: readonly AttachmentRecord<JsonObject>[];
   readonly cached: readonly CachedAttachment[];
+  /** Directories of which this user may read nothing. */
+  readonly hidden?: readonly string[];
 }
 
+/** @throws ErrnoError where this user may not read them */
 export function readAttachmentSources(): AttachmentSources {
   return { records: listAllRecords<JsonObject>(), cached: listAllCached(CACHE_DIR) };
+}
+
+/** Without what this user may not read. */
+export function readOpenAttachmentSources(): AttachmentSources {
+  const hidden: string[] = [];
+  const unlessHidden = <T>(directory: string, list: () => readonly T[]): readonly T[] => {
+    try {
+      return list();
+    } catch (error) {
+      if (!isErrno(error, "EACCES")) throw error;
+      hidden.push(directory);
+      return [];
+    }
+  };
+  return {
+    records: unlessHidden(RECORDS_DIR, () => listAllRecords<JsonObject>()),
+    cached: unlessHidden(CACHE_DIR, () => listAllCached(CACHE_DIR)),
+    hidden,
+  };
 }
 
 /** Every attachment, by network, then by container. */
@@ -82,8 +108,12 @@ export function readAttachments(
   peers: Peers,
   sources: AttachmentSources = readAttachmentSources(),
 ): AttachmentView[] {
+  const isPartial = (sources.hidden ?? []).length > 0;
   return [...merge(stacks, peers, sources).values()]
-    .map((known) => viewOf(known, stacks, peers))
+    .map((known) => {
+      const view = viewOf(known, stacks, peers);
+      return isPartial ? { ...view, state: stateBehind(known, view) } : view;
+    })
     .sort(
       (a, b) =>
         compareTexts(a.network, b.network) ||
@@ -169,6 +199,11 @@ function isAt({ paths }: Namespace, netns: string): boolean {
 
 function stateOf({ up, running, name }: Link): AttachmentState {
   return up && (running || name === "lo") ? "up" : "down";
+}
+
+/** Of a container that this user may not look into: a veth goes with its other end. */
+function stateBehind({ labelled }: Known, { state }: AttachmentView): AttachmentState {
+  return state === "gone" && labelled?.link.kind === "veth" ? stateOf(labelled.link) : state;
 }
 
 function addressesOf({ stack, link }: Port): string[] {

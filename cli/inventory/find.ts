@@ -62,11 +62,16 @@ export function isNetwork(view: HostView, name: string): boolean {
   return networkNames(view).includes(name);
 }
 
-/** The container whose veth on the host is meant; undefined where that is no name of one. */
+/**
+ * The container whose veth on the host is meant; undefined where that is no name of one.
+ * @throws Error where this user may not look into it
+ */
 export function findByHostLink(view: HostView, name: string): Stack | undefined {
   const link = view.host.link(name);
   if (link?.kind !== "veth" || view.stacks.some((stack) => stack.name === name)) return undefined;
-  return view.peerOf(view.host, link)?.stack;
+  const stack = view.peerOf(view.host, link)?.stack;
+  if (stack || view.unopened.length === 0) return stack;
+  throw new Error(`${name} leads into a network namespace that cannot be opened: run as root`);
 }
 
 /** The container that has the address; undefined where none has, or several. */
@@ -82,7 +87,8 @@ export function findByAddress(view: HostView, address: string): Stack | undefine
 export function findGone(view: HostView, text: string): readonly AttachmentView[] {
   const found = findByName(view, text);
   if (!found || found.namespace || view.stacks.some(({ name }) => name === text)) return [];
-  if (found.netns !== "" && namespaceInode(found.netns) !== undefined) return []; // not to be opened
+  const isThere = found.netns !== "" && namespaceInode(found.netns) !== undefined;
+  if (isThere || found.state !== "gone") return []; // not to be opened
   return view.attachments.filter(({ containerId }) => containerId === found.containerId);
 }
 

@@ -175,6 +175,19 @@ kernelTest(
   },
 );
 
+kernelTest("attachments that this user may not look into are as their end on the host is", () => {
+  const sources = { ...NO_SOURCES, hidden: ["/run/weft/attachments"] };
+  using view = new HostView({
+    stacks: [openStack(namespaceOf(host, "host"))],
+    unopened: [namespaceOf(web, "web"), namespaceOf(db, "db")],
+    sources,
+  });
+  expect(view.attachments).toMatchObject([{ containerId: "c1", ifname: "eth0", bridge: "br0", state: "up" }]);
+  expect(findGone(view, "c1")).toEqual([]);
+  expect(() => findByHostLink(view, "vweb")).toThrow("cannot be opened: run as root");
+  expect(findByHostLink(view, "up0")?.name).toBe("host");
+});
+
 kernelTest("findStack() and findByHostLink() take what people call a container", () => {
   using view = openView({ records: [], cached: [cached("0123456789abcdef", web)] });
   expect(findStack(view, "web").name).toBe("web");

@@ -9,6 +9,7 @@ import {
   type AttachmentView,
   readAttachmentSources,
   readAttachments,
+  readOpenAttachmentSources,
 } from "./attachment.ts";
 import { listNamespaces, type Namespace } from "./namespaces.ts";
 import { Peers, type Port } from "./peers.ts";
@@ -45,9 +46,20 @@ export class HostView implements Disposable {
     this.#sources = sources;
   }
 
-  /** @param networksDirectory /etc/cni/net.d, or where NETCONFPATH says; it may be missing */
+  /**
+   * @param networksDirectory /etc/cni/net.d, or where NETCONFPATH says; it may be missing
+   * @throws ErrnoError where this user may not read what attachments there are
+   */
   static open(networksDirectory: string): HostView {
-    const sources = readAttachmentSources();
+    return HostView.#openWith(networksDirectory, readAttachmentSources());
+  }
+
+  /** The same without what this user may not read, for what is only shown: warnOfUnseen() says so. */
+  static openReadable(networksDirectory: string): HostView {
+    return HostView.#openWith(networksDirectory, readOpenAttachmentSources());
+  }
+
+  static #openWith(networksDirectory: string, sources: AttachmentSources): HostView {
     const told = [...sources.records, ...sources.cached].map(({ netns }) => netns);
     using opened = new DisposableStack();
     const stacks: Stack[] = [];
@@ -60,6 +72,11 @@ export class HostView implements Disposable {
     const view = new HostView({ stacks, unopened, ...networksIn(networksDirectory), sources });
     opened.move();
     return view;
+  }
+
+  /** Directories of which this user may read nothing. */
+  get hidden(): readonly string[] {
+    return this.#sources.hidden ?? [];
   }
 
   /** This process's own namespace. */
@@ -97,10 +114,11 @@ export class HostView implements Disposable {
 }
 
 /** Says on standard error that not everything could be seen. */
-export function warnOfUnopened({ unopened }: Pick<HostView, "unopened">): void {
-  if (unopened.length === 0) return;
-  const namespaces = countOf(unopened.length, "network namespace");
-  console.error(`weft: ${namespaces} could not be opened, and what is in there is not shown: run as root`);
+export function warnOfUnseen({ unopened, hidden }: Pick<HostView, "unopened" | "hidden">): void {
+  const namespaces = unopened.length > 0 ? [countOf(unopened.length, "network namespace")] : [];
+  const unseen = [...hidden, ...namespaces];
+  if (unseen.length === 0) return;
+  console.error(`weft: what is in ${unseen.join(", ")} cannot be read, and is not shown: run as root`);
 }
 
 /** Undefined for a namespace that has gone since it was listed. */

@@ -162,3 +162,16 @@ test("formatRules() says what is wrong with a table, and that nobody is attached
     "no container is attached",
   ]);
 });
+
+test("formatRules() claims nothing of rules that cannot be read", () => {
+  const filter: FilterView = {
+    tables: [{ name: "inet weft", state: "unreadable" }],
+    elements: [],
+    userRules: 0,
+  };
+  const lines = formatRules(filter, [{ attachment: WEB, rules: [] }], 80);
+  expect([lines.at(0), lines.at(-1)]).toEqual([
+    "Table inet weft cannot be read: run as root.",
+    "  What rules it has cannot be told.",
+  ]);
+});

@@ -18,6 +18,8 @@ const STATES: Record<Exclude<TableState, "there" | "absent">, string> = {
   unreadable: "cannot be read: run as root",
 };
 
+const HIDDEN = "What rules it has cannot be told.";
+
 /** One paragraph an attachment. */
 export function formatRules(
   { tables, userRules }: FilterView,
@@ -39,7 +41,8 @@ export function formatRules(
     const { container, network, ifname, addresses } = attachment;
     lines.push(`${bold(container)}  ${network} ${ifname}  ${addresses.join(", ")}`.trimEnd());
     lines.push(...rules.flatMap((rule) => formatRule(rule, folded)));
-    if (rules.length === 0) lines.push(...folded(nothingFor(attachment), 2));
+    const isHidden = tables.some(({ state }) => state === "unreadable");
+    if (rules.length === 0) lines.push(...folded(isHidden ? HIDDEN : nothingFor(attachment), 2));
   }
   if (explained.length === 0) lines.push("no container is attached");
   return lines;

@@ -1,5 +1,5 @@
 /** A stack: what the kernel has in one network namespace, read once, when it is first asked for. */
-import { inNetns, type Netns, openNetns } from "../../lib/netns/netns.ts";
+import { inNetns, isOwnNetns, type Netns, openNetns } from "../../lib/netns/netns.ts";
 import { type LinkAddress, listAddresses } from "../../lib/rtnetlink/address.ts";
 import { type Link, listLinks } from "../../lib/rtnetlink/link.ts";
 import { listMainRoutes, type Route } from "../../lib/rtnetlink/route.ts";
@@ -11,15 +11,18 @@ export class Stack implements Disposable {
   readonly namespace: Namespace;
   readonly netns: Netns;
   readonly socket: RouteSocket;
+  /** Nobody has to enter it, which setns(2) allows to root alone. */
+  readonly #isOwn: boolean;
   #links: readonly Link[] | undefined;
   #addresses: readonly LinkAddress[] | undefined;
   #routes: readonly Route[] | undefined;
 
   constructor(namespace: Namespace) {
     this.namespace = namespace;
+    this.#isOwn = isOwnNetns(namespace.path);
     this.netns = openNetns(namespace.path);
     try {
-      this.socket = openRouteSocket(this.netns);
+      this.socket = openRouteSocket(this.#isOwn ? undefined : this.netns);
     } catch (error) {
       this.netns[Symbol.dispose]();
       throw error;
@@ -66,7 +69,7 @@ export class Stack implements Disposable {
 
   /** A setting under /proc/sys of this namespace, with slashes; undefined where this kernel has none such. */
   sysctl(key: string): string | undefined {
-    return inNetns(this.netns, () => readSysctl(key));
+    return this.#isOwn ? readSysctl(key) : inNetns(this.netns, () => readSysctl(key));
   }
 
   [Symbol.dispose](): void {
