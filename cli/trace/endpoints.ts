@@ -52,6 +52,7 @@ export function readQuestion(
   [from, to, service]: readonly [from: string, to: string, service: Service],
   options: EndpointOptions,
 ): TraceQuestion {
+  refuseOtherFamily([from, to], options.family);
   const sender = findEnd(view, world, from);
   const target = findEnd(view, world, to);
   const family = options.family ?? sender.address?.family ?? target.address?.family;
@@ -64,6 +65,13 @@ export function readQuestion(
   }
   const origin: Origin = sender.node ? { node: sender.node } : { outside: source };
   return { origin, packet: firstPacket(source, destination, service, options) };
+}
+
+/** @throws Error where one of the names is an address that is not of the family asked for */
+export function refuseOtherFamily(names: readonly string[], family: Family | undefined): void {
+  if (family === undefined) return;
+  const other = names.find((text) => (addressIn(text)?.family ?? family) !== family);
+  if (other !== undefined) throw new Error(`--ipv${family}: ${other} is no address of IPv${family}`);
 }
 
 interface Found {

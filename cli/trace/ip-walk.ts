@@ -1,5 +1,5 @@
 /** What a namespace does with a packet itself: routes, hooks, forwarding (net/ipv4/ip_*.c). */
-import { type Address, formatAddress, sameAddress } from "../../lib/netaddr/address.ts";
+import { type Address, formatAddress, isMulticast, sameAddress } from "../../lib/netaddr/address.ts";
 import { formatPrefix, networkOf } from "../../lib/netaddr/prefix.ts";
 import type { Link } from "../../lib/rtnetlink/link.ts";
 import { RT_TABLE_MAIN } from "../../lib/rtnetlink/route.ts";
@@ -13,11 +13,15 @@ import type { Node, NodePort } from "./node.ts";
 import { inputRefusal } from "./refusal.ts";
 import type { Evidence } from "./trail.ts";
 
+/** 255.255.255.255 (RFC 919) */
+const LIMITED_BROADCAST = 0xffff_ffffn;
+
 /** This namespace sends it. */
 export function send(walk: Walk, node: Node, given: Flight): End {
   let flight = given;
   let route = outputRoute(node, flight);
   if (typeof route === "string") return unroutable(node, flight, route);
+  if (isForMany(flight.packet, route)) return forMany({ node }, flight);
   const oif = node.link(route.oif);
   const passed = ip(walk, node, flight, { hook: "output", oif });
   if ("end" in passed) return passed.end;
@@ -49,6 +53,16 @@ function unroutable(node: Node, flight: Flight, code: string): End {
   const { destination } = flight.packet;
   const text = `${node.name} has no route to ${formatAddress(destination)} (${code})`;
   return dropped({ node }, flight, text);
+}
+
+/** With a default route, what is found of a group or of 255.255.255.255 is that. */
+function isForMany({ destination }: Packet, { type }: RouteFound): boolean {
+  const isLimitedBroadcast = destination.family === 4 && destination.value === LIMITED_BROADCAST;
+  return type === ROUTE_TYPES.broadcast || isLimitedBroadcast || isMulticast(destination);
+}
+
+function forMany(at: Pick<NodePort, "node"> & Partial<NodePort>, flight: Flight): End {
+  return dropped(at, flight, `${formatAddress(flight.packet.destination)} is no address of one host`);
 }
 
 /** To an address of its own: by the loopback, which comes in again. */
@@ -112,9 +126,7 @@ export function receiveIp(walk: Walk, port: NodePort, flight: Flight): End {
   const route = inputRoute(port, next);
   if (typeof route === "string") return dropped(port, next, inputRefusal(port, next, route));
   if (route.type === ROUTE_TYPES.local) return deliver(walk, port, next);
-  if (route.type !== ROUTE_TYPES.unicast) {
-    return dropped(port, next, `${formatAddress(next.packet.destination)} is no address of one host`);
-  }
+  if (route.type !== ROUTE_TYPES.unicast) return forMany(port, next);
   return forward(walk, port, next, route);
 }
 

@@ -183,6 +183,12 @@ const FAULTS: readonly Fault[] = [
     to: "10.1.0.77",
     reason: /nobody on eth0 of one answers for 10.1.0.77/,
   },
+  ...["10.1.0.255", "255.255.255.255", "224.0.0.1"].map((to) => ({
+    name: `${to} is nobody's alone`,
+    cause: () => {},
+    to,
+    reason: /is no address of one host/,
+  })),
   {
     name: "a rule at the forward hook",
     cause: ({ host }) => nft(host, "ip", "forward", 'icmp type echo-request drop comment "no"'),
