@@ -6,7 +6,7 @@ import { Command } from "commander";
 import { toCniError } from "../lib/cni/error.ts";
 import { hasNftables } from "../lib/iptables/kernel-tables.ts";
 import { netfilterSocket } from "../lib/netfilter/socket.ts";
-import { type AttachmentName, listAllRecords } from "../lib/state/record.ts";
+import { type AttachmentName, listAllRecords, listDamagedRecords } from "../lib/state/record.ts";
 import { TABLES } from "../lib/weft-table/element.ts";
 import { restoreTable } from "../lib/weft-table/restore.ts";
 import { EXIT_FAILED, Failure } from "./failure.ts";
@@ -46,6 +46,9 @@ function restore(): void {
   }
   for (const record of listAllRecords()) {
     attempt(() => (restoreRules(record) ? [record] : []), `${record.plugin} of ${nameOf(record)}: `);
+  }
+  for (const path of listDamagedRecords()) {
+    failures.push(`${path} is no record: what it told of cannot be put back; weft doctor says more`);
   }
   for (const [name, plugins] of [...restored].sort()) {
     console.log(`restored ${name}: ${[...plugins].join(", ")}`);

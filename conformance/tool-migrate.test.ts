@@ -255,6 +255,8 @@ for (const way of WAYS) {
       [],
       "and its elements",
     );
+    const ours = (await filterState(host)).filter((line) => line.includes("weft portmap"));
+    t.same(ours, [], "and what the reference has not for published ports");
     for (const name of ["web", "app"]) await detach(host, name);
     t.same(await linesAbout(host), [], "the reference deletes what was handed back");
     t.same(await leasesOf(host), [], "and its leases");

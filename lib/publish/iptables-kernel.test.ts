@@ -7,6 +7,7 @@ import { kernelTest } from "../testing/netns.ts";
 import {
   addPublishRules,
   checkPublishRules,
+  deleteOwnSharedRules,
   deletePublishRules,
   deleteStalePublishRules,
 } from "./iptables.ts";
@@ -103,6 +104,19 @@ for (const variant of VARIANTS) {
       expect(host.rules(6)).toEqual(IPV6);
       for (let time = 0; time < 2; time++) host.in(() => deletePublishRules(publication));
       expect([...host.rules(), ...host.rules(6)]).toEqual([]);
+    },
+    lacking,
+  );
+
+  kernelTest(
+    `deleteOwnSharedRules() leaves what the reference has ${of}`,
+    async () => {
+      using host = await IptablesHost.make(variant);
+      host.in(() => addPublishRules(publication));
+      for (let time = 0; time < 2; time++) host.in(() => deleteOwnSharedRules());
+      const isTheirs = (rule: string) => !rule.includes("weft portmap");
+      expect(host.rules()).toEqual(IPV4.filter(isTheirs));
+      expect(host.rules(6)).toEqual(IPV6.filter(isTheirs));
     },
     lacking,
   );

@@ -218,6 +218,16 @@ function deleteSharedRules(nat: Table, raw: Table): void {
   nat.deleteChain(MASQ_CHAIN);
 }
 
+/** What the reference does not have of the shared rules: for a node that is handed back to it. */
+export function deleteOwnSharedRules(): void {
+  for (const family of FAMILIES) {
+    changeExistingTables(family, ["nat", "raw"], ({ nat, raw }) => {
+      raw.deleteRules("PREROUTING", (rule) => rule.includes(GUARD_NOTE));
+      nat.deleteRules(DNAT_CHAIN, (rule) => rule.includes(LOOPBACK_NOTE));
+    });
+  }
+}
+
 function inGroups<T>(list: readonly T[], size: number): T[][] {
   const groups: T[][] = [];
   for (let from = 0; from < list.length; from += size) groups.push(list.slice(from, from + size));

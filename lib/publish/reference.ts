@@ -4,11 +4,11 @@
  */
 import { hasNftables } from "../iptables/kernel-tables.ts";
 import { netfilterSocket } from "../netfilter/socket.ts";
-import { type AttachmentRecord, removeRecord } from "../state/record.ts";
+import { type AttachmentRecord, listAllRecords, removeRecord } from "../state/record.ts";
 import { deleteElements } from "../weft-table/elements.ts";
 import { lockTables } from "../weft-table/table-lock.ts";
 import { forsakeRouteLocalnet } from "./host-settings.ts";
-import { addPublishRules, deletePublishRules } from "./iptables.ts";
+import { addPublishRules, deleteOwnSharedRules, deletePublishRules } from "./iptables.ts";
 import { deleteReferenceRules } from "./nftables.ts";
 import { claimsOf, lockPorts, releasePorts } from "./port-claims.ts";
 import type { Publication } from "./publication.ts";
@@ -32,4 +32,6 @@ export function handBackPublication(record: AttachmentRecord<Details>, publicati
   releasePorts(claimsOf(publication), publication);
   forsakeRouteLocalnet(publication);
   removeRecord(record);
+  const isLast = listAllRecords().every(({ plugin }) => plugin !== record.plugin);
+  if (isLast) deleteOwnSharedRules();
 }

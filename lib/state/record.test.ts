@@ -6,6 +6,7 @@ import {
   hasRecords,
   hasRecordsOf,
   listAllRecords,
+  listDamagedRecords,
   listRecords,
   recordedAttachments,
   removeRecord,
@@ -90,13 +91,16 @@ describe("listAllRecords()", () => {
     expect(existsSync(`${DIR}/${NETWORK}`)).toBe(false);
   });
 
-  test("listAllRecords() passes over what is no record, and what is no directory", () => {
+  test("listAllRecords() passes over what is no record, which listDamagedRecords() names", () => {
     writeRecord(record());
     for (const [i, text] of ["", "{", "null", "[]", "1", '"x"', "{}", '{"details": 1}'].entries()) {
       writeFileSync(`${DIR}/${NETWORK}/bad${i}:eth0:one`, text);
     }
+    writeFileSync(`${DIR}/${NETWORK}/c1:eth0:one:new`, "{");
     writeFileSync(`${DIR}/${NETWORK}2`, "a file");
     expect(listed()).toEqual([record()]);
+    const damaged = listDamagedRecords().filter((path) => path.startsWith(`${DIR}/${NETWORK}`));
+    expect(damaged.sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7].map((i) => `${DIR}/${NETWORK}/bad${i}:eth0:one`));
   });
 });
 

@@ -137,6 +137,20 @@ export function listAllRecords<Details>(): AttachmentRecord<Details>[] {
   });
 }
 
+/** The files of records that cannot be read: damaged from outside. */
+export function listDamagedRecords(): string[] {
+  return listDirectory(ATTACHMENTS_DIR).flatMap((network) => {
+    const directory = networkDirectory(network);
+    const names = listDirectory(directory).filter((name) => !name.endsWith(UNFINISHED));
+    return names.map((name) => `${directory}/${name}`).filter((path) => isDamaged(path));
+  });
+}
+
+/** Not where it has gone since. */
+function isDamaged(path: string): boolean {
+  return findTextFile(path) !== undefined && readRecord(path) === undefined;
+}
+
 function readRecord<Details>(path: string): AttachmentRecord<Details> | undefined {
   const text = findTextFile(path);
   if (text === undefined) return undefined;
