@@ -45,7 +45,7 @@ the command that mends it. Nothing is changed without --fix.
     .option("--faults", "list the faults that it knows")
     .addHelpText(
       "after",
-      "\nExit status: 0 nothing found, or all of it mended; 1 not begun; 2 faults were found.",
+      "\nExit status: 0 nothing found, or all of it mended; 1 not begun;\n2 faults were found.",
     )
     .action(doctor);
 }
@@ -100,6 +100,8 @@ async function fix(
     mended.push(...ready.filter((each) => !after.some((it) => isSameFinding(it, each))));
     findings = after;
   }
+  const idle = new Set(findings.map(({ remedy }) => remedy).filter((remedy) => tried.has(remedy)));
+  for (const remedy of idle) console.error(`weft: it did not help: ${remedy}`);
   return { findings, mended };
 }
 

@@ -84,6 +84,13 @@ conntrack -I -p udp -s 192.0.2.2 -d 192.0.2.1 --sport 5555 --dport 8081 --dst-na
     evidence: /1 to 192\.0\.2\.1 lead to 10\.9\.0\.200/,
   },
   { fault: "record-damaged", cause: "echo '{' > /run/weft/attachments/front/damaged:eth0:bridge" },
+  {
+    fault: "record-damaged",
+    by: "of a container that lives",
+    cause: "file=$(grep -l netns/c2 /run/weft/attachments/front/*:firewall); echo '{' > $file",
+    evidence: /c2 \(eth0 on front\) lives/,
+    also: ["attachment-differs"],
+  },
 ];
 
 const ADDRESSES: readonly FaultCase[] = [
@@ -108,6 +115,7 @@ const ADDRESSES: readonly FaultCase[] = [
     cause:
       "weft network create mine --subnet 10.7.0.0/24; ip link add vpn up type bridge; ip route add 10.7.0.0/25 dev vpn",
     evidence: /a route to 10\.7\.0\.0\/25 by vpn, and its subnet is 10\.7\.0\.0\/24/,
+    editor: "sed -i s/10.7.0/10.78.0/",
     after: "weft network rm mine; ip link del vpn",
   },
   {
@@ -135,6 +143,14 @@ const CONFIGURATION: readonly FaultCase[] = [
     cause: network("more", 's/"cniVersion":"1.0.0"/"cniVersion":"0.2.0"/'),
     evidence: /it is of 0\.2\.0, and firewall speaks 0\.3\.0/,
     editor: "sed -i s/0.2.0/1.0.0/",
+    after: `rm ${NETWORKS}/50-more.conflist`,
+  },
+  {
+    fault: "version-refused",
+    by: "of nobody's",
+    cause: network("more", 's/"cniVersion":"1.0.0"/"cniVersion":"9.0.0"/'),
+    evidence: /"cniVersion" is "9\.0\.0"/,
+    editor: "sed -i s/9.0.0/1.0.0/",
     after: `rm ${NETWORKS}/50-more.conflist`,
   },
   {

@@ -21,6 +21,14 @@ const lacks = await missing("bridge", "br_netfilter", "nf_tables");
 const INTERFACE: readonly FaultCase[] = [
   { fault: "interface-down", cause: "ip -n c1 link set eth0 down" },
   { fault: "address-missing", cause: "ip -n c2 address del 10.9.0.3/24 dev eth0", also: ["route-missing"] },
+  {
+    fault: "address-missing",
+    by: "while connections lead to it",
+    cause: `
+conntrack -I -p udp -s 192.0.2.2 -d 192.0.2.1 --sport 5555 --dport 8080 --dst-nat 10.9.0.2 -t 60 --status SEEN_REPLY
+ip -n c1 address del 10.9.0.2/24 dev eth0`,
+    also: ["route-missing"],
+  },
   { fault: "route-missing", cause: "ip -n c1 route del default" },
   { fault: "ipv6-disabled", cause: "ip netns exec c1 sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1" },
   {
@@ -132,6 +140,14 @@ sysctl -qw net.ipv6.conf.uplink0.accept_ra=1`,
     after: "ip link del vpn",
   },
   {
+    fault: "route-elsewhere",
+    by: "a rule",
+    cause: "ip rule add to 10.6.0.2 prohibit",
+    evidence: /a rule or a route of this host forbids it/,
+    after: "ip rule del to 10.6.0.2 prohibit",
+    isUnmended: true,
+  },
+  {
     fault: "rp-filter",
     cause: `
 ip link add uplink9 type veth peer name beyond; ip link set beyond up; ip link set uplink9 up
@@ -170,6 +186,21 @@ const FILTER: readonly FaultCase[] = [
     evidence: /inet mine forward, its policy/,
     after: "nft delete table inet mine",
   },
+  {
+    fault: "forward-dropped",
+    by: "of bridged frames",
+    cause:
+      "nft 'table bridge mine { chain f { type filter hook forward priority -300; ip saddr 10.9.0.2 drop; }; }'",
+    evidence: /from 10\.9\.0\.2 to its neighbour 10\.9\.0\.3 is dropped by bridge mine f /,
+    after: "nft delete table bridge mine",
+  },
+  {
+    fault: "forward-dropped",
+    by: "of answers to the host",
+    cause: "iptables -A INPUT -i br-front -j DROP",
+    evidence: /from this host to port 8080 is dropped by ip filter INPUT /,
+    after: "iptables -F INPUT",
+  },
   { fault: "rules-missing", cause: "nft flush ruleset" },
   {
     fault: "rules-missing",
@@ -188,6 +219,12 @@ const FILTER: readonly FaultCase[] = [
     cause: "sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1",
     evidence: /is isolated, though/,
   },
+  {
+    fault: "isolation-differs",
+    by: "of nobody's wish",
+    cause: "ip link set $VETH type bridge_slave isolated on",
+    evidence: /is isolated, and nothing in the network asks for it/,
+  },
 ];
 
 const PUBLISHING: readonly FaultCase[] = [
@@ -203,6 +240,11 @@ const PUBLISHING: readonly FaultCase[] = [
     cause: "iptables -t nat -N KUBE-SERVICES; sysctl -qw net.bridge.bridge-nf-call-iptables=0",
     also: ["isolation-differs"],
     after: "iptables -t nat -X KUBE-SERVICES; ip link set $APART type bridge_slave isolated off",
+  },
+  {
+    fault: "port-diverted",
+    cause: "iptables -t nat -A PREROUTING -p tcp --dport 8080 -j REDIRECT --to-ports 9",
+    evidence: /what is for its port 8080 goes elsewhere by ip nat PREROUTING /,
   },
   {
     fault: "port-shadowed",

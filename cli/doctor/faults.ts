@@ -34,7 +34,7 @@ export const FAULTS = {
   "route-elsewhere": careful(error("packets to a container leave by another interface")),
   "host-route-missing": error("the host has no route to a container"),
   "rp-filter": careful(error("reverse path filtering drops what comes in by a second way")),
-  "forward-dropped": careful(error("the host's packet filter drops what containers send")),
+  "forward-dropped": careful(error("the host's packet filter drops what is for containers, or from them")),
   // the packet filter
   "rules-missing": error("rules that ADD made are gone"),
   "table-foreign": careful(error("a table of weft's name is somebody else's")),
@@ -45,6 +45,7 @@ export const FAULTS = {
   "route-localnet-open": careful(warning("containers reach what listens on 127.0.0.1 of the host")),
   "hairpin-off": error("a container does not reach itself by a published port"),
   "bridge-netfilter-off": careful(error("services of Kubernetes are not reached on their own node")),
+  "port-diverted": careful(error("a rule of another's leads a published port elsewhere")),
   "port-shadowed": careful(warning("a program of the host listens on a published port")),
   // the bridge
   "bridge-missing": error("the bridge of a container is gone"),

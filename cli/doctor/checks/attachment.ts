@@ -1,11 +1,11 @@
 /** What the plugins themselves say of attachments: CHECK, where no finding explains it already. */
 import { parseResult, type Result } from "../../../lib/cni/result.ts";
 import { atLeast } from "../../../lib/cni/version.ts";
-import type { PublishedPort } from "../../inventory/attachment.ts";
 import type { PluginConfig } from "../../runtime/network-list.ts";
-import { type Finding, finding, shellWord } from "../finding.ts";
+import { type Finding, finding } from "../finding.ts";
 import { type Attached, type Host, nameOf } from "../host.ts";
 import { type OwnPlugins, refusalOf } from "../own-plugins.ts";
+import { reattaching } from "../reattaching.ts";
 
 /** A result of an earlier version says too little. */
 const CHECK_SINCE = "0.4.0";
@@ -44,23 +44,10 @@ function differs(host: Host, own: OwnPlugins, attached: Attached): Finding[] {
     if (!refusal) continue;
     const details = refusal.details === "" ? "" : ` (${refusal.details})`;
     const evidence = `plugin ${plugin.type} answers CHECK with ${refusal.code}: ${refusal.msg}${details}`;
-    const place = `${shellWord(network)} ${shellWord(attached.netns)} --ifname ${attached.ifname}`;
-    const ports = attached.ports.map(publishing).join("");
-    return [
-      finding("attachment-differs", {
-        subject: nameOf(attached),
-        evidence,
-        remedy: `weft del ${place} && weft add ${place}${ports}`,
-      }),
-    ];
+    const remedy = reattaching(attached);
+    return [finding("attachment-differs", { subject: nameOf(attached), evidence, remedy })];
   }
   return [];
-}
-
-/** "-p 192.0.2.1:8080:80/tcp" */
-function publishing({ hostPort, containerPort, protocol, hostIP }: PublishedPort): string {
-  const address = hostIP.includes(":") ? `[${hostIP}]:` : hostIP && `${hostIP}:`;
-  return ` -p ${shellWord(`${address}${hostPort}:${containerPort}/${protocol}`)}`;
 }
 
 function resultOf({ cached }: Attached): Result | undefined {

@@ -1,8 +1,9 @@
 /** The host as the containers' router: that it forwards, that it knows its way to them, and to the world. */
-import { formatAddress } from "../../../lib/netaddr/address.ts";
-import { formatPrefix, samePrefix } from "../../../lib/netaddr/prefix.ts";
+import { type Address, formatAddress } from "../../../lib/netaddr/address.ts";
+import { containsAddress, formatPrefix, samePrefix } from "../../../lib/netaddr/prefix.ts";
 import type { Link } from "../../../lib/rtnetlink/link.ts";
-import { type Route, routeTo } from "../../../lib/rtnetlink/route.ts";
+import type { Route } from "../../../lib/rtnetlink/route.ts";
+import { lookUpRoute, ROUTE_TYPES, type RouteFound } from "../../../lib/rtnetlink/route-lookup.ts";
 import type { Stack } from "../../inventory/stack.ts";
 import { type Finding, finding } from "../finding.ts";
 import {
@@ -17,6 +18,12 @@ import {
 
 /** linux/rtnetlink.h */
 const RTPROT_RA = 9;
+/** Routes that lead nowhere, by what `ip route` calls them. */
+const REFUSING: Readonly<Record<number, string>> = {
+  [ROUTE_TYPES.blackhole]: "blackhole",
+  [ROUTE_TYPES.unreachable]: "unreachable",
+  [ROUTE_TYPES.prohibit]: "prohibit",
+};
 
 export function checkForwarding(host: Host): Finding[] {
   return [
@@ -81,20 +88,38 @@ function waysTo(host: Host, attached: Attached): Finding[] {
     const { address } = prefix;
     const isThere = has.some((each) => each.prefix.address.value === address.value);
     if (!isThere || !isRoutedByHost(host, attached, address.family)) return [];
-    const way = routeTo(stack.socket, address);
-    if (way?.oif === side.index) return [];
-    const text = formatAddress(address);
-    const remedy = `ip route replace ${text} dev ${side.name}`;
-    const match = routeTo(stack.socket, address, { isMatch: true });
-    if (!match || match.prefixLength === 0) {
-      const evidence = `no route of this host leads to ${text}, which is behind ${side.name}`;
-      return finding("host-route-missing", { subject: nameOf(attached), evidence, remedy });
-    }
-    const other = way?.oif === undefined ? "nowhere" : (stack.link(way.oif)?.name ?? `interface ${way.oif}`);
-    const by = formatPrefix({ address, length: match.prefixLength });
-    const evidence = `${text} is behind ${side.name}, but this host sends it by ${other} (route to ${by})`;
-    return finding("route-elsewhere", { subject: nameOf(attached), evidence, remedy });
+    const way = lookUpRoute(stack.socket, { destination: address });
+    if (typeof way !== "string" && way.type === ROUTE_TYPES.unicast && way.oif === side.index) return [];
+    return wrongWay(host, attached, { side, address, way });
   });
+}
+
+interface Way {
+  readonly side: Link;
+  readonly address: Address;
+  readonly way: RouteFound | string;
+}
+
+function wrongWay({ stack }: Host, attached: Attached, { side, address, way }: Way): Finding {
+  const subject = nameOf(attached);
+  const text = formatAddress(address);
+  const remedy = `ip route replace ${text} dev ${side.name}`;
+  const isInTable = stack.routes.some(({ dst, oif }) => oif === side.index && containsAddress(dst, address));
+  const refusal = typeof way === "string" ? way : REFUSING[way.type];
+  if (refusal !== undefined && isInTable) {
+    // The route is there, and a rule comes before it, or a route that leads nowhere.
+    const evidence = `${text} is behind ${side.name}, and a rule or a route of this host forbids it (${refusal})`;
+    const show = `ip rule show && ip route show table all match ${text}`;
+    return finding("route-elsewhere", { subject, evidence, remedy: show });
+  }
+  if (typeof way === "string" || way.oif === undefined || way.prefixLength === 0) {
+    const evidence = `no route of this host leads to ${text}, which is behind ${side.name}`;
+    return finding("host-route-missing", { subject, evidence, remedy });
+  }
+  const other = stack.link(way.oif)?.name ?? `interface ${way.oif}`;
+  const by = formatPrefix({ address, length: way.prefixLength });
+  const evidence = `${text} is behind ${side.name}, but this host sends it by ${other} (route to ${by})`;
+  return finding("route-elsewhere", { subject, evidence, remedy });
 }
 
 /**

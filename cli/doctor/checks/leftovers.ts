@@ -6,16 +6,16 @@ import { type Address, formatAddress, sameAddress } from "../../../lib/netaddr/a
 import { containsAddress } from "../../../lib/netaddr/prefix.ts";
 import { netfilterSocket } from "../../../lib/netfilter/socket.ts";
 import type { Link } from "../../../lib/rtnetlink/link.ts";
-import { listDirectory } from "../../../lib/sys/file.ts";
+import { listDamagedRecords } from "../../../lib/state/record.ts";
 import type { FaultId } from "../faults.ts";
 import { type Finding, finding, shellWord } from "../finding.ts";
-import { type Attached, type Host, nameOf } from "../host.ts";
+import { type Attached, type Host, nameOf, promisedAddresses } from "../host.ts";
 import { findLeftovers, isGone, type Leftover } from "../leftovers.ts";
+import { reattaching } from "../reattaching.ts";
 import { subnetsOf } from "./subnets.ts";
 
 /** Of every network, also of those that have no file any more. */
 const COLLECT = "weft gc";
-const RECORDS_DIR = "/run/weft/attachments";
 /** More than these are not looked through. */
 const CONNECTIONS_MAX = 200_000;
 
@@ -27,7 +27,7 @@ const FAULTS_OF = {
 
 export function checkLeftovers(host: Host): Finding[] {
   return [
-    ...host.attachments.filter(isGone).map(gone),
+    ...gone(host.attachments.filter(isGone)),
     ...leftBehind(host),
     ...host.stack.links.filter(({ kind }) => kind === "veth").flatMap((link) => vethOrphaned(host, link)),
     ...connectionsStale(host),
@@ -35,30 +35,32 @@ export function checkLeftovers(host: Host): Finding[] {
   ];
 }
 
-function gone(attached: Attached): Finding {
-  const { namespace, netns, ifname } = attached;
+/** One finding for all: one command collects them. */
+function gone(attachments: readonly Attached[]): Finding[] {
+  const [first] = attachments;
+  if (!first) return [];
+  const { namespace, netns, ifname } = first;
   const evidence = namespace ? `there is no ${ifname} in ${netns}` : `its namespace ${netns} is gone`;
-  return finding("attachment-gone", { subject: nameOf(attached), evidence, remedy: COLLECT });
+  const subject = andMore(nameOf(first), attachments.length);
+  return [finding("attachment-gone", { subject, evidence, remedy: COLLECT })];
 }
 
-/** One finding a container and kind. */
+/** One finding a kind. */
 function leftBehind(host: Host): Finding[] {
-  const groups = Map.groupBy(
-    findLeftovers(host),
-    ({ kind, network, containerId }) => `${kind} ${network} ${containerId}`,
-  );
-  return [...groups.values()].flatMap(([first, ...others]) => {
+  return [...Map.groupBy(findLeftovers(host), ({ kind }) => kind)].flatMap(([kind, leftovers]) => {
+    const [first] = leftovers;
     if (!first) return [];
-    const { kind, network, containerId, place } = first;
-    const more = others.length > 0 ? ` and ${others.length} more` : "";
+    const { network, containerId, place } = first;
     const whose = containerId === "" ? "nobody" : containerId;
-    const evidence = `${place}${more}: of ${whose} on network ${network}, which is not there`;
-    return finding(FAULTS_OF[kind], {
-      subject: containerId || network,
-      evidence,
-      remedy: COLLECT,
-    });
+    const evidence = `${andMore(place, leftovers.length)}: of ${whose} on network ${network}, which is not there`;
+    const containers = new Set(leftovers.map((each) => `${each.network} ${each.containerId}`)).size;
+    const subject = andMore(containerId || network, containers);
+    return finding(FAULTS_OF[kind], { subject, evidence, remedy: COLLECT });
   });
+}
+
+function andMore(first: string, count: number): string {
+  return count > 1 ? `${first} and ${count - 1} more` : first;
 }
 
 /**
@@ -94,9 +96,12 @@ function vethOrphaned(host: Host, link: Link): Finding[] {
 function connectionsStale(host: Host): Finding[] {
   const { stack, view } = host;
   if (Number(stack.sysctl("net/netfilter/nf_conntrack_count") ?? 0) > CONNECTIONS_MAX) return [];
-  const live = new Set(
-    view.stacks.flatMap(({ addresses }) => addresses.map(({ prefix }) => formatAddress(prefix.address))),
-  );
+  // one that lost its address is told of as such
+  const promised = host.attachments
+    .filter((attached) => !isGone(attached))
+    .flatMap((attached) => promisedAddresses(attached).map(({ address }) => address.address));
+  const held = view.stacks.flatMap(({ addresses }) => addresses.map(({ prefix }) => prefix.address));
+  const live = new Set([...promised, ...held].map(formatAddress));
   const subnets = view.networks.flatMap((network) => subnetsOf(network));
   const isStale = ({ destination, replySource }: Connection) =>
     !sameAddress(destination, replySource) &&
@@ -117,30 +122,22 @@ function connectionsStale(host: Host): Finding[] {
   });
 }
 
-/** A file that is not read is nobody's record: its attachment's others may be. */
+/**
+ * A file that cannot be read tells DEL and restore nothing. Where its container lives, the record comes back
+ * with another ADD alone.
+ */
 function recordsDamaged({ attachments }: Host): Finding[] {
-  const known = new Set(
-    attachments.flatMap(({ records }) =>
-      records.map(
-        ({ network, containerId, ifname, plugin }) => `${network}/${containerId}:${ifname}:${plugin}`,
-      ),
-    ),
-  );
-  return listDirectory(RECORDS_DIR).flatMap((network) =>
-    listDirectory(`${RECORDS_DIR}/${network}`)
-      .filter((name) => !name.endsWith(":new") && !known.has(`${network}/${name}`) && !isHashed(name))
-      .map((name) => {
-        const path = `${RECORDS_DIR}/${network}/${name}`;
-        return finding("record-damaged", {
-          subject: path,
-          evidence: "it is no record",
-          remedy: `rm ${shellWord(path)}`,
-        });
-      }),
-  );
-}
-
-/** The name of a record whose attachment's id is too long for a file's name. */
-function isHashed(name: string): boolean {
-  return /^[0-9a-f]{64}:/.test(name);
+  return listDamagedRecords().map((path) => {
+    const [network = "", name = ""] = path.split("/").slice(-2);
+    const [containerId, ifname] = name.split(":");
+    const attached = attachments.find(
+      (each) => each.network === network && each.containerId === containerId && each.ifname === ifname,
+    );
+    const isAlive = attached?.inside !== undefined || /^[0-9a-f]{64}:/.test(name); // or its id is a hash here
+    const evidence =
+      isAlive && attached ? `it is no record, and ${nameOf(attached)} lives` : "it is no record";
+    const rm = `rm ${shellWord(path)}`;
+    const remedy = isAlive && attached ? `${rm} && ${reattaching(attached)}` : rm;
+    return finding("record-damaged", { subject: path, evidence, remedy, isSafe: !isAlive });
+  });
 }

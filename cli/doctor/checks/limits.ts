@@ -16,14 +16,18 @@ export function checkLimits(host: Host): Finding[] {
   return [...neighbourTableFull(host, 4), ...neighbourTableFull(host, 6), ...conntrackFull(host)];
 }
 
-/** Entries that are not looked for do not count (net/core/neighbour.c, neigh_alloc()). */
+/**
+ * The table is the machine's: all network namespaces are in its count, whether they are seen or not. So what is counted
+ * here is what is seen, but for entries that the kernel does not count (net/core/neighbour.c, neigh_alloc()).
+ */
 function neighbourTableFull({ stack, view }: Host, family: 4 | 6): Finding[] {
   const table = readNeighbourTable(stack.socket, family);
   if (!table || table.entries < NEARLY * table.limit) return [];
-  const fixed = view.stacks
+  const counted = view.stacks
     .flatMap(({ socket }) => listNeighbours(socket, { family }))
-    .filter(({ state, flags = 0 }) => state & (NUD_PERMANENT | NUD_NOARP) || flags & NTF_EXT_LEARNED).length;
-  const counted = table.entries - fixed;
+    .filter(
+      ({ state, flags = 0 }) => !(state & (NUD_PERMANENT | NUD_NOARP)) && !(flags & NTF_EXT_LEARNED),
+    ).length;
   if (counted < NEARLY * table.limit) return [];
   const key = `net.ipv${family}.neigh.default.gc_thresh`;
   const refused = table.refusals > 0 ? `; ${table.refusals} were refused since the boot` : "";

@@ -4,7 +4,7 @@ import { isObject } from "../../../lib/cni/json.ts";
 import { ALL_VERSIONS, versionsFrom } from "../../../lib/cni/version.ts";
 import { version } from "../../../package.json" with { type: "json" };
 import { firstVersions, plugins } from "../../../plugins.ts";
-import type { NetworkFile, PluginConfig } from "../../runtime/network-list.ts";
+import type { NetworkFile, PluginConfig, UnreadableFile } from "../../runtime/network-list.ts";
 import { requestPlugin } from "../../runtime/plugin-request.ts";
 import { makerOf, versionOf } from "../executable.ts";
 import { type Finding, finding, shellWord } from "../finding.ts";
@@ -20,13 +20,7 @@ const STATUS_SINCE = "1.1.0";
 export function checkPlugins(host: Host, own: OwnPlugins, found: readonly Finding[]): Finding[] {
   const networks = inForce(host);
   return [
-    ...host.view.unreadable.map(({ file, reason }) =>
-      finding("network-unreadable", {
-        subject: file,
-        evidence: reason,
-        remedy: `mv ${shellWord(file)} ${shellWord(`${file}.unreadable`)}`,
-      }),
-    ),
+    ...host.view.unreadable.map(unreadable),
     ...networksTwice(host),
     ...networks.flatMap((network) => pluginsMissing(host, network)),
     ...networks.flatMap((network) => pluginsMixed(host, network)),
@@ -36,6 +30,16 @@ export function checkPlugins(host: Host, own: OwnPlugins, found: readonly Findin
       .filter((network) => !isExplained(network, found))
       .flatMap((network) => networkRefused(host, own, network)),
   ];
+}
+
+/** A version that nobody knows is the file's as well. */
+function unreadable({ file, reason }: UnreadableFile): Finding {
+  if (reason.startsWith('"cniVersion"')) {
+    const remedy = `\${EDITOR:-vi} ${shellWord(file)}`;
+    return finding("version-refused", { subject: file, evidence: reason, remedy });
+  }
+  const remedy = `mv ${shellWord(file)} ${shellWord(`${file}.unreadable`)}`;
+  return finding("network-unreadable", { subject: file, evidence: reason, remedy });
 }
 
 /** Of several files of one network the first. */

@@ -63,18 +63,23 @@ function rulesMissing({ attachments }: Host): Finding[] {
  * ports have to be isolated, and otherwise they must not be, or a neighbour's published port is not reached.
  */
 function isolationDiffers({ stack }: Host, attached: Attached): Finding[] {
-  const { outside, list, records, main } = attached;
+  const { outside, list } = attached;
+  const isOnBridge = outside?.master !== undefined && stack.link(outside.master)?.kind === "bridge";
+  if (!list || !isOnBridge) return [];
+  const { isWanted, why } = wantedIsolation(attached);
+  if ((outside.port?.isolated === 1) === isWanted) return [];
+  const evidence = `${outside.name} is ${isWanted ? "not " : ""}isolated, ${why}`;
+  const remedy = `ip link set ${outside.name} type bridge_slave isolated ${isWanted ? "on" : "off"}`;
+  return [finding("isolation-differs", { subject: nameOf(attached), evidence, remedy })];
+}
+
+function wantedIsolation({ list, records, main }: Attached): { isWanted: boolean; why: string } {
+  if (isSet(main, "portIsolation")) return { isWanted: true, why: 'and the network has "portIsolation"' };
   const firewall = list?.plugins.find(({ type }) => type === "firewall");
   const isSeparating = firewall?.["ingressPolicy"] === "isolated" || firewall?.["icc"] === false;
-  const isRecorded = records.some(({ plugin }) => plugin === "firewall");
-  const isOnBridge = outside?.master !== undefined && stack.link(outside.master)?.kind === "bridge";
-  if (!isSeparating || !isRecorded || !isOnBridge) return [];
-  const isIsolated = outside.port?.isolated === 1;
-  const isFiltered = areFramesFiltered();
-  if (isFiltered ? !isIsolated || isSet(main, "portIsolation") : isIsolated) return [];
-  const evidence = isFiltered
-    ? `${outside.name} is isolated, though the packet filter sees bridged packets since ADD`
-    : `${outside.name} is not isolated, and the packet filter does not see bridged packets (br_netfilter)`;
-  const remedy = `ip link set ${outside.name} type bridge_slave isolated ${isFiltered ? "off" : "on"}`;
-  return [finding("isolation-differs", { subject: nameOf(attached), evidence, remedy })];
+  const isOurs = records.some(({ plugin }) => plugin === "firewall");
+  if (!isSeparating || !isOurs) return { isWanted: false, why: "and nothing in the network asks for it" };
+  return areFramesFiltered()
+    ? { isWanted: false, why: "though the packet filter sees bridged packets since ADD" }
+    : { isWanted: true, why: "and the packet filter does not see bridged packets (br_netfilter)" };
 }

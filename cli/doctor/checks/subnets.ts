@@ -2,12 +2,12 @@
 import { isObject } from "../../../lib/cni/json.ts";
 import { hasFreeAddress } from "../../../lib/ipam/lease-store.ts";
 import { formatRangeSet } from "../../../lib/ipam/ranges.ts";
+import { addressBits } from "../../../lib/netaddr/address.ts";
 import { formatPrefix, type Prefix, parsePrefix, prefixesOverlap } from "../../../lib/netaddr/prefix.ts";
 import { formatRange, rangesOverlap } from "../../../lib/netaddr/range.ts";
 import type { Link } from "../../../lib/rtnetlink/link.ts";
 import { RT_SCOPE_LINK } from "../../../lib/rtnetlink/route.ts";
 import { leaseDirectories } from "../../networks/leases.ts";
-import { makingOf } from "../../networks/network-file.ts";
 import { rangeSetsOf } from "../../networks/occupied.ts";
 import type { NetworkFile } from "../../runtime/network-list.ts";
 import { type Finding, finding, shellWord } from "../finding.ts";
@@ -46,10 +46,8 @@ function overlap(network: NetworkFile, other: NetworkFile): Finding[] {
   return [];
 }
 
-/** What gives the network another subnet. */
-function changing(network: NetworkFile): string {
-  const { name, file } = network;
-  if (makingOf(network)) return `weft network rm ${name} && weft network create ${name}`;
+/** What gives the network another subnet: its containers get one with their next ADD. */
+function changing({ file }: NetworkFile): string {
   return `\${EDITOR:-vi} ${shellWord(file)}`;
 }
 
@@ -73,6 +71,8 @@ function usedByHost(host: Host, network: NetworkFile): Finding[] {
     const route = stack.routes.find(
       ({ dst, oif, gateway, scope }) =>
         dst.length > 0 &&
+        // of one address it is "route-elsewhere" that tells
+        dst.length < addressBits(dst.address.family) &&
         oif !== undefined &&
         !own.has(oif) &&
         prefixesOverlap(subnet, dst) &&

@@ -1,6 +1,8 @@
 /** What networks stand on: the interface below, and the daemons that they ask. */
 import { readFileSync } from "node:fs";
+import type { Link } from "../../../lib/rtnetlink/link.ts";
 import { AGENT_SOCKET } from "../../../lib/store/protocol.ts";
+import type { Stack } from "../../inventory/stack.ts";
 import type { NetworkFile } from "../../runtime/network-list.ts";
 import { type Finding, finding } from "../finding.ts";
 import { type Host, ipamOf, isSet } from "../host.ts";
@@ -26,13 +28,21 @@ function masters({ stack }: Host, { name, plugins: [main], file }: NetworkFile):
   const subject = name;
   const link = stack.link(master) ?? stack.link(parentOf(master));
   if (!link) {
-    const there = stack.links.filter(({ kind }) => kind === "").map((each) => each.name);
+    const there = possibleMasters(stack).map((each) => each.name);
     const evidence = `"${key}" is ${master}, and this host has ${there.join(", ")}`;
     return [finding("master-missing", { subject, evidence, remedy: `\${EDITOR:-vi} ${file}` })];
   }
   if (link.up) return [];
   const evidence = `${link.name} is down`;
   return [finding("master-down", { subject, evidence, remedy: `ip link set ${link.name} up` })];
+}
+
+/** What leads out of the host: neither a container's, nor a port of something, nor weft's own. */
+function possibleMasters({ links }: Stack): Link[] {
+  return links.filter(
+    ({ name, kind, master, alias }) =>
+      name !== "lo" && kind !== "bridge" && master === undefined && !alias.startsWith("weft:"),
+  );
 }
 
 /** "eth0.10" is made on demand, as a VLAN of eth0. */

@@ -4,7 +4,7 @@
  */
 import { expect } from "bun:test";
 import { FirstPacket } from "../../../lib/first-packet.ts";
-import { parseAddress } from "../../../lib/netaddr/address.ts";
+import { type Address, parseAddress } from "../../../lib/netaddr/address.ts";
 import { listRuleset } from "../../../lib/nftables/listed-ruleset.ts";
 import { kernelTest } from "../../../lib/testing/netns.ts";
 import { NftHost, noNftReason } from "../../../lib/testing/nft.ts";
@@ -137,7 +137,7 @@ ${rules(RULES - 10, any)}
 
 /** The comments of rules whose counter says that a packet met them. */
 function counted(host: NftHost): string[] {
-  const { nftables } = host.host.json("nft -j list table inet t");
+  const { nftables } = host.host.json("nft -j list ruleset");
   const met = (
     nftables as { rule?: { comment?: string; expr: { counter?: { packets: number } }[] } }[]
   ).flatMap(({ rule }) =>
@@ -167,6 +167,21 @@ function worked(filters: Filters, packet: Packet): string[] {
   return [...new Set(names.filter((name) => name.startsWith("r")))].sort();
 }
 
+/** As FirstPacket sends it. */
+function firstPacket(source: Address, destination: Address, port: number): Packet {
+  return {
+    source,
+    destination,
+    protocol: 17,
+    sourcePort: 40_000,
+    destinationPort: port,
+    isAnswer: false,
+    ttl: 64,
+    length: (source.family === 4 ? 28 : 48) + 11,
+    dontFragment: true,
+  };
+}
+
 for (const seed of SEEDS) {
   kernelTest(
     `askHook() meets the rules that the kernel does, seed ${seed}`,
@@ -185,17 +200,7 @@ for (const seed of SEEDS) {
         host.load(`table inet t {}\ndelete table inet t\n${text}`); // with counters that are 0
         const tables = listRuleset(host.socket);
         using _sent = new FirstPacket(host.host.netns, { source, destination, protocol: 17, port });
-        const packet: Packet = {
-          source,
-          destination,
-          protocol: 17,
-          sourcePort: 40_000,
-          destinationPort: port,
-          isAnswer: false,
-          ttl: 64,
-          length: (family === 4 ? 28 : 48) + 11,
-          dontFragment: true,
-        };
+        const packet = firstPacket(source, destination, port);
         const ours = worked({ tables, legacy: () => [] }, packet);
         expect([n, packet.destinationPort, ours]).toEqual([n, packet.destinationPort, counted(host)]);
       }
@@ -203,3 +208,30 @@ for (const seed of SEEDS) {
     noNftReason,
   );
 }
+
+kernelTest(
+  "askHook() asks the newest first of chains of one priority, as the kernel does",
+  async () => {
+    using host = await NftHost.make();
+    host.host.run("ip link set lo up");
+    const chain = (name: string, rule: string) => `
+      chain ${name} { type filter hook input priority 0; udp dport 7 counter drop comment "${rule}"; };`;
+    const [source, destination] = [parseAddress("127.0.0.1"), parseAddress("127.0.0.2")];
+    const loads = [
+      `table inet m { ${chain("m", "r1")} ${chain("a", "r2")} }`,
+      `table ip z { ${chain("z", "r3")} }`,
+      `table inet a { ${chain("a", "r4")} }`,
+    ];
+    const seen = loads.map((text) => {
+      host.load(text);
+      const tables = listRuleset(host.socket);
+      const before = new Set(counted(host));
+      using _sent = new FirstPacket(host.host.netns, { source, destination, protocol: 17, port: 7 });
+      const met = counted(host).filter((rule) => !before.has(rule));
+      return { met, ours: worked({ tables, legacy: () => [] }, firstPacket(source, destination, 7)) };
+    });
+    const each = ["r2", "r3", "r4"].map((rule) => ({ met: [rule], ours: [rule] }));
+    expect(seen).toEqual(each);
+  },
+  noNftReason,
+);

@@ -100,6 +100,13 @@ test("askHook() asks chains by their priority, and a policy of drop is a step of
   expect(end.verdict.code).toBe(NF_DROP);
 });
 
+test("askHook() asks the newest first of one priority, which is listed last", () => {
+  const older = chain("older", [rule(1n, verdict(NF_ACCEPT))], at(2));
+  const newer = chain("newer", [rule(2n, verdict(NF_DROP))], at(2));
+  const end = askHook(filters(older, newer), context(), new ConnectionTable());
+  expect(end.steps.map(({ place }) => placeText(place))).toEqual(["inet t newer handle 2"]);
+});
+
 test("askHook() asks no chain of a dormant table", () => {
   const dropping = filters(chain("base", [rule(1n, verdict(NF_DROP))], at(2)));
   const dormant = { ...dropping, tables: dropping.tables.map((table) => ({ ...table, isDormant: true })) };

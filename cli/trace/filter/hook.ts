@@ -148,6 +148,7 @@ function stationsAt(filters: Filters, context: HookContext): Station[] {
   return stations.sort((a, b) => a.priority - b.priority);
 }
 
+/** The kernel asks the newest first of one priority (net/netfilter/core.c, nf_hook_entries_grow()), and lists it last. */
 function hangingAt(filters: Filters, context: HookContext): Hanging[] {
   const { hook, packet } = context;
   const number = hook === "ingress" ? 0 : hook === "egress" ? 1 : HOOKS[hook];
@@ -163,7 +164,7 @@ function hangingAt(filters: Filters, context: HookContext): Hanging[] {
   });
   const isLegacy = context.family === "ip" && hook !== "ingress" && hook !== "egress";
   const legacy = isLegacy ? filters.legacy(packet.source.family, hook) : [];
-  return [...nft, ...legacy].sort((a, b) => a.priority - b.priority);
+  return [...nft.reverse(), ...legacy].sort((a, b) => a.priority - b.priority);
 }
 
 function familiesOf({ family, packet }: HookContext): string[] {
