@@ -7,7 +7,7 @@ import { normalise } from "./fixtures/normalise.ts";
 import { silent } from "./fixtures/refusal.ts";
 import { remains } from "./fixtures/remains.ts";
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 240_000;
 t.setTimeout(TIMEOUT_MS);
 const lacks = await missing("dummy");
 

@@ -47,8 +47,8 @@ const masquerading = (cases: typeof FAULT_CASES, how: Pick<Case, "backend" | "ev
 
 const CASES: readonly (readonly [what: string, each: Case])[] = [
   ...FAULT_CASES,
-  ...masquerading(FAULT_CASES, { backend: "nftables", every: 2 }),
-  ...masquerading(FAULT_CASES.slice(0, 3), { backend: "iptables", every: 10 }),
+  ...masquerading(FAULT_CASES, { backend: "nftables", every: 4 }),
+  ...masquerading(FAULT_CASES.slice(0, 3), { backend: "iptables", every: 20 }),
 ];
 
 async function runCase(t: Test, { command, mode, fault, backend, every = 1 }: Case): Promise<void> {

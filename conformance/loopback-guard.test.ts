@@ -10,7 +10,7 @@ import { IN_SECOND_KERNEL } from "./fixtures/kernel.ts";
 import { machineHost } from "./fixtures/machine.ts";
 import { enterNamed, Netns } from "./fixtures/netns.ts";
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 240_000;
 t.setTimeout(TIMEOUT_MS);
 /** An emulated machine takes its time. */
 const ASK_TIMEOUT_MS = IN_SECOND_KERNEL ? 5_000 : 1_000;

@@ -11,7 +11,7 @@ import { refused, silent, unchanged } from "./fixtures/refusal.ts";
 import { remains } from "./fixtures/remains.ts";
 import { makeUnderlay, type Underlay, underlayNetwork, wireAddresses } from "./fixtures/underlay.ts";
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 240_000;
 t.setTimeout(5 * TIMEOUT_MS);
 const NETWORK = underlayNetwork("macvlan");
 const lacks = await missing("macvlan");

@@ -12,7 +12,7 @@ import type { Netns } from "./fixtures/netns.ts";
 import { BACKENDS, type Backend, rulesAbout } from "./fixtures/packet-filter.ts";
 import { silent } from "./fixtures/refusal.ts";
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 240_000;
 t.setTimeout(3 * TIMEOUT_MS);
 const START_TIMEOUT_MS = 30_000;
 const PYTHON = "/usr/bin/python3";

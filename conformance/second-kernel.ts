@@ -20,7 +20,7 @@ import { debianKernel, machineCommand, makeInitramfs } from "./second-kernel/mac
 import { TestPoints } from "./second-kernel/test-points.ts";
 
 const BOOT_TIMEOUT_MS = 60_000;
-const FILE_TIMEOUT_MS = 300_000;
+const FILE_TIMEOUT_MS = 600_000;
 
 /** One file's run inside. */
 export interface InsideRun {

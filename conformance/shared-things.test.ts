@@ -10,7 +10,7 @@ import { fixedNetwork } from "./fixtures/ptp-network.ts";
 import { refused, silent } from "./fixtures/refusal.ts";
 import { makeUnderlay, underlayNetwork } from "./fixtures/underlay.ts";
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 240_000;
 t.setTimeout(4 * TIMEOUT_MS);
 const REFUSED = { code: 7, details: /./ };
 

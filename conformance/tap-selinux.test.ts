@@ -9,7 +9,7 @@ import { missing, skip } from "./fixtures/kernel.ts";
 import { normalise } from "./fixtures/normalise.ts";
 import { refused, silent, unchanged } from "./fixtures/refusal.ts";
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 240_000;
 t.setTimeout(TIMEOUT_MS);
 const enabled = /\tselinuxfs$/m.test(readFileSync("/proc/filesystems", "utf8"));
 const lacks = (await missing("tun")) ?? (enabled ? undefined : "this kernel was booted without SELinux");

@@ -20,7 +20,7 @@ import {
   type TapPeerOptions,
 } from "./fixtures/tap-peer.ts";
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 240_000;
 t.setTimeout(3 * TIMEOUT_MS);
 const lacks = await missing("tun", "bridge");
 if (lacks) {

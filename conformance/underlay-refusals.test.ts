@@ -18,7 +18,7 @@ import {
   underlayNetwork,
 } from "./fixtures/underlay.ts";
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 240_000;
 t.setTimeout(8 * TIMEOUT_MS);
 
 interface Case {

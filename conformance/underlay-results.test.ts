@@ -10,7 +10,7 @@ import { refused, silent } from "./fixtures/refusal.ts";
 import { remains } from "./fixtures/remains.ts";
 import { lacksFor, makeUnderlay, UNDERLAY_TYPES } from "./fixtures/underlay.ts";
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 240_000;
 t.setTimeout(8 * TIMEOUT_MS);
 const DNS = {
   nameservers: ["192.0.2.53"],
