@@ -3,15 +3,10 @@
  * may come later, with keepalived for one; the tool says it.
  */
 import type { JsonObject } from "../lib/cni/json.ts";
-import {
-  type Address,
-  formatAddress,
-  isLoopback,
-  isUnspecified,
-  sameAddress,
-} from "../lib/netaddr/address.ts";
+import { type Address, formatAddress } from "../lib/netaddr/address.ts";
 import { listAddresses } from "../lib/rtnetlink/address.ts";
 import { openRouteSocket } from "../lib/rtnetlink/route-socket.ts";
+import { isOwnAddress } from "./inventory/own-address.ts";
 import type { NetworkList } from "./runtime/network-list.ts";
 import { type HostPort, publishedPorts } from "./shadowed-listeners.ts";
 
@@ -29,10 +24,8 @@ export function warnOfAbsentAddresses(network: NetworkList, capabilityArgs: Json
   }
 }
 
-/** All of 127.0.0.0/8 is this host's. */
 export function findAbsent(ports: readonly HostPort[], present: readonly Address[]): Address[] {
   return ports
     .flatMap(({ hostIp }) => (hostIp === undefined ? [] : [hostIp]))
-    .filter((address) => !isUnspecified(address) && !isLoopback(address))
-    .filter((address) => !present.some((each) => sameAddress(each, address)));
+    .filter((address) => !isOwnAddress(address, present));
 }

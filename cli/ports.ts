@@ -24,7 +24,8 @@ export function command(): Command {
 
 One line a published port, or a run of them: the address of the host that it is
 published on, where it leads, who has the rules for it, and whether they are
-there. "unknown" are those of other plugins than weft's.
+there. "no such address" is what no interface of the host has: an address that
+is yet to come. "unknown" are ports of other plugins than weft's.
 
   weft ports
   weft ports web --json`,
@@ -33,7 +34,7 @@ there. "unknown" are those of other plugins than weft's.
     .option("--json", "as JSON: a list of objects")
     .addHelpText(
       "after",
-      "\nExit status: 0 all are open, or there are none; 1 not begun;\n2 rules are missing.",
+      "\nExit status: 0 no rule is missing, or there are no ports; 1 not begun;\n2 rules are missing.",
     )
     .action(ports);
 }
@@ -41,6 +42,7 @@ there. "unknown" are those of other plugins than weft's.
 function ports(name: string | undefined, { json }: Options): void {
   using view = HostView.openReadable(networksDirectory(process.env));
   const found = listPorts(selectAttachments(view, name), {
+    addresses: view.host.addresses.map(({ prefix }) => prefix.address),
     filter: readFilter(),
     isLacking: (record) => missingRules(record) !== undefined,
   });

@@ -140,6 +140,10 @@ await t.test("T14: internal networks, and containers kept apart", { timeout: TIM
     await attempt(host, "network", "connect", "apart", "c", "-i", "eth1", "--publish", "203.0.113.9:81:80"),
     { exitCode: 0, stderr: /^weft: no interface of this host has 203\.0\.113\.9: / },
   );
+  t.match(JSON.parse(await done(t, host, "ports", "c", "--json")), [
+    { hostPort: 81, hostIP: "203.0.113.9", state: "no such address" },
+    { hostPort: 8080, state: "open" },
+  ]);
   await done(t, host, "network", "disconnect", "apart", "c", "--ifname", "eth1");
   t.strictSame(await d.answering(["10.224.1.2", outside.hostAddress4]), [outside.hostAddress4], "icc=false");
   await c.serve({ protocol: "tcp", port: 80, greeting: "c: " });

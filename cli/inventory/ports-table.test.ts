@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { parseAddress } from "../../lib/netaddr/address.ts";
 import type { Element } from "../../lib/weft-table/element.ts";
 import { ATTACHMENTS } from "./attachments.golden.ts";
 import type { FilterView } from "./filter.ts";
@@ -30,8 +31,11 @@ const filterWith = (elements: readonly Element[]): FilterView => ({
   userRules: 0,
 });
 
-const published = (elements: readonly Element[]) =>
+const ADDRESSES = ["127.0.0.1", "192.0.2.1"].map(parseAddress);
+
+const published = (elements: readonly Element[], addresses = ADDRESSES) =>
   listPorts([{ ...WEB, records: [recordOf({ backend: "nftables", elements: ELEMENTS })] }], {
+    addresses,
     filter: filterWith(elements),
     isLacking: () => false,
   });
@@ -51,9 +55,17 @@ test("listPorts() says where a port leads, of the families that its address allo
   ]);
 });
 
+test("listPorts() says where nobody has the address that a port is published on", () => {
+  const states = (elements: readonly Element[]) =>
+    published(elements, ADDRESSES.slice(0, 1)).map(({ state }) => state);
+  expect(states(ELEMENTS)).toEqual(["no such address", "open"]);
+  expect(states([])).toEqual(["missing", "missing"]);
+});
+
 test("listPorts() asks CHECK of iptables, and nobody where weft made no rules", () => {
   const states = (details: object | undefined, isLacking: boolean) =>
     listPorts([{ ...WEB, records: details ? [recordOf(details)] : [] }], {
+      addresses: ADDRESSES,
       filter: filterWith([]),
       isLacking: () => isLacking,
     }).map(({ by, state }) => `${by} ${state}`);
@@ -71,6 +83,7 @@ test("listPorts() finds a port in the element of a range, and in one of conditio
   }));
   const of = (element: Element) =>
     listPorts([{ ...WEB, ports, records: [recordOf({ backend: "nftables", elements: [element] })] }], {
+      addresses: ADDRESSES,
       filter: filterWith([element]),
       isLacking: () => false,
     }).map(({ state }) => state);
@@ -96,6 +109,7 @@ const RANGE = [9000, 9001, 9002].map((port) => ({
 const SHOWN = [
   ...published(ELEMENTS.slice(1)),
   ...listPorts([{ ...WEB, container: "default/registry-7c9d8f6b5-qwert", ports: RANGE }], {
+    addresses: ADDRESSES,
     filter: filterWith([]),
     isLacking: () => false,
   }),

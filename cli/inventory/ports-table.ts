@@ -13,7 +13,12 @@ const COLUMNS: readonly Column[] = [
   { title: "STATE" },
 ];
 
-const PAINTS = { open: green, missing: red, unknown: yellow } as const satisfies Record<PortState, unknown>;
+const PAINTS = {
+  open: green,
+  missing: red,
+  "no such address": yellow,
+  unknown: yellow,
+} as const satisfies Record<PortState, unknown>;
 
 interface Run extends PortView {
   readonly last: number;

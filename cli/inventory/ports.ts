@@ -1,11 +1,13 @@
 /** The ports of this host that lead to containers, and whether the rules for them are there. */
 import type { JsonObject } from "../../lib/cni/json.ts";
+import { type Address, parseAddress } from "../../lib/netaddr/address.ts";
 import type { AttachmentRecord } from "../../lib/state/record.ts";
 import { type Element, type Entries, elementName } from "../../lib/weft-table/element.ts";
 import { entriesOf } from "../../lib/weft-table/table-life.ts";
 import type { AttachmentView, PublishedPort } from "./attachment.ts";
 import { type FilterView, hasElement } from "./filter.ts";
 import { compareTexts } from "./namespaces.ts";
+import { isOwnAddress } from "./own-address.ts";
 
 export interface PortView extends PublishedPort {
   readonly container: string;
@@ -19,33 +21,42 @@ export interface PortView extends PublishedPort {
   readonly state: PortState;
 }
 
-/** "missing": a rule for it is not there; "unknown": nobody told us of its rules. */
-export type PortState = "open" | "missing" | "unknown";
+/**
+ * "missing": a rule for it is not there; "no such address": it is published on one that no interface of this
+ * host has; "unknown": nobody told us of its rules.
+ */
+export type PortState = "open" | "missing" | "no such address" | "unknown";
 
-/** What is known of the packet filters. */
-interface Filters {
+/** What is known of the host, and of its packet filters. */
+interface HostFacts {
+  /** Of the host's interfaces. */
+  readonly addresses: readonly Address[];
   readonly filter: FilterView;
   /** Whether rules of iptables are missing that a record tells of. */
   readonly isLacking: (record: AttachmentRecord<JsonObject>) => boolean;
 }
 
 /** By port, protocol and address. */
-export function listPorts(attachments: readonly AttachmentView[], filters: Filters): PortView[] {
+export function listPorts(attachments: readonly AttachmentView[], host: HostFacts): PortView[] {
   return attachments
-    .flatMap((attachment) => portsOf(attachment, filters))
+    .flatMap((attachment) => portsOf(attachment, host))
     .sort(
       (a, b) =>
         a.hostPort - b.hostPort || compareTexts(a.protocol, b.protocol) || compareTexts(a.hostIP, b.hostIP),
     );
 }
 
-function portsOf(attachment: AttachmentView, { filter, isLacking }: Filters): PortView[] {
+function portsOf(attachment: AttachmentView, host: HostFacts): PortView[] {
   const { container, containerId, network, ifname, ports, addresses } = attachment;
   if (ports.length === 0) return [];
   const record = attachment.records.find(({ plugin }) => plugin === "portmap");
   const by = record ? (record.details["backend"] === "iptables" ? "iptables" : "nftables") : "other";
-  const areMissing = record && by === "iptables" ? isLacking(record) : undefined;
+  const areMissing = record && by === "iptables" ? host.isLacking(record) : undefined;
   const known = record ? (record.details["addresses"] as string[]) : addresses; // portmap wrote its own
+  const stateOf = (port: PublishedPort): PortState => {
+    const ofRules = record ? rulesState(port, { areMissing, record, filter: host.filter }) : "unknown";
+    return ofRules !== "missing" && isElsewhere(port, host) ? "no such address" : ofRules;
+  };
   return ports.map((port) => ({
     ...port,
     container,
@@ -54,11 +65,20 @@ function portsOf(attachment: AttachmentView, { filter, isLacking }: Filters): Po
     ifname,
     to: destinations(port, known),
     by,
-    state: record ? stateOf(port, { areMissing, record, filter }) : "unknown",
+    state: stateOf(port),
   }));
 }
 
-function stateOf(
+/** Whether nobody has the address it is published on: what is no address is passed over. */
+function isElsewhere({ hostIP }: PublishedPort, { addresses }: HostFacts): boolean {
+  try {
+    return hostIP !== "" && !isOwnAddress(parseAddress(hostIP), addresses);
+  } catch {
+    return false;
+  }
+}
+
+function rulesState(
   port: PublishedPort,
   options: {
     /** Those of iptables. */
@@ -66,7 +86,7 @@ function stateOf(
     record: AttachmentRecord<JsonObject>;
     filter: FilterView;
   },
-): PortState {
+): "open" | "missing" {
   const { areMissing, record, filter } = options;
   if (areMissing !== undefined) return areMissing ? "missing" : "open";
   const { elements } = entriesOf(record as AttachmentRecord<Entries>); // which looks through it
