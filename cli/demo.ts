@@ -3,43 +3,9 @@ import { Command, Option } from "commander";
 import { Narrator } from "./demo/narrator.ts";
 import { enterPrivateHost, runPrivately, unshareCommand } from "./demo/private-host.ts";
 import { Stage } from "./demo/stage.ts";
-import { addressManagement } from "./demo/topologies/address-management.ts";
-import { connect } from "./demo/topologies/connect.ts";
-import { debugging } from "./demo/topologies/debugging.ts";
-import { defaultBridge } from "./demo/topologies/default-bridge.ts";
-import { dualStack } from "./demo/topologies/dual-stack.ts";
-import { flat } from "./demo/topologies/flat.ts";
-import { hostNetwork } from "./demo/topologies/host-network.ts";
-import { internalNetwork } from "./demo/topologies/internal-network.ts";
-import { isolatedNetworks } from "./demo/topologies/isolated-networks.ts";
-import { joined } from "./demo/topologies/joined.ts";
-import { none } from "./demo/topologies/none.ts";
-import { oneMac } from "./demo/topologies/one-mac.ts";
-import { overlay } from "./demo/topologies/overlay.ts";
-import { publishedPort } from "./demo/topologies/published-port.ts";
-import { routed } from "./demo/topologies/routed.ts";
-import { tagged } from "./demo/topologies/tagged.ts";
+import { TOPOLOGIES } from "./demo/topologies.ts";
 import type { Topology } from "./demo/topology.ts";
 import { EXIT_FAILED, Failure } from "./failure.ts";
-
-const TOPOLOGIES: readonly Topology[] = [
-  defaultBridge,
-  isolatedNetworks,
-  connect,
-  joined,
-  hostNetwork,
-  none,
-  publishedPort,
-  overlay,
-  flat,
-  tagged,
-  oneMac,
-  dualStack,
-  internalNetwork,
-  addressManagement,
-  debugging,
-  routed,
-];
 
 /** Programs that are run, and Debian's packages of them. */
 const PROGRAMS = {

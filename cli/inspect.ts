@@ -40,7 +40,7 @@ uplink), MAC, MTU, addresses, routes, published ports, rules and counters.
   weft inspect veth1a2b3c4d
   weft inspect mynet`,
     )
-    .argument("<name>", "of a container, a veth of the host, or a network")
+    .argument("<container|network>", "or a veth of the host")
     .addOption(new Option("--type <type>", "what the name is of").choices(["container", "network"]))
     .option("--json", "as JSON: an object")
     .addHelpText("after", "\nExit status: 0 shown; 1 not begun, or there is no such thing.")

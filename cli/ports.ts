@@ -30,7 +30,7 @@ is yet to come. "unknown" are ports of other plugins than weft's.
   weft ports
   weft ports web --json`,
     )
-    .argument("[name]", "of a container or a network: those alone")
+    .argument("[container|network]", "that alone")
     .option("--json", "as JSON: a list of objects")
     .addHelpText(
       "after",

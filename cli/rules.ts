@@ -30,7 +30,7 @@ said to be missing: weft restore puts it back.
   weft rules
   weft rules web`,
     )
-    .argument("[name]", "of a container or a network: those alone")
+    .argument("[container|network]", "that alone")
     .option("--json", "as JSON: an object")
     .addHelpText("after", "\nExit status: 0 all is there, 1 not begun, 2 something is missing.")
     .action(rules);

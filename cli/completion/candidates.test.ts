@@ -6,6 +6,8 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   network: ["net", "blue"],
   "network|none|host": ["blue", "none"],
   container: ["web", "db"],
+  "container|network": ["web", "blue"],
+  topology: ["T1", "T2"],
   src: ["web", "host"],
 };
 
@@ -30,6 +32,12 @@ test("candidatesFor() completes names, by what the argument is called", async ()
   expect(await words("network", "connect", "")).toEqual(["net", "blue"]);
   expect(await words("network", "connect", "blue", "")).toEqual(["web", "db"]);
   expect(await words("trace", "")).toEqual(["web", "host"]);
+  expect(await words("ports", "")).toEqual(["web", "blue"]);
+  expect(await words("demo", "T1", "")).toEqual(["T1", "T2"]);
+});
+
+test("candidatesFor() offers no name where a new one is asked for", async () => {
+  expect(await words("network", "create", "")).toEqual([]);
 });
 
 test("candidatesFor() completes the value of an option", async () => {

@@ -15,5 +15,7 @@ test("namesOf() offers to each argument what its command takes, and nothing else
   rmSync(directory, { recursive: true });
   expect(namesOf("driver", directory)).toContain("macvlan");
   expect(namesOf("key=value", directory)).toContain("parent=");
+  expect(namesOf("topology", directory)).toContain("T1");
+  expect(namesOf("name", directory)).toEqual([]);
   expect(namesOf("anything", directory)).toEqual([]);
 });

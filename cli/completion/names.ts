@@ -1,4 +1,5 @@
 /** The names that there are on this host: of networks, containers, faults. */
+import { TOPOLOGIES } from "../demo/topologies.ts";
 import { FAULTS } from "../doctor/faults.ts";
 import { HostView } from "../inventory/host-view.ts";
 import { listNamespaces } from "../inventory/namespaces.ts";
@@ -31,8 +32,10 @@ export function namesOf(kind: string, directory: string): readonly string[] {
     case "src":
     case "dst":
       return [...containerNames(directory), "host"];
-    case "name":
+    case "container|network":
       return unique([...networkNames(directory), ...containerNames(directory)]);
+    case "topology":
+      return TOPOLOGIES.map(({ name }) => name);
     case "fault":
       return Object.keys(FAULTS);
     default:

@@ -29,15 +29,21 @@ _weft() {
   done < <("\${words[1]}" ${ASK} "\${(@)words[2,CURRENT]}" 2> /dev/null)
   if (( \${#found} )); then _describe weft found; else _files; fi
 }
-compdef _weft weft`,
+# The file itself is the function when the shell loads it by its name.
+if [[ $funcstack[1] == _weft ]]; then _weft "$@"; else compdef _weft weft; fi`,
   },
   fish: {
     install: "weft completion fish > ~/.config/fish/completions/weft.fish",
     script: `# weft, completion for fish
 function __weft_words
   set -l words (commandline -opc)[2..-1] (commandline -ct)
-  weft ${ASK} $words 2> /dev/null
+  set -l found (weft ${ASK} $words 2> /dev/null)
+  if set -q found[1]
+    printf '%s\\n' $found
+  else
+    __fish_complete_path (commandline -ct)
+  end
 end
-complete -c weft -a "(__weft_words)"`,
+complete -c weft -f -a "(__weft_words)"`,
   },
 } as const;
