@@ -6,10 +6,10 @@
 import { dirname } from "node:path";
 import { Command } from "commander";
 import type { Variables } from "../lib/cni/environment.ts";
+import { NETWORKS_DIR } from "./runtime/network-list.ts";
 import type { Runtime } from "./runtime/plugin-request.ts";
 import { CACHE_DIR } from "./runtime/result-cache.ts";
 
-const NETWORKS_DIR = "/etc/cni/net.d";
 const PLUGINS_DIR = "/opt/cni/bin";
 
 export function networksDirectory(variables: Variables): string {

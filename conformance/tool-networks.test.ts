@@ -4,7 +4,7 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import t from "tap";
-import { attempt, done, refused } from "./fixtures/command.ts";
+import { attempt, done, refused, WEFT } from "./fixtures/command.ts";
 import { makeHost } from "./fixtures/host.ts";
 import { changesSince, hostState } from "./fixtures/host-state.ts";
 import { missing, skip } from "./fixtures/kernel.ts";
@@ -214,6 +214,14 @@ await t.test("T15: subnets, gateways, ranges and addresses", { timeout: TIMEOUT_
     "network create x --opt mtuu=1",
     /driver bridge has no option "mtuu".*did you mean mtu\?/,
   );
+  const mistyped = await host.exec(WEFT, ["network", "create", "x"], {
+    env: { NETCONFPATH: "/etc/cni/nets.d" },
+    reject: false,
+  });
+  t.match(mistyped, {
+    exitCode: 1,
+    stderr: /^weft: there is no directory \/etc\/cni\/nets\.d .*\nmkdir -p /,
+  });
   await refused(t, host, "network create x --driver overlay", /an overlay is --driver vxlan/);
   await refused(t, host, "network rm absent", /no network "absent" in \/etc\/cni\/net\.d: it has blue\n/);
   const made = await done(t, host, "network", "create", "x", "--subnet", "0.0.0.0/26", "--dry-run");
@@ -290,6 +298,10 @@ await t.test("a container is a path, a process, a name", { timeout: TIMEOUT_MS }
   const sleep = host.start("unshare", ["--net", "sh", "-c", "echo $$; exec sleep 600"]);
   const pid = (await firstLine(sleep.stdout, { timeoutMs: START_TIMEOUT_MS })) ?? "";
   t.equal(await done(t, host, "network", "connect", "blue", pid), `pid ${pid} (sleep): eth0 10.224.0.2/24\n`);
+  for (const name of [`pid ${pid}`, `pid ${pid} (sleep)`]) {
+    t.match(await done(t, host, "inspect", name), `pid ${pid} (sleep)\n`, "as a listing has it");
+    await done(t, host, "check", "blue", name);
+  }
   const path = "/run/netns/c1";
   t.equal(await done(t, host, "network", "connect", "blue", path), "c1: eth0 10.224.0.3/24\n");
   for (const name of ["c1", "/var/run/netns/c1"]) await done(t, host, "check", "blue", name);
@@ -304,6 +316,6 @@ await t.test("a container is a path, a process, a name", { timeout: TIMEOUT_MS }
   await refused(t, host, "add blue /nowhere", /failed to open netns "\/nowhere"/);
   await done(t, host, "network", "disconnect", "blue", "c1");
   await sleep.stop();
-  await done(t, host, "network", "disconnect", "blue", pid);
+  await done(t, host, "network", "disconnect", "blue", `pid ${pid} (sleep)`);
   await done(t, host, "network", "rm", "blue");
 });

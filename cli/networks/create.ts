@@ -1,8 +1,8 @@
 /** Makes a network: decides what is left open, asks the plugins whether they can, and writes its file. */
-import { accessSync, constants, mkdirSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
 import { openRouteSocket } from "../../lib/rtnetlink/route-socket.ts";
 import { networkStatus } from "../runtime/network.ts";
-import { type NetworkFile, parseNetworkList, readNetworks } from "../runtime/network-list.ts";
+import { NETWORKS_DIR, type NetworkFile, parseNetworkList, readNetworks } from "../runtime/network-list.ts";
 import type { Runtime } from "../runtime/plugin-request.ts";
 import { networkPath, networkText, writeNetworkFile } from "./network-file.ts";
 import { lockInTool } from "./network-lock.ts";
@@ -38,9 +38,16 @@ export function createNetwork(words: NetworkWords, options: CreateOptions): Netw
   return { ...network, file, text };
 }
 
-/** Before any plugin is asked. @throws Error of node:fs */
+/**
+ * Before any plugin is asked. The usual directory is made; another one that is not there may be mistyped, and
+ * nobody would read it.
+ * @throws Error
+ */
 function verifyWritable(directory: string): void {
-  mkdirSync(directory, { recursive: true });
+  if (directory === NETWORKS_DIR) mkdirSync(directory, { recursive: true });
+  else if (!existsSync(directory)) {
+    throw new Error(`there is no directory ${directory} (NETCONFPATH says where)\nmkdir -p ${directory}`);
+  }
   accessSync(directory, constants.W_OK);
 }
 

@@ -7,7 +7,7 @@
  * network takes this one by accident. That we wrote it is told by the name and by the key "weft" in it, which
  * runtimes pass over. It says two versions: a runtime that knows the key cniVersions runs it in the later.
  */
-import { linkSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { isObject, type JsonObject } from "../../lib/cni/json.ts";
 import type { NetworkFile } from "../runtime/network-list.ts";
@@ -41,7 +41,6 @@ export function networkText(name: string, plugins: readonly JsonObject[], making
 
 /** Writes a file that is not there yet; whoever reads sees all of it or nothing. @throws Error */
 export function writeNetworkFile(directory: string, name: string, text: string): string {
-  mkdirSync(directory, { recursive: true });
   const path = networkPath(directory, name);
   const temporary = join(directory, `.${basename(path)}.${process.pid}`);
   writeFileSync(temporary, text, { mode: 0o644 });

@@ -28,6 +28,7 @@ const PLUGINS = [
 
 test("writeNetworkFile() writes what everybody reads, and nothing over what is there", () => {
   const text = networkText("blue", PLUGINS, MAKING);
+  mkdirSync(join(directory, "made"));
   const path = writeNetworkFile(join(directory, "made"), "blue", text);
   expect(path).toBe(join(directory, "made/weft-blue.conflist"));
   expect(readFileSync(path, "utf8")).toBe(text);

@@ -23,6 +23,8 @@ export interface NetworkList {
 
 export type PluginConfig = JsonObject & { readonly type: string };
 
+/** Where every runtime looks for networks unless it is told. */
+export const NETWORKS_DIR = "/etc/cni/net.d";
 /** A list without a version is of the first there was. */
 const UNVERSIONED = "0.1.0";
 
