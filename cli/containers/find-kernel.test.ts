@@ -58,6 +58,8 @@ inOwnRun("findContainer() finds a process, and whose container it is in", async 
   };
   expect(findContainer(String(pid))).toMatchObject(alone);
   expect(findContainer(path)).toMatchObject(alone);
+  for (const text of [`pid ${pid}`, findContainer(path).name])
+    expect(findContainer(text)).toMatchObject(alone);
   task("web0123456789", pid);
   expect(findContainer(String(pid))).toMatchObject({ id: "default-web0123456789", runtime: "containerd" });
   ip("attach", "find-red", String(pid));

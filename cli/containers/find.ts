@@ -27,7 +27,7 @@ export function findContainer(text: string): Container {
   const containers = listContainerdContainers();
   const pod = containers.find(({ names }) => names.includes(text));
   if (pod) return pod;
-  if (text.includes("/")) return atPath(resolve(text), containers);
+  if (text.includes("/") && processMeant(text) === undefined) return atPath(resolve(text), containers);
   if (boundNames().includes(text)) return named(text);
   const found =
     ofContainerd(text, containers, (id) => id === text) ??
@@ -67,8 +67,8 @@ function ofContainerd(
 
 /** A process is named by the container that it is in, where there is one. */
 function ofProcess(text: string, containers: readonly ContainerdContainer[]): Container | undefined {
-  const pid = Number(text);
-  if (!/^\d+$/.test(text)) return undefined;
+  const pid = processMeant(text);
+  if (pid === undefined) return undefined;
   const netnsPath = `/proc/${pid}/ns/net`;
   const inode = namespaceInode(netnsPath);
   if (inode === undefined) return undefined;
@@ -79,6 +79,12 @@ function ofProcess(text: string, containers: readonly ContainerdContainer[]): Co
   const name = boundNames().find((each) => isSame(join(NAMED, each)));
   if (name !== undefined) return { ...named(name), pid };
   return processNamespace(pid);
+}
+
+/** The process of "123", and of "pid 123" and "pid 123 (nginx)", as one is called in listings. */
+export function processMeant(text: string): number | undefined {
+  const pid = /^(?:pid )?(\d+)$|^pid (\d+) \(.*\)$/.exec(text);
+  return pid ? Number(pid[1] ?? pid[2]) : undefined;
 }
 
 /** A process in a namespace that has no name, whether it is there or not. */

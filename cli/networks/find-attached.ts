@@ -1,7 +1,7 @@
 /** An attachment that was made, by what a user calls its container, also where that is gone. */
 import type { Variables } from "../../lib/cni/environment.ts";
 import { type Container, namespaceInode } from "../containers/container.ts";
-import { findContainer, named, processNamespace } from "../containers/find.ts";
+import { findContainer, named, processMeant, processNamespace } from "../containers/find.ts";
 import type { HostView } from "../inventory/host-view.ts";
 import type { Attachment } from "../runtime/attachment.ts";
 import type { Runtime } from "../runtime/plugin-request.ts";
@@ -46,7 +46,8 @@ export function unknownAttachment(
 
 /** As findContainer() named it while it was there: a process, or a namespace of `ip netns`. */
 function goneContainer(text: string): Container {
-  return /^\d+$/.test(text) ? processNamespace(Number(text)) : named(text);
+  const pid = processMeant(text);
+  return pid === undefined ? named(text) : processNamespace(pid);
 }
 
 /** ctr and nerdctl put containerd's namespace before the id. */
