@@ -44,6 +44,12 @@ test.each([
     ["172.17.0.2"],
     "TCP ports 10-20 of the host's address 192.0.2.1",
   ],
+  [
+    "port4",
+    ["tcp", "80-81"],
+    ["172.17.0.2", "90-91"],
+    "TCP ports 80-81 of this host lead to its ports 90-91.",
+  ],
   ["condition4", ["tcp", 80], ["jump condition4-1a"], "under conditions, those of chain condition4-1a."],
   [
     "hairpin4",

@@ -12,7 +12,10 @@ export interface Explanation {
 
 const isThe = (set: string, name: string) => set === `${name}4` || set === `${name}6`;
 
-/** @throws RangeError for a set that is none of ours */
+/**
+ * @param element of ours, or a run of ports as one
+ * @throws RangeError for a set that is none of ours
+ */
 export function explain(element: Element): Explanation {
   const { set } = element;
   const found = masquerading(element) ?? publishing(element) ?? isolating(element) ?? checking(element);
@@ -35,10 +38,10 @@ function masquerading({ set, key: [via] }: Element): Explanation | undefined {
 function publishing({ set, key, data = [] }: Element): Explanation | undefined {
   const say = (says: string): Explanation => ({ topic: "ports", says });
   const [to] = data;
-  if (isThe(set, "port")) return say(`${portText(key)} of this host leads to its port ${data[1]}.`);
+  if (isThe(set, "port")) return say(`${portText(key)} of this host ${leadText(data)}.`);
   if (isThe(set, "hostport")) {
     const [address, ...port] = key;
-    return say(`${portText(port)} of the host's address ${address} leads to its port ${data[1]}.`);
+    return say(`${portText(port)} of the host's address ${address} ${leadText(data)}.`);
   }
   if (isThe(set, "range")) return say(`${portText(key)} of this host lead to the same ports of it.`);
   if (isThe(set, "hostrange")) {
@@ -47,7 +50,8 @@ function publishing({ set, key, data = [] }: Element): Explanation | undefined {
   }
   if (isThe(set, "condition")) {
     const chain = String(to).replace(/^(jump|goto) /, "");
-    return say(`${portText(key)} of this host leads to it under conditions, those of chain ${chain}.`);
+    const lead = isSeveral(key.at(-1)) ? "lead" : "leads";
+    return say(`${portText(key)} of this host ${lead} to it under conditions, those of chain ${chain}.`);
   }
   if (isThe(set, "hairpin")) {
     return say(
@@ -65,7 +69,16 @@ function publishing({ set, key, data = [] }: Element): Explanation | undefined {
 
 /** "TCP port 8080", "UDP ports 5000-5010" */
 function portText([protocol, port]: Element["key"]): string {
-  return `${String(protocol).toUpperCase()} port${String(port).includes("-") ? "s" : ""} ${port}`;
+  return `${String(protocol).toUpperCase()} port${isSeveral(port) ? "s" : ""} ${port}`;
+}
+
+/** "leads to its port 80", "lead to its ports 80-85" */
+function leadText([, port]: Element["key"]): string {
+  return isSeveral(port) ? `lead to its ports ${port}` : `leads to its port ${port}`;
+}
+
+function isSeveral(port: Element["key"][number] | undefined): boolean {
+  return String(port).includes("-");
 }
 
 function isolating({ set, key: [from, to], data: [verdict] = [] }: Element): Explanation | undefined {

@@ -82,6 +82,27 @@ test("rulesOf() tells of iptables what our table would have, and of firewalld th
   ]);
 });
 
+test("rulesOf() tells of ports that follow one another in one sentence", () => {
+  const ports = [9000, 9001, 9002, 9004].flatMap((port): Element[] => [
+    { set: "port4", key: ["tcp", port], data: ["172.17.0.2", port + 100] },
+    { set: "port6", key: ["tcp", port], data: ["fd00:17::2", port + 100] },
+    { set: "hostport4", key: ["192.0.2.1", "udp", port], data: ["172.17.0.2", 53] },
+  ]);
+  const rules = rulesOf(
+    { ...WEB, records: [record("portmap", { backend: "nftables", elements: ports })] },
+    filterWith([]),
+  );
+  expect(rules.map(({ says, elements }) => [says, elements.length])).toEqual([
+    ["TCP ports 9000-9002 of this host lead to its ports 9100-9102.", 6],
+    ...[9000, 9001, 9002].map((port) => [
+      `UDP port ${port} of the host's address 192.0.2.1 leads to its port 53.`,
+      1,
+    ]),
+    ["TCP port 9004 of this host leads to its port 9104.", 2],
+    ["UDP port 9004 of the host's address 192.0.2.1 leads to its port 53.", 1],
+  ]);
+});
+
 const EXPLAINED = [
   {
     attachment: WEB,

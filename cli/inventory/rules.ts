@@ -15,6 +15,7 @@ import { entriesOf } from "../../lib/weft-table/table-life.ts";
 import type { AttachmentView } from "./attachment.ts";
 import { explain, type Topic } from "./explain.ts";
 import { elementText, type FilterView } from "./filter.ts";
+import { elementRuns } from "./port-runs.ts";
 
 /** In the order in which they are told. */
 const TOPICS: readonly Topic[] = ["masquerade", "ports", "isolation", "spoofing"];
@@ -41,11 +42,15 @@ export function rulesOf(attachment: AttachmentView, filter: FilterView): RuleVie
   const all = new Map<string, Element>();
   for (const element of [...recorded, ...owned]) all.set(elementName(element), element);
   const rules = new Map<string, RuleView & { elements: { text: string; isMissing: boolean }[] }>();
-  for (const [name, element] of all) {
-    const inForce = held.get(name);
-    const { topic, says } = explain(inForce ?? element);
+  const told = [...all].map(([name, element]) => ({
+    ...(held.get(name) ?? element),
+    isMissing: !held.has(name),
+  }));
+  for (const { whole, elements } of elementRuns(told)) {
+    const { topic, says } = explain(whole);
     const rule = rules.getOrInsertComputed(says, () => ({ topic, says, by: "nftables", elements: [] }));
-    rule.elements.push({ text: elementText(inForce ?? element), isMissing: inForce === undefined });
+    const texts = elements.map((each) => ({ text: elementText(each), isMissing: each.isMissing }));
+    rule.elements.push(...texts);
   }
   return [...rules.values(), ...attachment.records.flatMap(rulesElsewhere)].sort(
     (a, b) => TOPICS.indexOf(a.topic) - TOPICS.indexOf(b.topic),
@@ -58,8 +63,8 @@ function rulesElsewhere(record: AttachmentRecord<JsonObject>): RuleView[] {
   const add = (by: RuleView["by"], topic: Topic, says: string) => {
     if (!rules.has(says)) rules.set(says, { topic, says, by, elements: [] });
   };
-  for (const element of iptablesElements(record)) {
-    const { topic, says } = explain(element);
+  for (const { whole } of elementRuns(iptablesElements(record))) {
+    const { topic, says } = explain(whole);
     add("iptables", topic, says);
   }
   const { zone, port } = record.plugin === "firewall" ? record.details : {};
