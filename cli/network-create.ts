@@ -85,9 +85,9 @@ function create(name: string, options: Options): void {
     console.log(network.text.trimEnd());
     return;
   }
-  const { driver, bridge, parent, subnets, internal } = summaryOf(network);
+  const { driver, bridge, parent, subnets, isInternal } = summaryOf(network);
   const place = bridge ?? parent;
-  const kind = [internal ? "internal" : "", driver, place].filter(Boolean).join(" ");
+  const kind = [isInternal ? "internal" : "", driver, place].filter(Boolean).join(" ");
   console.log(`${name}: ${[kind, ...subnets.map(describeSubnet)].join(", ")}\n${network.file}`);
 }
 

@@ -110,10 +110,10 @@ function pageOf(network: NetworkFile, view: HostView): string {
 }
 
 function factsOf(summary: NetworkSummary, network: NetworkFile): (readonly [name: string, text: string])[] {
-  const { driver, internal, bridge, parent, subnets, nameservers, plugins, labels, created, file } = summary;
+  const { driver, isInternal, bridge, parent, subnets, nameservers, plugins, labels, created, file } = summary;
   const leased = leasesOf(network);
   return [
-    ["driver", internal ? `${driver}, internal` : driver],
+    ["driver", isInternal ? `${driver}, internal` : driver],
     ...(bridge === undefined ? [] : [["bridge", bridge] as const]),
     ...(parent === undefined ? [] : [["parent", parent] as const]),
     ...subnets.map(({ subnet, gateway, ranges }) => {

@@ -7,7 +7,7 @@ interface JsonKeys {
 
 const ATTACHMENT =
   "container, containerId, network, ifname, netns, pids, plugins, kind, mac, addresses, hostInterface, hostIfindex, " +
-  "bridge, ports, state (up, down, gone), madeByWeft";
+  "bridge, ports, state (up, down, gone), isOurs";
 const RULES = "topic, says (sentences), by (nftables, iptables, …), elements";
 const LEG = "packet, verdict, reason, place, hops; a hop has place, device, text, evidence";
 

@@ -17,7 +17,7 @@ export interface AttachmentJson {
   readonly bridge: string | null;
   readonly ports: readonly PublishedPort[];
   readonly state: string;
-  readonly madeByWeft: boolean;
+  readonly isOurs: boolean;
 }
 
 /** What is not known is null, so that every key is always there. */
@@ -39,6 +39,6 @@ export function attachmentJson(view: AttachmentView): AttachmentJson {
     bridge: view.bridge ?? null,
     ports: view.ports,
     state: view.state,
-    madeByWeft: view.isOurs,
+    isOurs: view.isOurs,
   };
 }

@@ -63,7 +63,7 @@ test("attachmentJson() has every key, null for what is not known", () => {
     mac: null,
     kind: null,
     state: "gone",
-    madeByWeft: false,
+    isOurs: false,
   });
   expect(JSON.stringify(ATTACHMENTS.map(attachmentJson))).toContain('"hostIfindex":107');
 });

@@ -58,7 +58,7 @@ test("summaryOf() tells what was made, and of whom", () => {
     ],
     bridge: "br9",
     parent: undefined,
-    internal: true,
+    isInternal: true,
     plugins: ["bridge", "firewall"],
     nameservers: ["192.0.2.53"],
   });

@@ -23,7 +23,7 @@ export interface NetworkSummary {
   readonly bridge: string | undefined;
   /** The interface below a macvlan or ipvlan, with its VLAN. */
   readonly parent: string | undefined;
-  readonly internal: boolean;
+  readonly isInternal: boolean;
   readonly plugins: readonly string[];
   /** Of the containers; empty where the network says nothing of it. */
   readonly nameservers: readonly string[];
@@ -50,7 +50,7 @@ export function summaryOf(network: NetworkFile): NetworkSummary {
     subnets: plugins.flatMap((plugin) => rangeSetsOf(plugin).flatMap(subnetsOf)),
     bridge: bridgeOf(main),
     parent: main && wireOf(main),
-    internal: plugins.some((plugin) => plugin["internal"] === true),
+    isInternal: plugins.some((plugin) => plugin["internal"] === true),
     plugins: plugins.map(({ type }) => type),
     nameservers: nameserversOf(main),
   };
