@@ -3,13 +3,12 @@
  * Each is caused, named, mended by the command it printed, and gone.
  */
 import t from "tap";
-import { diagnose, type FaultCase, makeDoctorStage, showFault } from "./fixtures/doctor-stage.ts";
-import { missing, skip } from "./fixtures/kernel.ts";
+import { type FaultCase, showFamilies } from "./fixtures/doctor-stage.ts";
+import { missing } from "./fixtures/kernel.ts";
 import { BUILT_PLUGINS } from "./fixtures/project.ts";
 import { referencePlugins } from "./reference.ts";
 
-const TIMEOUT_MS = 120_000;
-t.setTimeout(10 * TIMEOUT_MS);
+t.setTimeout(1_200_000);
 const lacks = await missing("bridge", "br_netfilter", "nf_tables");
 const NETWORKS = "/etc/cni/net.d";
 /** Where runtimes look for plugins. */
@@ -203,17 +202,5 @@ mv /opt/cni/bin/new /opt/cni/bin/portmap`,
   },
 ];
 
-const FILES = { LEFTOVERS, ADDRESSES, CONFIGURATION, PLUGINS };
-
-for (const [family, cases] of Object.entries(FILES)) {
-  await t.test(family.toLowerCase(), { timeout: 4 * TIMEOUT_MS }, async (t) => {
-    const lack = lacks ?? (cases === PLUGINS ? installed?.missing : undefined);
-    if (lack) return skip(t, lack);
-    const stage = await makeDoctorStage(t);
-    t.same(await diagnose(stage.host), [], "a healthy host");
-    for (const each of cases) {
-      const name = each.by ? `${each.fault}, ${each.by}` : each.fault;
-      await t.test(name, { timeout: TIMEOUT_MS }, (t) => showFault(t, stage, each));
-    }
-  });
-}
+await showFamilies(t, { LEFTOVERS, ADDRESSES, CONFIGURATION }, lacks);
+await showFamilies(t, { PLUGINS }, lacks ?? installed?.missing);

@@ -1,17 +1,6 @@
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { finding, shellWord } from "./finding.ts";
 import { countOf, formatFinding } from "./report.ts";
-
-let columns: string | undefined;
-
-beforeEach(() => {
-  columns = process.env["COLUMNS"];
-  process.env["COLUMNS"] = "50";
-});
-afterEach(() => {
-  if (columns === undefined) delete process.env["COLUMNS"];
-  else process.env["COLUMNS"] = columns;
-});
 
 const FORWARDING = finding("forwarding-off", {
   subject: "IPv4",
@@ -24,7 +13,7 @@ test("formatFinding() breaks what it says between words, and leaves the command 
     ...FORWARDING,
     remedy: `nsenter --net=/var/run/netns/${"x".repeat(60)} ip link set eth0 up`,
   };
-  expect(formatFinding(long)).toBe(
+  expect(formatFinding(long, 50)).toBe(
     [
       "error    the host does not forward",
       "         (forwarding-off)",

@@ -7,17 +7,20 @@ import type { Finding } from "./finding.ts";
 const MARGIN = 9;
 
 /** What is wrong with what, what shows it, and the command: in one line, to be copied. */
-export function formatFinding({ fault, title, severity, subject, evidence, remedy }: Finding): string {
+export function formatFinding(
+  { fault, title, severity, subject, evidence, remedy }: Finding,
+  width?: number,
+): string {
   const paint = severity === "error" ? red : yellow;
   const margin = " ".repeat(MARGIN);
   const id = `(${fault})`;
-  const headings = fold(`${title} ${id}`, { indent: MARGIN }).map((line) => {
+  const headings = fold(`${title} ${id}`, { indent: MARGIN, width }).map((line) => {
     const text = line.slice(MARGIN);
     return text.endsWith(id) ? `${bold(text.slice(0, -id.length))}${dim(id)}` : bold(text);
   });
   return [
     `${paint(severity.padEnd(MARGIN))}${headings.join(`\n${margin}`)}`,
-    ...fold(`${subject}: ${evidence}`, { indent: MARGIN }),
+    ...fold(`${subject}: ${evidence}`, { indent: MARGIN, width }),
     `${margin}${dim("mend:")} ${remedy}`,
   ].join("\n");
 }

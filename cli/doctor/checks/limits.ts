@@ -17,8 +17,9 @@ export function checkLimits(host: Host): Finding[] {
 }
 
 /**
- * The table is the machine's: all network namespaces are in its count, whether they are seen or not. So what is counted
- * here is what is seen, but for entries that the kernel does not count (net/core/neighbour.c, neigh_alloc()).
+ * The table is the machine's: all network namespaces are in its count, whether they are seen or not. So what
+ * is counted here is what is seen, but for entries that the kernel does not count (net/core/neighbour.c,
+ * neigh_alloc()).
  */
 function neighbourTableFull({ stack, view }: Host, family: 4 | 6): Finding[] {
   const table = readNeighbourTable(stack.socket, family);

@@ -148,7 +148,10 @@ function stationsAt(filters: Filters, context: HookContext): Station[] {
   return stations.sort((a, b) => a.priority - b.priority);
 }
 
-/** The kernel asks the newest first of one priority (net/netfilter/core.c, nf_hook_entries_grow()), and lists it last. */
+/**
+ * Of one priority the kernel asks the newest first (net/netfilter/core.c, nf_hook_entries_grow()), which it
+ * lists last.
+ */
 function hangingAt(filters: Filters, context: HookContext): Hanging[] {
   const { hook, packet } = context;
   const number = hook === "ingress" ? 0 : hook === "egress" ? 1 : HOOKS[hook];
