@@ -22,6 +22,7 @@ import {
 } from "./migrate/executables.ts";
 import { type Exchange, missingPlugins, unexchanged } from "./migrate/plugin-files.ts";
 import { networksDirectory, runtimeOf, runtimePath } from "./runtime-command.ts";
+import { jsonText } from "./terminal/json.ts";
 
 interface Options {
   readonly back?: true;
@@ -216,7 +217,8 @@ function report(
   { json, dryRun }: { json?: true | undefined; dryRun?: true },
 ): void {
   if (json) {
-    console.log(JSON.stringify({ executables, attachments }, null, 2));
+    const all = attachments.map(({ name, plugins, failure }) => ({ name, plugins, failure }));
+    console.log(jsonText({ executables, attachments: all }));
     return;
   }
   const verb = dryRun ? words.planned : words.done;

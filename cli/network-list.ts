@@ -110,7 +110,8 @@ function pageOf(network: NetworkFile, view: HostView): string {
 }
 
 function factsOf(summary: NetworkSummary, network: NetworkFile): (readonly [name: string, text: string])[] {
-  const { driver, isInternal, bridge, parent, subnets, nameservers, plugins, labels, created, file } = summary;
+  const { driver, isInternal, bridge, parent, subnets, nameservers } = summary;
+  const { plugins, labels, created, file } = summary;
   const leased = leasesOf(network);
   return [
     ["driver", isInternal ? `${driver}, internal` : driver],

@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Ajv } from "ajv";
 import t, { type Test } from "tap";
+import { undocumentedKeys } from "../scripts/man-json.ts";
 import { type Host, makeHost } from "./fixtures/host.ts";
 import { missing, skip } from "./fixtures/kernel.ts";
 import { LISTING_SCHEMAS } from "./fixtures/listing-schemas.ts";
@@ -121,6 +122,7 @@ async function showJson(t: Test, host: Host, { name, words }: Named, exitCode = 
   const validate = new Ajv({ allErrors: true, allowUnionTypes: true }).compile(
     LISTING_SCHEMAS[name] ?? false,
   );
-  const isValid = validate(JSON.parse(ended.stdout));
-  t.strictSame(isValid ? [] : validate.errors, [], "is as its schema says");
+  const document: unknown = JSON.parse(ended.stdout);
+  t.strictSame(validate(document) ? [] : validate.errors, [], "is as its schema says");
+  t.strictSame(undocumentedKeys(words[0] ?? "", document), [], "and the manual knows its keys");
 }

@@ -5,6 +5,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
+import { undocumentedKeys } from "../scripts/man-json.ts";
 import { filterState } from "./fixtures/filter-state.ts";
 import { type Host, makeHost } from "./fixtures/host.ts";
 import { missing, skip } from "./fixtures/kernel.ts";
@@ -57,6 +58,11 @@ await t.test("a path without the plugins", { timeout: TIMEOUT_MS }, async (t) =>
 await t.test("--no-executables", { timeout: TIMEOUT_MS }, async (t) => {
   if (lack || !reference) return skip(t, lack ?? "no reference");
   const host = await makeStage(t, reference.dir);
+  const dry = await migrate(host, DIRECTORY, "--no-executables", "--dry-run", "--json");
+  const document = JSON.parse(dry.stdout);
+  const own = { name: "web (eth0 on front)", plugins: ["bridge", "firewall"], failure: null };
+  t.strictSame(document, { executables: [], attachments: [own] }, "--dry-run --json");
+  t.strictSame(undocumentedKeys("migrate", document), [], "the manual knows its keys");
   t.match(await migrate(host, DIRECTORY, "--no-executables"), {
     exitCode: 3,
     stdout: "took over web (eth0 on front): bridge, firewall\n",

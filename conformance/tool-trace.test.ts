@@ -5,6 +5,7 @@
  */
 import { join } from "node:path";
 import t, { type Test } from "tap";
+import { undocumentedKeys } from "../scripts/man-json.ts";
 import { attach } from "./fixtures/attachment.ts";
 import { attachChain, type Chain } from "./fixtures/chain.ts";
 import { makeFabric } from "./fixtures/fabric.ts";
@@ -203,10 +204,15 @@ await t.test("T16: --live tells of the rules that a packet meets, and leaves not
     host.exec(WEFT, ["trace", "--live", ...args, "c1", two.address(4)], { reject: false });
   const passed = await live("--json");
   t.equal(passed.exitCode, 0, "a ping passes", passed);
-  const { verdict, isAnswered, events } = JSON.parse(passed.stdout);
+  const document = JSON.parse(passed.stdout);
+  const { verdict, isAnswered, events } = document;
   t.match({ verdict, isAnswered }, { verdict: "passes", isAnswered: true });
   const places = new Set(events.map(({ place }: { place: string }) => place));
   t.strictSame([...places].sort(), ["c1", "c2", "host"].sort(), "in every namespace of its way");
+  const still = await host.exec(WEFT, ["trace", "--json", "c1", two.address(4)]);
+  for (const each of [document, JSON.parse(still.stdout)]) {
+    t.strictSame(undocumentedKeys("trace", each), [], "the manual knows the keys");
+  }
   const rules =
     "table bridge no { chain c { type filter hook forward priority 0; icmp type echo-request drop\n}\n}";
   await host.exec("nft", ["-f", "-"], { input: rules });
