@@ -100,7 +100,7 @@ for (const { backend, filtered, foreign } of BRIDGED) {
       ...servedAt(...addresses, ...hostAddressesOf(outside)),
       ...published,
       ...published,
-      { address: "127.0.0.1", port: hostPortOf(0) },
+      { address: "127.0.0.1", port: hostPortOf(0), asker: host },
     ];
     const pairs = choosePairs(everyone.map(party), destinations, { random, count: 40 });
     await saysWhatPacketsSay(t, host, pairs, `${pairs.length} pairs`);
