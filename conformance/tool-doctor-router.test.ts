@@ -24,9 +24,7 @@ sysctl -qw net.ipv6.conf.uplink0.accept_ra=1`,
   {
     fault: "route-elsewhere",
     cause: "ip link add vpn up type bridge; ip route replace 10.6.0.2 dev vpn",
-    also: ["subnets-overlap"],
     evidence: /this host sends it by vpn/,
-    editor: "true",
     after: "ip link del vpn",
   },
   {
@@ -75,6 +73,21 @@ const FILTER: readonly FaultCase[] = [
     cause: "nft 'table inet mine { chain forward { type filter hook forward priority 0; policy drop; }; }'",
     evidence: /inet mine forward, its policy/,
     after: "nft delete table inet mine",
+  },
+  {
+    fault: "forward-dropped",
+    by: "of one container",
+    cause: "iptables -A FORWARD -s 10.9.0.3 -j DROP",
+    subject: "c2 (eth0 on front)",
+    evidence: /from 10\.9\.0\.3 to the uplink is dropped by ip filter FORWARD /,
+    after: "iptables -F FORWARD",
+  },
+  {
+    fault: "forward-dropped",
+    by: "of a whole network",
+    cause: "iptables -A FORWARD -i br-front -j DROP",
+    subject: "c1 (eth0 on front) and 1 more",
+    after: "iptables -F FORWARD",
   },
   {
     fault: "forward-dropped",
@@ -134,7 +147,7 @@ const PUBLISHING: readonly FaultCase[] = [
   {
     fault: "port-diverted",
     cause: "iptables -t nat -A PREROUTING -p tcp --dport 8080 -j REDIRECT --to-ports 9",
-    evidence: /what is for its port 8080 goes elsewhere by ip nat PREROUTING /,
+    evidence: /from the uplink to port 8080 is led elsewhere by ip nat PREROUTING /,
   },
   {
     fault: "port-shadowed",

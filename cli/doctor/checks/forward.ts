@@ -12,10 +12,11 @@ import {
 import { parsePrefix } from "../../../lib/netaddr/prefix.ts";
 import { parseService, readQuestion } from "../../trace/endpoints.ts";
 import { World } from "../../trace/node.ts";
-import { type Leg, type TraceResult, trace } from "../../trace/trace.ts";
-import type { Evidence } from "../../trace/trail.ts";
+import { type TraceResult, trace } from "../../trace/trace.ts";
+import type { Evidence, Hop } from "../../trace/trail.ts";
+import { accepting, deleting } from "../accepting.ts";
 import { type Finding, finding } from "../finding.ts";
-import { type Attached, type Host, hostSideOf, isRoutedByHost, nameOf } from "../host.ts";
+import { type Attached, type Host, hostSideOf, isRoutedByHost, isSet, nameOf } from "../host.ts";
 
 /** What a container asks of the world: a port that somebody may have closed is as good as any. */
 const WEB = "443";
@@ -23,8 +24,8 @@ const PING = "ping";
 const LOCALHOST = "127.0.0.1";
 /** Rules of weft's and of the reference's firewall drop what they were asked to. */
 const INTENDED = /^(inet|bridge) weft|CNI-/;
-/** Each is followed through the whole host. */
-const PORTS_MAX = 64;
+/** Of the ways of one kind: each is followed through the whole host. */
+const WAYS_MAX = 64;
 
 interface Uplink {
   readonly gateway: Address;
@@ -63,56 +64,65 @@ function uplinkOf({ stack }: Host, family: Family): Uplink | undefined {
   return own && { gateway, own: own.prefix.address };
 }
 
-/** Of what one rule or policy drops, one finding: its remedy is the network's. */
+/** The ways of one kind after the other: what ends one ends others, by the same rule. */
 function networkDropped(surroundings: Surroundings, attachments: readonly Attached[]): Finding[] {
-  const [first, second] = attachments;
-  if (!first) return [];
-  const { uplink, family } = surroundings;
-  const isInternal = firewallOf(first)?.["internal"] === true;
-  const source = addressOf(first, family);
-  const more = attachments.length - 1;
-  const subject = more > 0 ? `${nameOf(first)} and ${more} more` : nameOf(first);
-  const tell = (what: string, rule: Evidence) => {
-    const side = hostSideOf(surroundings.host, first)?.name ?? "";
-    const evidence = `what goes ${what} is dropped by ${rule.text}`;
-    return [finding("forward-dropped", { subject, evidence, remedy: accepting(side, rule) })];
-  };
-  if (uplink && source && !isInternal) {
-    const rule = droppedBy(surroundings, { from: source, to: uplink.gateway, port: WEB });
-    if (rule) return tell(`from ${source} to the uplink`, rule);
-  }
-  const neighbour = second && areNeighbours(first, second) ? addressOf(second, family) : undefined;
-  if (source && neighbour) {
-    const rule = droppedBy(surroundings, { from: source, to: parseAddress(neighbour), port: PING });
-    if (rule) return tell(`from ${source} to its neighbour ${neighbour}`, rule);
-  }
-  return isInternal ? [] : portsDropped(surroundings, attachments, tell);
-}
-
-function portsDropped(
-  surroundings: Surroundings,
-  attachments: readonly Attached[],
-  tell: (what: string, rule: Evidence) => Finding[],
-): Finding[] {
-  const { uplink, family } = surroundings;
-  const published = attachments.flatMap((attached) =>
-    attached.ports
-      .filter(({ hostIP, protocol }) => hostIP === "" && protocol !== "sctp")
-      .map(({ hostPort, protocol }) => ({ attached, hostPort, port: `${hostPort}/${protocol}` })),
-  );
-  for (const { attached, hostPort, port } of published.slice(0, PORTS_MAX)) {
-    const ways = [
-      ...(uplink ? [{ from: formatAddress(uplink.gateway), to: uplink.own, what: "the uplink" }] : []),
-      ...(family === 4 ? [{ from: "host", to: parseAddress(LOCALHOST), what: "this host" }] : []),
-    ];
-    for (const { what, ...way } of ways) {
-      const diverted = divertedBy(surroundings, attached, { ...way, port });
-      if (diverted) return [portDiverted(attached, hostPort, diverted)];
-      const rule = droppedBy(surroundings, { ...way, port });
-      if (rule) return tell(`from ${what} to port ${hostPort}`, rule);
-    }
+  const isInternal = attachments.some((attached) => firewallOf(attached)?.["internal"] === true);
+  const kinds = isInternal ? [toNeighbours] : [toUplink, toNeighbours, toPorts];
+  for (const waysOf of kinds) {
+    const found = followAll(surroundings, waysOf(surroundings, attachments));
+    if (found.length > 0) return found;
   }
   return [];
+}
+
+interface Way {
+  readonly attached: Attached;
+  readonly from: string;
+  readonly to: Address;
+  readonly port: string;
+  /** "from 10.9.0.2 to the uplink" */
+  readonly course: string;
+  /** It is to end in the container. */
+  readonly isInward?: true;
+}
+
+function toUplink({ uplink, family }: Surroundings, attachments: readonly Attached[]): Way[] {
+  if (!uplink) return [];
+  return attachments.flatMap((attached) => {
+    const from = addressOf(attached, family);
+    if (from === undefined) return [];
+    return { attached, from, to: uplink.gateway, port: WEB, course: `from ${from} to the uplink` };
+  });
+}
+
+/** Of each to the next. */
+function toNeighbours({ family }: Surroundings, attachments: readonly Attached[]): Way[] {
+  return attachments.flatMap((attached, at) => {
+    const next = attachments[(at + 1) % attachments.length];
+    const from = addressOf(attached, family);
+    const to = next && next !== attached && areNeighbours(attached, next) && addressOf(next, family);
+    if (!from || !to) return [];
+    const course = `from ${from} to its neighbour ${to}`;
+    return { attached, from, to: parseAddress(to), port: PING, course };
+  });
+}
+
+/** Of this host's own only IPv4 is led there: ::1 is not. */
+function toPorts({ uplink, family }: Surroundings, attachments: readonly Attached[]): Way[] {
+  const starts = [
+    ...(uplink ? [{ from: formatAddress(uplink.gateway), to: uplink.own, place: "the uplink" }] : []),
+    ...(family === 4 ? [{ from: "host", to: parseAddress(LOCALHOST), place: "this host" }] : []),
+  ];
+  return attachments.flatMap((attached) =>
+    attached.ports
+      .filter(({ hostIP, protocol }) => hostIP === "" && protocol !== "sctp")
+      .flatMap(({ hostPort, protocol }) =>
+        starts.map(({ place, ...start }) => {
+          const course = `from ${place} to port ${hostPort}`;
+          return { ...start, attached, port: `${hostPort}/${protocol}`, course, isInward: true as const };
+        }),
+      ),
+  );
 }
 
 function firewallOf({ list }: Attached) {
@@ -124,7 +134,7 @@ function areNeighbours(one: Attached, other: Attached): boolean {
   if (one.bridge === undefined || one.bridge !== other.bridge) return false;
   const firewall = firewallOf(one);
   const isApart = firewall?.["icc"] === false || firewall?.["ingressPolicy"] === "isolated";
-  return !isApart && one.main?.["portIsolation"] !== true;
+  return !isApart && !isSet(one.main, "portIsolation");
 }
 
 function addressOf({ addresses }: Attached, family: Family): string | undefined {
@@ -132,76 +142,47 @@ function addressOf({ addresses }: Attached, family: Family): string | undefined 
   return prefix && formatAddress(prefix.address);
 }
 
-interface Way {
-  readonly from: string;
-  readonly to: Address;
-  readonly port: string;
-}
-
-function follow({ host, world }: Surroundings, { from, to, port }: Way): TraceResult {
-  return trace(world, readQuestion(host.view, world, [from, formatAddress(to), parseService(port)], {}));
+/** One finding a rule or policy, whatever it ends. */
+function followAll(surroundings: Surroundings, ways: readonly Way[]): Finding[] {
+  const ends = ways.slice(0, WAYS_MAX).flatMap((way) => {
+    const { from, to, port } = way;
+    const { host, world } = surroundings;
+    const words = [from, formatAddress(to), parseService(port)] as const;
+    const result = trace(world, readQuestion(host.view, world, words, {}));
+    const diverting = way.isInward && divertedBy(world, way, result);
+    if (diverting) return { way, rule: diverting, isDropped: false };
+    const dropping = droppedBy(world, result);
+    return dropping ? { way, rule: dropping, isDropped: true } : [];
+  });
+  return [...Map.groupBy(ends, ({ rule }) => rule.text).values()].flatMap(([first, ...others]) => {
+    if (!first) return [];
+    const { way, rule, isDropped } = first;
+    const { attached, course } = way;
+    const more = new Set([first, ...others].map((end) => end.way.attached)).size - 1;
+    const subject = more > 0 ? `${nameOf(attached)} and ${more} more` : nameOf(attached);
+    const evidence = `what goes ${course} is ${isDropped ? "dropped" : "led elsewhere"} by ${rule.text}`;
+    const side = hostSideOf(surroundings.host, attached)?.name ?? "";
+    return isDropped
+      ? finding("forward-dropped", { subject, evidence, remedy: accepting(side, rule) })
+      : finding("port-diverted", { subject, evidence, remedy: deleting(rule) });
+  });
 }
 
 /** The rule of this host that ends it; undefined where none does, or what was meant to. */
-function droppedBy(surroundings: Surroundings, way: Way): Evidence | undefined {
-  const { verdict, there, back } = follow(surroundings, way);
-  if (verdict !== "dropped") return undefined;
-  const legs = [there, back].filter((leg) => leg?.verdict === "dropped");
-  return legs.flatMap((leg) => (leg ? (endOf(leg, surroundings.world) ?? []) : []))[0];
+function droppedBy({ host }: World, { there, back }: TraceResult): Evidence | undefined {
+  const ended = [there, back].find((leg) => leg?.verdict === "dropped");
+  const last = ended?.hops.at(-1);
+  return last?.place === host.name ? anothersRule(last) : undefined;
 }
 
-function endOf({ hops }: Leg, { host }: World): Evidence | undefined {
-  const last = hops.at(-1);
-  const rule = last?.evidence.findLast(({ kind }) => kind === "rule");
-  const isHere = last?.place === host.name;
-  return isHere && rule && !INTENDED.test(`${rule.table} ${rule.chain}`) ? rule : undefined;
+/** The rule of another's by which what is for a container does not come to it. */
+function divertedBy({ host }: World, { attached }: Way, { there, visits }: TraceResult) {
+  if ([...visits.keys()].some(({ stack }) => stack === attached.inside?.stack)) return undefined;
+  const hop = there.hops.find(({ place, text }) => place === host.name && text.includes(": translated to"));
+  return hop && anothersRule(hop);
 }
 
-/** The rule of another's that translates what is for a published port to somebody else. */
-function divertedBy(surroundings: Surroundings, attached: Attached, way: Way): Evidence | undefined {
-  const { there } = follow(surroundings, way);
-  const { place, addresses } = { place: surroundings.world.host.name, addresses: attached.addresses };
-  const own = addresses.map((text) => formatAddress(parsePrefix(text).address));
-  const translated = there.hops.find(
-    ({ place: at, text }) => at === place && text.includes(": translated to"),
-  );
-  if (!translated || own.some((address) => translated.text.includes(address))) return undefined;
-  const rule = translated.evidence.findLast(({ kind }) => kind === "rule");
+function anothersRule({ evidence }: Hop): Evidence | undefined {
+  const rule = evidence.findLast(({ kind }) => kind === "rule");
   return rule && !INTENDED.test(`${rule.table} ${rule.chain}`) ? rule : undefined;
-}
-
-function portDiverted(attached: Attached, hostPort: number, rule: Evidence): Finding {
-  const { table = "", chain = "", text } = rule;
-  const handle = /handle (\d+)/.exec(text)?.[1];
-  const evidence = `what is for its port ${hostPort} goes elsewhere by ${text}`;
-  const remedy =
-    handle === undefined
-      ? `${table.startsWith("ip6") ? "ip6tables" : "iptables"}-legacy -t nat -S ${chain}`
-      : `nft delete rule ${table} ${chain} handle ${handle}`;
-  return finding("port-diverted", { subject: nameOf(attached), evidence, remedy });
-}
-
-/** Before whatever drops: what the container sends, the answers, and what is for published ports. */
-function accepting(side: string, { table = "", chain = "" }: Evidence): string {
-  if (table.includes("firewalld")) return `firewall-cmd --zone=trusted --add-interface=${side}`;
-  if (table.startsWith("bridge ")) return `nft insert rule ${table} ${chain} accept`;
-  const program = iptablesOf(table);
-  const isForward = /forward/i.test(chain) || program === undefined;
-  if (program === undefined) {
-    const rules = [`iifname ${side} accept`, `oifname ${side} ct state established,related accept`];
-    return [...rules, `oifname ${side} ct status dnat accept`]
-      .map((rule) => `nft insert rule ${table} ${chain} ${rule}`)
-      .join(" && ");
-  }
-  const answers = "-m conntrack --ctstate RELATED,ESTABLISHED,DNAT";
-  if (!isForward) return `${program} -I ${chain} -i ${side} ${answers} -j ACCEPT`;
-  return `${program} -I FORWARD -i ${side} -j ACCEPT && ${program} -I FORWARD -o ${side} ${answers} -j ACCEPT`;
-}
-
-/** The program whose table it is; undefined for one of nftables' own. */
-function iptablesOf(table: string): string | undefined {
-  const legacy = /legacy/.test(table);
-  if (/ip6 filter|ip6tables/.test(table)) return legacy ? "ip6tables-legacy" : "ip6tables";
-  if (/ip filter|iptables/.test(table)) return legacy ? "iptables-legacy" : "iptables";
-  return undefined;
 }
