@@ -66,10 +66,14 @@ export const JSON_KEYS: Readonly<Record<string, JsonKeys>> = {
     },
   },
   topology: {
-    of: "An object: title, bases, others, islands.",
+    of: "An object: nodes, interfaces, links, others.",
     keys: {
-      bases:
-        "name, role, isUplink, isUp, addresses, says, cables; a cable has name, isUp, says, end (kind, title, ifname, network, lines)",
+      nodes: "name, kind (host, container, hosts of an overlay, world, namespace without a link)",
+      interfaces: "of the host: name, kind, networks, isInternal, isUplink, isUp, addresses",
+      links:
+        "interface, port (the host's, on that interface), isUp, node, ifname (there), network, addresses (there; " +
+        `VTEPs of hosts, routers of the world), ports (${PORT})`,
+      others: "interfaces of the host without a link: name, kind",
     },
   },
   network: {

@@ -6,6 +6,7 @@ import { formatAddress, isLinkLocal } from "../../lib/netaddr/address.ts";
 import { formatPrefix } from "../../lib/netaddr/prefix.ts";
 import type { Link } from "../../lib/rtnetlink/link.ts";
 import { readVxlan } from "../../lib/rtnetlink/link-kinds.ts";
+import type { PublishedPort } from "../inventory/attachment.ts";
 import { formatPublished } from "../inventory/attachment-table.ts";
 import type { HostView } from "../inventory/host-view.ts";
 import { uplinkOf } from "../inventory/interface.ts";
@@ -17,7 +18,7 @@ export interface HostPicture {
   readonly title: string;
   readonly bases: readonly Base[];
   /** Devices that nothing leads to or from. */
-  readonly others: readonly string[];
+  readonly others: readonly { readonly name: string; readonly kind: string }[];
   /** Namespaces that no cable leads to from here. */
   readonly islands: readonly string[];
 }
@@ -26,7 +27,13 @@ export interface HostPicture {
 export interface Base {
   readonly name: string;
   readonly role: "bridge" | "link";
-  /** "bridge of blue", "VLAN 10 on eth0", "uplink". */
+  /** As `ip` calls it: "bridge", "veth", "" for a physical device. */
+  readonly kind: string;
+  /** Of the containers that are connected to it. */
+  readonly networks: readonly string[];
+  /** Nothing is forwarded between it and anything else. */
+  readonly isInternal: boolean;
+  /** "internal bridge of back", "VLAN 10 on eth0", "uplink". */
   readonly says: string;
   readonly isUplink: boolean;
   readonly isUp: boolean;
@@ -38,6 +45,8 @@ export interface Base {
 export interface Cable {
   /** The host's end: a veth, a VXLAN device, an enslaved interface; what a link by itself leads by. */
   readonly name: string;
+  /** The interface that it is, where that is not the base itself. */
+  readonly port: string | undefined;
   readonly says: string;
   readonly isUp: boolean;
   readonly end: End | undefined;
@@ -51,7 +60,19 @@ export interface End {
   /** Below its name: "eth0", nothing of hosts. */
   readonly ifname: string;
   readonly network: string;
-  readonly lines: readonly string[];
+  /** Of the container's interface; of other hosts their VTEPs, of the world the routers. */
+  readonly addresses: readonly string[];
+  readonly ports: readonly PublishedPort[];
+}
+
+/** "wg0 (wireguard)" */
+export function deviceText({ name, kind }: HostPicture["others"][number]): string {
+  return kind === "" ? name : `${name} (${kind})`;
+}
+
+/** What stands in the box of an end, a line each. */
+export function linesOf({ kind, addresses, ports }: End): string[] {
+  return kind === "world" ? addresses.map((each) => `by ${each}`) : [...addresses, ...formatPublished(ports)];
 }
 
 export function pictureOf(view: HostView): HostPicture {
@@ -75,7 +96,7 @@ export function pictureOf(view: HostView): HostPicture {
     bases,
     others: host.links
       .filter(({ index }) => !drawn.has(index))
-      .map((link) => [link.name, kindText(link) && `(${kindText(link)})`].filter(Boolean).join(" ")),
+      .map((link) => ({ name: link.name, kind: kindText(link) })),
     islands: view.stacks.filter((stack) => !seen.has(stack)).map((stack) => view.nameOf(stack)),
   };
 }
@@ -124,9 +145,17 @@ function bridgeBase(view: HostView, bridge: Link, below: ReadonlyMap<number, Por
       ...childCables(view, port, below),
     ])
     .sort((a, b) => Number(a.end?.kind === "hosts") - Number(b.end?.kind === "hosts"));
-  const networks = new Set(cables.flatMap(({ end }) => (end?.network ? [end.network] : [])));
-  const of = networks.size > 0 ? ` of ${[...networks].join(", ")}` : "";
-  return { ...baseOf(view, bridge, "bridge"), says: `${bridge.kind}${of}`, cables };
+  const networks = networksOf(cables);
+  const isInternal = view.networks.some(
+    ({ name, plugins }) => networks.includes(name) && plugins.some((plugin) => plugin["internal"] === true),
+  );
+  const of = networks.length > 0 ? ` of ${networks.join(", ")}` : "";
+  const says = `${isInternal ? "internal " : ""}${bridge.kind}${of}`;
+  return { ...baseOf(view, bridge, "bridge"), networks, isInternal, says, cables };
+}
+
+function networksOf(cables: readonly Cable[]): string[] {
+  return [...new Set(cables.flatMap(({ end }) => end?.network || []))];
 }
 
 /** An interface that is no port: macvlans are on it, or a container or the world is at its other end. */
@@ -136,18 +165,24 @@ function linkBase(view: HostView, link: Link, below: ReadonlyMap<number, Port[]>
   const what = [kindText(link) || "device", parent && `on ${parent.link.name}`].filter(Boolean).join(" ");
   const own = link.kind === "vxlan" ? [portCable(view, link, link)] : wire(view, link);
   const network = link.kind === "veth" ? own[0]?.end?.network : undefined;
+  const cables = [...own, ...childCables(view, link, below)];
   const says = network ? `routed link of ${network}` : what;
   return {
     ...base,
+    networks: networksOf(cables),
+    isInternal: false,
     says: base.isUplink ? (link.kind === "" ? "uplink" : `uplink, ${says}`) : says,
-    cables: [...own, ...childCables(view, link, below)],
+    cables,
   };
 }
 
-function baseOf(view: HostView, link: Link, role: Base["role"]): Omit<Base, "says" | "cables"> {
+type BareBase = Omit<Base, "networks" | "isInternal" | "says" | "cables">;
+
+function baseOf(view: HostView, link: Link, role: Base["role"]): BareBase {
   return {
     name: link.name,
     role,
+    kind: link.kind,
     isUplink: uplinkOf(view.host)?.index === link.index,
     isUp: link.up,
     addresses: globalAddresses({ stack: view.host, link }),
@@ -158,7 +193,7 @@ function baseOf(view: HostView, link: Link, role: Base["role"]): Omit<Base, "say
 function wire(view: HostView, link: Link): Cable[] {
   const peer = link.kind === "veth" ? view.peerOf(view.host, link) : undefined;
   const end = peer ? containerEnd(view, peer) : worldEnd(view, link);
-  return end ? [{ name: "", says: "", isUp: link.running, end }] : [];
+  return end ? [{ name: "", port: undefined, says: "", isUp: link.running, end }] : [];
 }
 
 function worldEnd({ host }: HostView, { index }: Link): End | undefined {
@@ -171,13 +206,14 @@ function worldEnd({ host }: HostView, { index }: Link): End | undefined {
     title: "outside",
     ifname: "",
     network: "",
-    lines: gateways.map((each) => `by ${each}`),
+    addresses: gateways,
+    ports: [],
   };
 }
 
 /** From a bridge; to the world where the host's way out is by the bridge, and the port is a device. */
 function portCable(view: HostView, port: Link, bridge: Link): Cable {
-  const base = { name: port.name, isUp: port.up };
+  const base = { name: port.name, port: port === bridge ? undefined : port.name, isUp: port.up };
   if (port.kind === "vxlan")
     return { ...base, says: `VXLAN ${readVxlan(port.data).vni}`, end: hostsEnd(view, port) };
   const peer = port.kind === "veth" ? view.peerOf(view.host, port) : undefined;
@@ -188,6 +224,7 @@ function portCable(view: HostView, port: Link, bridge: Link): Cable {
 function childCables(view: HostView, { index }: Link, below: ReadonlyMap<number, Port[]>): Cable[] {
   return (below.get(index) ?? []).map((port) => ({
     name: kindText(port.link),
+    port: undefined,
     says: "",
     isUp: port.link.running,
     end: containerEnd(view, port),
@@ -203,7 +240,8 @@ function containerEnd(view: HostView, { stack, link }: Port): End {
     title: view.nameOf(stack),
     ifname: link.name,
     network: attachment?.network ?? "",
-    lines: [...globalAddresses({ stack, link }), ...formatPublished(attachment?.ports ?? [])],
+    addresses: globalAddresses({ stack, link }),
+    ports: attachment?.ports ?? [],
   };
 }
 
@@ -213,13 +251,14 @@ function hostsEnd(view: HostView, device: Link): End {
   const { group } = readVxlan(device.data);
   const vteps = new Set(table?.entries.map(({ vtep }) => vtep).filter(Boolean));
   if (group) vteps.add(formatAddress(group));
-  const lines = [...vteps].sort();
+  const addresses = [...vteps].sort();
   return {
     kind: "hosts",
-    title: lines.length === 0 ? "no other host yet" : "other hosts",
+    title: addresses.length === 0 ? "no other host yet" : "other hosts",
     ifname: "",
     network: table?.network ?? "",
-    lines,
+    addresses,
+    ports: [],
   };
 }
 

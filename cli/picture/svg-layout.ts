@@ -3,7 +3,7 @@
  * and links in the middle, its containers on the right, in the order of what they are connected to. A
  * container on two networks is one card: its second cable goes there by a channel beside the host.
  */
-import type { Base, Cable, End, HostPicture } from "./host-picture.ts";
+import { type Base, type Cable, deviceText, type End, type HostPicture, linesOf } from "./host-picture.ts";
 
 /** Of the monospaced text in cards, and of names. Pixels. */
 const CHARACTER_WIDTH = 7;
@@ -125,7 +125,8 @@ class Layout {
   }
 
   place(): FigureLayout {
-    const { bases, others, title } = this.#picture;
+    const { bases, title } = this.#picture;
+    const others = this.#picture.others.map(deviceText);
     let y = MARGIN + FRAME_TITLE;
     for (const base of bases) y = this.#placeBase(base, y) + BASE_GAP;
     for (const [i, late] of this.#late.entries()) this.#placeLate(late, i);
@@ -190,7 +191,9 @@ class Layout {
   ): Card {
     const sections: Section[] = [];
     let y = top + CARD_HEADER;
-    for (const { ifname, network, lines } of ends) {
+    for (const end of ends) {
+      const { ifname, network } = end;
+      const lines = linesOf(end);
       sections.push({ ifname, network, lines, y: y + LINE_HEIGHT });
       y += LINE_HEIGHT * Math.max(1, lines.length);
     }
@@ -292,7 +295,7 @@ function columnsOf(picture: HostPicture): Columns {
   const card = (side: boolean) => {
     const ends = ofSide(side).map(({ end }) => end);
     if (ends.length === 0) return 0;
-    const texts = ends.flatMap(({ ifname, lines }) => lines.map((line) => `${ifname}  ${line}`));
+    const texts = ends.flatMap((end) => linesOf(end).map((line) => `${end.ifname}  ${line}`));
     const names = NAME_CHARACTER_WIDTH * longest(ends.map(({ title }) => title));
     return Math.max(CARD_WIDTH_MIN, names, CHARACTER_WIDTH * longest(texts)) + 2 * CARD_PADDING;
   };

@@ -17,7 +17,7 @@ import { fold } from "../terminal/fold.ts";
 import { countOf } from "../terminal/quantity.ts";
 import { cut } from "../terminal/table.ts";
 import { terminalColumns } from "../terminal/width.ts";
-import type { Base, Cable, End, HostPicture } from "./host-picture.ts";
+import { type Base, type Cable, deviceText, type End, type HostPicture, linesOf } from "./host-picture.ts";
 
 /** Of a cable between the host's border and a container's. */
 const GAP = 4;
@@ -49,7 +49,7 @@ export function drawHost(picture: HostPicture, width = terminalColumns()): strin
     ...baseRows(base, widths),
   ]);
   if (others.length > 0) {
-    const lines = fold(`and ${others.join(", ")}`, { width: widths.host, hanging: 2 });
+    const lines = fold(`and ${others.map(deviceText).join(", ")}`, { width: widths.host, hanging: 2 });
     rows.push({ left: "" }, ...lines.map((left) => ({ left })));
   }
   if (rows.length === 0) rows.push({ left: "no links but lo" });
@@ -77,7 +77,7 @@ function widthsFor({ title, bases, others }: HostPicture, width: number): Widths
     `─ ${title} `,
     ...bases.flatMap((base) => [headOf(base), ...base.addresses]),
     ...cables.map((cable) => `├─ ${cableText(cable)} ─`),
-    ...others,
+    ...others.map(deviceText),
   ];
   const inEnds = cables.flatMap(({ end }) => (end ? [`─ ${end.title} ─`, ...endLines(end)] : []));
   const room = width - 2 * FRAME - GAP;
@@ -121,7 +121,7 @@ function cableRows(cable: Cable, { isLast, widths }: { isLast: boolean; widths: 
   const { end } = cable;
   if (!end) return [{ left: left.trimEnd() }];
   if (end.kind === "world") {
-    return [{ left, isCable: true, right: `→ ${[end.title, ...end.lines].join(", ")}` }];
+    return [{ left, isCable: true, right: `→ ${[end.title, ...linesOf(end)].join(", ")}` }];
   }
   const [first = "", ...others] = endLines(end).map((line) => cut(line, widths.end).padEnd(widths.end));
   const bar = (start: string) => start.padEnd(widths.end + 2, "─");
@@ -135,9 +135,10 @@ function cableRows(cable: Cable, { isLast, widths }: { isLast: boolean; widths: 
 }
 
 /** "eth0  172.17.0.2/16", and below it what else there is. */
-function endLines({ ifname, lines }: End): string[] {
-  if (ifname === "") return [...lines];
-  const [first = "", ...others] = lines;
+function endLines(end: End): string[] {
+  const { ifname } = end;
+  if (ifname === "") return linesOf(end);
+  const [first = "", ...others] = linesOf(end);
   const indent = " ".repeat(ifname.length + 2);
   return [`${ifname}  ${first}`.trimEnd(), ...others.map((line) => indent + line)];
 }
