@@ -94,9 +94,10 @@ async function showPods(t: Test, cri: Cri): Promise<void> {
   const local = await host.ask({ protocol: "tcp", address: "127.0.0.1", port: 8081 });
   t.equal(local.text, "web: hello", "and a port of 127.0.0.1 on 127.0.0.1 alone");
 
-  const listed = await weftJson<{ container: string; addresses: string[] }[]>(host, "ls", "-n", "pods");
+  const listed = await weftJson<{ container: string; addresses: string[] }[]>(host, "ls");
   const named = listed.map(({ container, addresses: [address] }) => `${container} ${address}`);
   t.strictSame(named, ["default/app 10.60.0.3/24", "default/web 10.60.0.2/24"], "weft ls names the pods");
+  t.match(await weft(host, "ls", "--all"), / cni-loopback +lo /, "and with --all their loopback");
   t.match(await weft(host, "inspect", "default/web"), /10\.60\.0\.2\/24/, "and weft inspect knows them");
   t.equal(await weft(host, "gc"), "nothing was left behind\n", "weft gc takes none of them for gone");
 

@@ -5,11 +5,11 @@ import { ATTACHMENTS } from "./attachments.golden.ts";
 
 test("formatAttachments() in 80 columns", () => {
   expect(formatAttachments(ATTACHMENTS, 80).split("\n")).toEqual([
-    "CONTAINER         NETWORK  IFNAME  ADDRESSES        HOST          BRIDGE   STATE",
-    "web               blue     eth0    172.17.0.2 …     veth1a2b3c4d  docker0  up",
-    "kube-system/cor…  cbr0     eth0    10.244.17.203    vethdeadbeef  cni0     down",
-    "printer           lan      eth0    192.0.2.100      eth0          macvlan  up",
-    "cnitool-add51f7…  routed   eth0    -                -             -        gone",
+    "CONTAINER                  NETWORK  IFNAME  ADDRESSES        HOST          STATE",
+    "web                        blue     eth0    172.17.0.2 …     veth1a2b3c4d  up",
+    "kube-system/coredns-5d78…  cbr0     eth0    10.244.17.203    vethdeadbeef  down",
+    "printer                    lan      eth0    192.0.2.100      eth0          up",
+    "cnitool-add51f7279f19f5d…  routed   eth0    -                -             gone",
   ]);
 });
 

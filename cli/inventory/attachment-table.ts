@@ -4,7 +4,7 @@ import { type Column, formatTable } from "../terminal/table.ts";
 import type { AttachmentState, AttachmentView, PublishedPort } from "./attachment.ts";
 
 const COLUMNS: readonly Column[] = [
-  { title: "CONTAINER", shrink: 4, least: 12 },
+  { title: "CONTAINER", shrink: 4, least: 20 },
   { title: "NETWORK", shrink: 3, least: 10, dispensable: 1 },
   { title: "IFNAME" },
   { title: "ADDRESSES", shrink: 5, least: 15, dispensable: 2 },

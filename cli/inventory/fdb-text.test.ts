@@ -31,10 +31,10 @@ const BRIDGE: BridgeTable = {
 test("formatBridgeTable() in 80 columns", () => {
   expect(formatBridgeTable(BRIDGE, 80).join("\n").split("\n")).toEqual([
     "bridge docker0  network blue",
-    "MAC                PORT                  WHOSE            HOW",
-    "02:42:ac:11:00:02  veth1a2b3c4d          kube-system/co…  learned, used 12 s ago",
-    "02:42:ac:11:00:03  vethdeadbeef VLAN 10  -                static",
-    "02:42:0a:08:00:05  vx42                  -                by the agent",
+    "MAC                PORT                  WHOSE                        HOW",
+    "02:42:ac:11:00:02  veth1a2b3c4d          kube-system/coredns-5d78c9…  learned, …",
+    "02:42:ac:11:00:03  vethdeadbeef VLAN 10  -                            static",
+    "02:42:0a:08:00:05  vx42                  -                            by agent",
   ]);
 });
 
@@ -44,7 +44,7 @@ test("formatBridgeTable() in 160 columns", () => {
     "MAC                PORT                  WHOSE                                      HOW",
     "02:42:ac:11:00:02  veth1a2b3c4d          kube-system/coredns-5d78c9869d-x2k4p eth0  learned, used 12 s ago",
     "02:42:ac:11:00:03  vethdeadbeef VLAN 10  -                                          static",
-    "02:42:0a:08:00:05  vx42                  -                                          by the agent",
+    "02:42:0a:08:00:05  vx42                  -                                          by agent",
   ]);
 });
 

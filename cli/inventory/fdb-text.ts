@@ -9,7 +9,7 @@ const BRIDGE_COLUMNS: readonly Column[] = [
   { title: "MAC" },
   { title: "PORT", shrink: 2, least: 12 },
   { title: "WHOSE", shrink: 3, least: 12 },
-  { title: "HOW" },
+  { title: "HOW", shrink: 4, least: 10 },
 ];
 const OVERLAY_COLUMNS: readonly Column[] = [
   { title: "MAC" },
@@ -49,8 +49,8 @@ function portText({ port, vlan }: BridgeEntry): string {
 }
 
 function originText({ origin, usedS }: BridgeEntry): string {
-  if (origin === "own") return "the port's own";
-  if (origin === "store") return "by the agent";
+  if (origin === "own") return "port's own";
+  if (origin === "store") return "by agent";
   if (origin === "static" || usedS === undefined) return origin;
   return `learned, used ${Math.round(usedS)} s ago`;
 }

@@ -25,14 +25,19 @@ export function findStack(view: HostView, text: string): Stack {
   throw new Error(`cannot open the network namespace of "${name}" (${netnsPath}): run as root`);
 }
 
+/** Some runtimes have a plugin set it up, as the network cni-loopback: nobody asks for it. */
+export function isLoopback({ ifname }: Pick<AttachmentView, "ifname">): boolean {
+  return ifname === "lo";
+}
+
 /**
- * The attachments of a container or to a network; all of them where no name is given.
+ * The attachments of a container or to a network; where no name is given all of them, but for loopback's.
  * @throws Error that says which there are
  */
 export function selectAttachments(view: HostView, name: string | undefined): readonly AttachmentView[] {
-  const { attachments } = view;
+  const attachments = view.attachments.filter((each) => !isLoopback(each));
   if (name === undefined) return attachments;
-  const ofNetwork = attachments.filter(({ network }) => network === name);
+  const ofNetwork = view.attachments.filter(({ network }) => network === name);
   if (ofNetwork.length > 0 || isNetwork(view, name)) return ofNetwork;
   const gone = findGone(view, name);
   if (gone.length > 0) return gone;
