@@ -21,6 +21,11 @@ function network(name: string, ...changes: readonly string[]): string {
   return `sed '${words.join("; ")}' ${NETWORKS}/10-apart.conflist > ${NETWORKS}/50-${name}.conflist`;
 }
 
+/** The reference's plugin in place of what is there, whose other links stay as they are. */
+function exchange(directory: string, plugin: string): string {
+  return `cp ${installed?.dir}/${plugin} ${directory}/new; mv ${directory}/new ${directory}/${plugin}`;
+}
+
 const LEFTOVERS: readonly FaultCase[] = [
   {
     fault: "attachment-gone",
@@ -196,9 +201,39 @@ mv /opt/cni/bin/new /opt/cni/bin/portmap`,
   {
     fault: "plugins-mixed",
     env: INSTALLED,
-    cause: `cp ${installed?.dir}/portmap /opt/cni/bin/new; mv /opt/cni/bin/new /opt/cni/bin/portmap`,
+    cause: exchange("/opt/cni/bin", "portmap"),
     also: ["version-refused"],
     evidence: /of weft's, \/opt\/cni\/bin\/portmap not/,
+  },
+  {
+    fault: "plugins-mixed",
+    by: "all of them another's",
+    env: INSTALLED,
+    cause: `for plugin in bridge ptp host-local portmap firewall; do ${exchange("/opt/cni/bin", "$plugin")}; done`,
+    also: ["version-refused"],
+    evidence: /weft's plugins have attached i1 \(eth0 on apart\), \/opt\/cni\/bin\/bridge, .* not/,
+  },
+  {
+    fault: "plugin-shadowed",
+    by: "CNI_PATH",
+    env: { CNI_PATH: "/opt/first:/opt/cni/bin" },
+    cause: `mkdir /opt/first; ${exchange("/opt/first", "portmap")}`,
+    also: ["plugins-mixed", "version-refused"],
+    subject: "/opt/first",
+    evidence: /portmap there are found, and not weft's in \/opt\/cni\/bin: CNI_PATH looks in \/opt\/first, /,
+  },
+  {
+    fault: "plugin-shadowed",
+    by: "containerd",
+    cause: `
+${exchange("/opt/first", "portmap")}
+mkdir -p /etc/containerd; cat > /etc/containerd/config.toml <<END
+version = 3
+[plugins."io.containerd.cri.v1.runtime".cni]
+bin_dirs = ["/opt/first", "/opt/cni/bin"]
+END`,
+    subject: "/opt/first",
+    evidence: /containerd \(\/etc\/containerd\/config\.toml\) looks in \/opt\/first, /,
   },
 ];
 

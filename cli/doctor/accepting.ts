@@ -1,4 +1,4 @@
-/** The commands that have the packet filter let through, or lead no more elsewhere, what is for containers. */
+/** Commands that have the packet filter let through, or lead no more elsewhere, what is for containers. */
 import type { Evidence } from "../trace/trail.ts";
 
 /**
@@ -20,11 +20,12 @@ export function accepting(side: string, { table = "", chain = "" }: Evidence): s
   return `${program} -I FORWARD -i ${side} -j ACCEPT && ${program} -I FORWARD -o ${side} ${answers} -j ACCEPT`;
 }
 
-/** What takes the rule away; where it has no handle, what shows it. */
+/** What takes the rule away: iptables-legacy's by its number, those of nf_tables by their handle. */
 export function deleting({ table = "", chain = "", text }: Evidence): string {
-  const handle = /handle (\d+)/.exec(text)?.[1];
-  if (handle !== undefined) return `nft delete rule ${table} ${chain} handle ${handle}`;
-  return `${/ip6/.test(table) ? "ip6tables" : "iptables"}-legacy -t nat -S ${chain}`;
+  const [program = "", name = ""] = table.split(" ");
+  const number = / rule (\d+)/.exec(text)?.[1];
+  if (program.endsWith("legacy")) return `${program} -t ${name} -D ${chain} ${number}`;
+  return `nft delete rule ${table} ${chain} handle ${/ handle (\d+)/.exec(text)?.[1]}`;
 }
 
 /** The program whose table it is; undefined for one of nftables' own. */

@@ -94,6 +94,7 @@ export const FAULTS = {
   // plugins and configuration
   "plugin-missing": careful(error("a plugin that a network names is not installed")),
   "plugin-version": careful(warning("weft is installed in another version")),
+  "plugin-shadowed": careful(warning("a runtime finds another's plugins before weft's")),
   "plugins-mixed": careful(warning("plugins of one network are of different makers")),
   "network-unreadable": careful(error("a network's file cannot be read")),
   "network-twice": careful(warning("two files are of one network")),

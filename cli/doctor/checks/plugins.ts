@@ -10,6 +10,8 @@ import { makerOf, versionOf } from "../executable.ts";
 import { type Finding, finding, shellWord } from "../finding.ts";
 import { type Host, ipamOf } from "../host.ts";
 import { findPluginFile, isThisExecutable, type OwnPlugins, refusalOf, typesOf } from "../own-plugins.ts";
+import { INSTALL_DIR } from "../search-path.ts";
+import { checkMakers } from "./makers.ts";
 
 /** Plugins of the reference that weft does not have. */
 const REFERENCE_ONLY: readonly string[] = ["bandwidth", "dhcp", "sbr", "tuning", "vrf"];
@@ -23,7 +25,7 @@ export function checkPlugins(host: Host, own: OwnPlugins, found: readonly Findin
     ...host.view.unreadable.map(unreadable),
     ...networksTwice(host),
     ...networks.flatMap((network) => pluginsMissing(host, network)),
-    ...networks.flatMap((network) => pluginsMixed(host, network)),
+    ...checkMakers(host, networks),
     ...otherVersions(host, networks),
     ...networks.flatMap((network) => versionRefused(host, network)),
     ...networks
@@ -67,7 +69,7 @@ function fileOf({ runtime }: Host, type: string): string | undefined {
 
 function pluginsMissing(host: Host, network: NetworkFile): Finding[] {
   const { path } = host.runtime;
-  const directory = path.at(-1) ?? "/opt/cni/bin";
+  const directory = path.at(-1) ?? INSTALL_DIR;
   return typesOf(network)
     .filter((type) => fileOf(host, type) === undefined)
     .map((type) => {
@@ -84,17 +86,6 @@ function installing(type: string, directory: string): string {
   if (plugins.has(type)) return `weft install --to ${shellWord(directory)}`;
   if (!REFERENCE_ONLY.includes(type)) return `install -m 755 ${shellWord(type)} ${shellWord(directory)}`;
   return `apt-get install containernetworking-plugins && cp /usr/lib/cni/${type} ${shellWord(directory)}`;
-}
-
-/** Each does what it does with either, but what one made the other's CHECK and GC do not know. */
-function pluginsMixed(host: Host, network: NetworkFile): Finding[] {
-  const files = typesOf(network)
-    .filter((type) => plugins.has(type))
-    .flatMap((type) => fileOf(host, type) ?? []);
-  const { weft = [], another = [] } = Object.groupBy(files, makerOf);
-  if (weft.length === 0 || another.length === 0) return [];
-  const evidence = `${weft.join(", ")} of weft's, ${another.join(", ")} not`;
-  return [finding("plugins-mixed", { subject: network.name, evidence, remedy: "weft migrate" })];
 }
 
 function otherVersions(host: Host, networks: readonly NetworkFile[]): Finding[] {

@@ -7,12 +7,15 @@ import { netfilterSocket } from "../../../lib/netfilter/socket.ts";
 import { hasChain } from "../../../lib/nftables/query.ts";
 import { WEFT_TABLE } from "../../../lib/weft-table/ruleset.ts";
 import { checkTable } from "../../../lib/weft-table/table-life.ts";
-import { findHolders, listListeners } from "../../host-listeners.ts";
+import { findHolders, type Listener, listListeners } from "../../host-listeners.ts";
+import type { PublishedPort } from "../../inventory/attachment.ts";
 import { findShadowed } from "../../shadowed-listeners.ts";
 import { type Finding, finding } from "../finding.ts";
 import { type Attached, type Host, hostSideOf, isSet, nameOf, promisedBridge } from "../host.ts";
 import { readTables } from "../iptables.ts";
+import { reattaching } from "../reattaching.ts";
 
+const PORT_MAX = 65_535;
 const BRIDGED = {
   4: "net/bridge/bridge-nf-call-iptables",
   6: "net/bridge/bridge-nf-call-ip6tables",
@@ -25,7 +28,7 @@ export function checkPublishing(host: Host): Finding[] {
     ...routeLocalnetOpen(host),
     ...host.attachments.flatMap((attached) => hairpinOff(host, attached)),
     ...bridgeNetfilterOff(host),
-    ...publishing.flatMap(portsShadowed),
+    ...publishing.flatMap((attached) => portsShadowed(host, attached)),
   ];
 }
 
@@ -134,21 +137,39 @@ function bridgeNetfilterOff({ stack, attachments }: Host): Finding[] {
   return [finding("bridge-netfilter-off", { subject: "br_netfilter", evidence, remedy })];
 }
 
-function portsShadowed(attached: Attached): Finding[] {
+/** Who listens may be needed: its remedy is to publish by another port. */
+function portsShadowed(host: Host, attached: Attached): Finding[] {
   const ports = attached.ports.map(({ protocol, hostPort, hostIP }) => ({
     protocol,
     port: hostPort,
     hostIp: hostIP === "" ? undefined : parseAddress(hostIP),
   }));
-  const shadowed = findShadowed(ports, families(attached), listListeners());
+  const listeners = listListeners();
+  const shadowed = findShadowed(ports, families(attached), listeners);
   if (shadowed.length === 0) return [];
+  const remedy = reattaching({ ...attached, ports: portsBeside(host, attached, listeners) });
   const holders = findHolders(new Set(shadowed.map(({ inode }) => inode)));
   return shadowed.map(({ protocol, address, port, inode }) => {
     const holder = holders.get(inode);
     const who = holder ? `${holder.name} (process ${holder.pid})` : "a process that cannot be seen";
     const where = `${address.family === 4 ? formatAddress(address) : `[${formatAddress(address)}]`}:${port}`;
-    const evidence = `${who} listens on ${protocol} ${where}, and what comes for it goes to the container`;
-    const remedy = holder ? `kill ${holder.pid}` : `ss -lnp '( sport = :${port} )'`;
+    const evidence = `${who} listens on ${protocol} ${where}, and what comes for it goes to the container: end it, or publish another port`;
     return finding("port-shadowed", { subject: nameOf(attached), evidence, remedy });
+  });
+}
+
+/** The container's ports, each that somebody listens on moved to the next that is nobody's. */
+function portsBeside(host: Host, { ports }: Attached, listeners: readonly Listener[]): PublishedPort[] {
+  const key = (protocol: string, port: number) => `${port}/${protocol}`;
+  const listened = new Set(listeners.map(({ protocol, port }) => key(protocol, port)));
+  const published = host.attachments.flatMap((attached) => attached.ports);
+  const taken = new Set([...listened, ...published.map(({ protocol, hostPort }) => key(protocol, hostPort))]);
+  return ports.map((port) => {
+    const { protocol } = port;
+    let { hostPort } = port;
+    if (!listened.has(key(protocol, hostPort))) return port;
+    while (taken.has(key(protocol, hostPort))) hostPort = (hostPort % PORT_MAX) + 1;
+    taken.add(key(protocol, hostPort));
+    return { ...port, hostPort };
   });
 }
