@@ -13,7 +13,7 @@ export interface Container {
   readonly runtime: Runtime;
 }
 
-export type Runtime = "host" | "netns" | "pid" | "containerd" | "podman";
+export type Runtime = "host" | "netns" | "pid" | "containerd" | "cri" | "podman";
 
 /** The namespace that the tool itself is in. */
 export const HOST: Container = {

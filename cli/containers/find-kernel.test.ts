@@ -1,8 +1,12 @@
 import { afterAll, expect } from "bun:test";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { kernelTest, TestNetns } from "../../lib/testing/netns.ts";
 import { noOwnRunReason } from "../../lib/testing/own-run.ts";
+import { writeCached } from "../runtime/result-cache.ts";
 import { findContainer } from "./find.ts";
+import { findPod } from "./pod.ts";
 
 const BUNDLES = "/run/containerd/io.containerd.runtime.v2.task/default";
 const inOwnRun = (name: string, body: () => void | Promise<void>) => kernelTest(name, body, noOwnRunReason);
@@ -77,6 +81,23 @@ inOwnRun("findContainer() finds a container of containerd's by its id or the beg
   expect(() => findContainer("web")).toThrow('"web" is the beginning of several ids: web-one, web-two');
   expect(() => findContainer("db")).toThrow("containerd has web-one, web-two");
   rmSync(BUNDLES, { recursive: true });
+});
+
+kernelTest("findPod() finds the pod of a runtime that keeps results, while it is there", async () => {
+  using netns = await TestNetns.make();
+  const directory = mkdtempSync(join(tmpdir(), "weft-results-"));
+  const args = [["K8S_POD_NAMESPACE", "default"] as const, ["K8S_POD_NAME", "web"] as const];
+  const kept = { network: "pods", ifname: "eth0", args, capabilityArgs: {}, list: "{}", result: {} };
+  writeCached(directory, { ...kept, containerId: "old", netns: "/run/netns/nowhere" });
+  writeCached(directory, { ...kept, containerId: "pod0123456789", netns: netns.path });
+  expect(findPod("default/web", directory)).toEqual({
+    name: "default/web",
+    id: "pod0123456789",
+    netnsPath: netns.path,
+    runtime: "cri",
+  });
+  expect(findPod("default/db", directory)).toBeUndefined();
+  rmSync(directory, { recursive: true });
 });
 
 kernelTest("findContainer() knows the host, by its name and by its processes", () => {

@@ -8,6 +8,7 @@ import { printable } from "../terminal/printable.ts";
 import { type Container, HOST, namespaceInode } from "./container.ts";
 import { type ContainerdContainer, listContainerdContainers } from "./containerd.ts";
 import { nearestName } from "./nearest.ts";
+import { findPod } from "./pod.ts";
 import { findPodmanContainer, listPodmanNames } from "./podman.ts";
 
 /** Where `ip netns` keeps its namespaces. */
@@ -25,7 +26,7 @@ export function findContainer(text: string): Container {
   if (text === "") throw new SyntaxError("the container is an empty string");
   if (text === HOST.name) return HOST;
   const containers = listContainerdContainers();
-  const pod = containers.find(({ names }) => names.includes(text));
+  const pod = containers.find(({ names }) => names.includes(text)) ?? findPod(text);
   if (pod) return pod;
   if (text.includes("/") && processMeant(text) === undefined) return atPath(resolve(text), containers);
   if (boundNames().includes(text)) return named(text);

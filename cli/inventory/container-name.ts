@@ -1,6 +1,7 @@
 /** What people call a container: the pod's name, that which podman or nerdctl gave it, or what there is. */
 import { readFileSync } from "node:fs";
 import { listContainerdContainers } from "../containers/containerd.ts";
+import { podName } from "../containers/pod.ts";
 import { givenName, type Namespace } from "./namespaces.ts";
 
 /** Where podman's storage lists its containers, with their names. */
@@ -36,12 +37,6 @@ export function containerName({ containerId, args, namespace, netns }: Named): s
 /** Named by a process, for want of anything better. */
 function isProcess({ name }: Namespace): boolean {
   return /^pid \d/.test(name);
-}
-
-/** As the kubelet's runtimes say it to the plugins. */
-function podName(args: Named["args"]): string | undefined {
-  const { K8S_POD_NAMESPACE: namespace, K8S_POD_NAME: name } = Object.fromEntries(args);
-  return namespace && name ? `${namespace}/${name}` : undefined;
 }
 
 let containerd: ReadonlyMap<string, string> | undefined;

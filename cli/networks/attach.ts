@@ -28,7 +28,7 @@ export function attachmentFor(
   variables: Variables,
 ): Attachment {
   const attachment = readAttachment(container.netnsPath, ifname, variables);
-  const isRuntimes = container.runtime === "containerd" || container.runtime === "podman";
+  const isRuntimes = ["containerd", "cri", "podman"].includes(container.runtime);
   return isRuntimes ? { ...attachment, containerId: container.id } : attachment;
 }
 
