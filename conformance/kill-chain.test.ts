@@ -2,17 +2,17 @@
  * bridge with masquerade and spoof check, portmap and firewall: each killed before its system calls, and with
  * each of them failing; afterwards DEL of the chain, or GC where the runtime never calls DEL, leaves nothing.
  *
- * It is a sample, or it would take half an hour: of the system calls every fourth to twentieth, from one
+ * It is a sample, or it would take half an hour: of the system calls every eighth or fewer, from one
  * that chance chooses, and of the errors one for each. WEFT_FAULTS=all tries all of them with all of these,
  * WEFT_SEED repeats a choice. What bridge does without a packet filter is killed everywhere in kill.test.ts.
  */
 import t, { type Test } from "tap";
 import {
-  ALL_FAULTS,
   FAULTS_TIMEOUT_MS,
   type Fault,
   type FaultMode,
   faultsAt,
+  sampled,
   showFaults,
   tracePoints,
 } from "./fixtures/faults.ts";
@@ -28,7 +28,7 @@ const RUNTIME = publishing(
   { hostPort: 5353, containerPort: 53, protocol: "udp" },
 );
 /** Of one case: a call that waits is many system calls when the machine is busy. */
-const FAULTS_MAX = 50;
+const FAULTS_MAX = 30;
 
 const lacks = await missing("bridge", "nf_tables");
 t.comment(`WEFT_SEED=${SEED}`);
@@ -54,27 +54,24 @@ async function runCase(t: Test, each: Case, random: Random): Promise<void> {
   const target = { list, runtime: RUNTIME, plugin, command };
   const points = await tracePoints(host, target);
   t.ok(points.length >= 20, `${points.length} system calls`);
-  const every = ALL_FAULTS ? 1 : Math.max(each.every, Math.ceil(points.length / FAULTS_MAX));
-  const first = Math.floor(random() * every);
-  const tried = points.filter((_, index) => index % every === first);
-  const faults = faultsAt(tried, fault);
-  if (!ALL_FAULTS)
-    t.comment(`${faults.length} faults at ${points.length} system calls; WEFT_FAULTS=all for the rest`);
+  const every = Math.max(each.every, Math.ceil(points.length / FAULTS_MAX));
+  const faults = faultsAt(sampled(points, every, random), fault);
+  t.comment(`${faults.length} faults at ${points.length} system calls`);
   const env = { ...(cold && { COLD: "1" }), ...(backend === "iptables" && { SAVED: "1" }) };
   await showFaults(t, host, { ...target, mode, faults, env });
 }
 
 type Kind = readonly [what: string, Pick<Case, "command" | "mode" | "fault" | "cold">, every: number];
 const KINDS: readonly Kind[] = [
-  ["ADD killed, then DEL and GC", { command: "ADD", mode: "add-del", fault: "kill" }, 4],
-  ["ADD killed, then GC alone", { command: "ADD", mode: "add-gc", fault: "kill" }, 4],
-  ["DEL killed, then DEL", { command: "DEL", mode: "del", fault: "kill" }, 4],
-  ["ADD with an error", { command: "ADD", mode: "add", fault: "error" }, 4],
-  ["DEL with an error, then DEL", { command: "DEL", mode: "del", fault: "error" }, 4],
+  ["ADD killed, then DEL and GC", { command: "ADD", mode: "add-del", fault: "kill" }, 8],
+  ["ADD killed, then GC alone", { command: "ADD", mode: "add-gc", fault: "kill" }, 8],
+  ["DEL killed, then DEL", { command: "DEL", mode: "del", fault: "kill" }, 8],
+  ["ADD with an error", { command: "ADD", mode: "add", fault: "error" }, 8],
+  ["DEL with an error, then DEL", { command: "DEL", mode: "del", fault: "error" }, 8],
   ["the first ADD killed", { command: "ADD", mode: "add-del", fault: "kill", cold: true }, 10],
 ];
 /** Each of its changes is a program that runs: dear, and the same for all of them. */
-const IPTABLES_EVERY = 20;
+const IPTABLES_EVERY = 30;
 
 const CASES: readonly (readonly [description: string, Case])[] = (
   ["bridge", "portmap", "firewall"] as const

@@ -1,6 +1,6 @@
 /**
- * ADD and DEL of macvlan + host-local with hostAccess, killed before each of their system calls, and with
- * each of them failing: afterwards DEL, or GC where the runtime never calls DEL, leaves the host as it was,
+ * ADD and DEL of macvlan + host-local with hostAccess, killed before every fourth of their system calls,
+ * and with every fourth failing: afterwards DEL, or GC where the runtime never calls DEL, leaves the host as it was,
  * with neither the container's link nor the one that the host had for it.
  */
 import t from "tap";
@@ -9,11 +9,12 @@ import {
   FAULTS_TIMEOUT_MS,
   type FaultTarget,
   faultsAt,
+  sampled,
   showFaults,
   tracePoints,
 } from "./fixtures/faults.ts";
 import { missing, skip } from "./fixtures/kernel.ts";
-import { SEED } from "./fixtures/random.ts";
+import { randomFrom, SEED } from "./fixtures/random.ts";
 import { makeUnderlay } from "./fixtures/underlay.ts";
 
 const lacks = await missing("macvlan");
@@ -26,10 +27,13 @@ const PLUGIN = {
 };
 const LIST = { cniVersion: "1.1.0", name: "net", plugins: [PLUGIN] };
 
+/** How many system calls. WEFT_FAULTS=all leaves none out, WEFT_SEED repeats the choice. */
+const APART = 4;
+
 t.setTimeout(FAULT_CASES.length * FAULTS_TIMEOUT_MS);
 t.comment(`WEFT_SEED=${SEED}`);
 for (const [description, { command, mode, fault }] of FAULT_CASES) {
-  await t.test(`${description}, at every system call`, { timeout: FAULTS_TIMEOUT_MS }, async (t) => {
+  await t.test(description, { timeout: FAULTS_TIMEOUT_MS }, async (t) => {
     if (lacks) return skip(t, lacks);
     const { host } = await makeUnderlay(t);
     for (const address of PLUGIN.hostAccessAddresses)
@@ -38,6 +42,10 @@ for (const [description, { command, mode, fault }] of FAULT_CASES) {
     const target: FaultTarget = { list: LIST, plugin: "macvlan", command };
     const points = await tracePoints(host, target);
     t.ok(points.length >= 30, `${points.length} system calls`);
-    await showFaults(t, host, { ...target, mode, faults: faultsAt(points, fault) });
+    await showFaults(t, host, {
+      ...target,
+      mode,
+      faults: faultsAt(sampled(points, APART, randomFrom(SEED)), fault),
+    });
   });
 }

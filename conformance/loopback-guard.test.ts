@@ -14,9 +14,10 @@ const TIMEOUT_MS = 240_000;
 t.setTimeout(TIMEOUT_MS);
 /** An emulated machine takes its time. */
 const ASK_TIMEOUT_MS = IN_SECOND_KERNEL ? 5_000 : 1_000;
-/** Two cards on a cable, as second-kernel/machine.ts plugs them in. */
+/** Two cards on a cable, as second-kernel/machine.ts plugs them in; another file may have left them up. */
 const CARDS = `modprobe virtio_net; mkdir -p /run/netns; ip netns add outside0
   card() { basename /sys/bus/pci/devices/0000:00:$1.0/virtio*/net/*; }
+  ip link set $(card 10) down; ip link set $(card 11) down
   ip link set $(card 10) name uplink0; ip link set $(card 11) name eth0 netns outside0`;
 /** A container's interface is one of a veth. */
 const VETH = `ip netns add outside0; ip link add uplink0 type veth peer name eth0 netns outside0`;

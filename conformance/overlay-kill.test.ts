@@ -10,20 +10,20 @@ import { etcdLacks, makeEtcd } from "./fixtures/etcd.ts";
 import { eventually } from "./fixtures/eventually.ts";
 import { makeFabric } from "./fixtures/fabric.ts";
 import {
-  ALL_FAULTS,
   FAULT_CASES,
   FAULTS_TIMEOUT_MS,
   type Fault,
   type FaultMode,
   type FaultTarget,
   faultsAt,
+  sampled,
   showFaults,
   tracePoints,
 } from "./fixtures/faults.ts";
 import type { Host } from "./fixtures/host.ts";
 import { missing, skip } from "./fixtures/kernel.ts";
 import { BLUE, etcdNetwork, keysOfNetworks } from "./fixtures/overlay-network.ts";
-import { SEED } from "./fixtures/random.ts";
+import { randomFrom, SEED } from "./fixtures/random.ts";
 
 const lacks = await missing("vxlan", "bridge");
 /** faults.sh knows these subnets. */
@@ -43,9 +43,9 @@ const LIST: ChainConfig = {
     },
   ],
 };
-/** Of the points one of so many, from the seed on; all with WEFT_FAULTS=all. */
-const SAMPLE = ALL_FAULTS ? 1 : 6;
-const SAMPLE_WITH_ETCD = ALL_FAULTS ? 1 : 16;
+/** One point of so many; every one with WEFT_FAULTS=all. */
+const EVERY = 6;
+const EVERY_WITH_ETCD = 16;
 
 t.setTimeout(2 * FAULT_CASES.length * FAULTS_TIMEOUT_MS);
 t.comment(`WEFT_SEED=${SEED}`);
@@ -54,7 +54,7 @@ for (const [description, { command, mode, fault }] of FAULT_CASES) {
   await t.test(description, { timeout: FAULTS_TIMEOUT_MS }, async (t) => {
     if (lacks) return skip(t, lacks);
     const { host } = (await makeFabric(t, { hosts: 1 })).at(0);
-    await showAll(t, host, { list: LIST, plugin: "vxlan", command }, { mode, fault, sample: SAMPLE });
+    await showAll(t, host, { list: LIST, plugin: "vxlan", command }, { mode, fault, every: EVERY });
   });
 }
 
@@ -69,7 +69,7 @@ await t.test("with etcd", { timeout: FAULT_CASES.length * FAULTS_TIMEOUT_MS }, a
   const list = { cniVersion, name, plugins: [vxlan] };
   for (const [description, { command, mode, fault }] of FAULT_CASES) {
     await t.test(description, (t) =>
-      showAll(t, at.host, { list, plugin: "vxlan", command }, { mode, fault, sample: SAMPLE_WITH_ETCD }),
+      showAll(t, at.host, { list, plugin: "vxlan", command }, { mode, fault, every: EVERY_WITH_ETCD }),
     );
     await eventually(
       t,
@@ -82,19 +82,18 @@ await t.test("with etcd", { timeout: FAULT_CASES.length * FAULTS_TIMEOUT_MS }, a
 interface Faults {
   readonly mode: FaultMode;
   readonly fault: Fault;
-  /** One of so many. */
-  readonly sample: number;
+  readonly every: number;
 }
 
 async function showAll(
   t: Test,
   host: Host,
   target: FaultTarget,
-  { mode, fault, sample }: Faults,
+  { mode, fault, every }: Faults,
 ): Promise<void> {
   if (!host.containers.has("c1")) await host.container("c1");
   const points = await tracePoints(host, target);
   t.ok(points.length >= 30, `${points.length} system calls`);
-  const chosen = points.filter((_, index) => (SEED + index) % sample === 0);
-  await showFaults(t, host, { ...target, mode, faults: faultsAt(chosen, fault) });
+  const faults = faultsAt(sampled(points, every, randomFrom(SEED)), fault);
+  await showFaults(t, host, { ...target, mode, faults });
 }

@@ -71,8 +71,8 @@ export async function startSecondKernel(
     const server = await listen(socket, output);
     const command = machineCommand(kernel, initramfs, socket);
     const timeout = BOOT_TIMEOUT_MS + files.length * FILE_TIMEOUT_MS;
-    // it ends with this process, however that ends
-    const machine = execa("setpriv", ["--pdeathsig", "KILL", ...command], {
+    // it ends with this process, however that ends; and goes first, because it takes longest
+    const machine = execa("setpriv", ["--pdeathsig", "KILL", "nice", "-n", "-10", ...command], {
       reject: false,
       timeout,
       buffer: { stdout: false },

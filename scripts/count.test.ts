@@ -1,5 +1,12 @@
 import { expect, test } from "bun:test";
-import { countJunit, countTap, skippedInJunit, skippedInTap } from "./count.ts";
+import {
+  countJunit,
+  countTap,
+  failedFilesInTap,
+  failedInTap,
+  skippedInJunit,
+  skippedInTap,
+} from "./count.ts";
 
 // $ bun test --reporter=junit, of two files with four tests
 const JUNIT = `<?xml version="1.0" encoding="UTF-8"?>
@@ -93,4 +100,41 @@ test("skippedInTap() names what was skipped, and why", () => {
     "a.test.ts > three > inner reason # SKIP",
     "b.test.ts # SKIP not root",
   ]);
+});
+
+// $ tap run --reporter=tap: a file that runs others, and one of these again
+const OTHERS = `TAP version 14
+# Subtest: machine.test.ts
+    ok 1 - a.test.ts: one # time=5ms
+    not ok 2 - b.test.ts: one
+    ok 3 - b.test.ts: two
+    ok 4 - c.test.ts # SKIP no kernel
+    1..4
+not ok 1 - machine.test.ts # time=9ms
+`;
+const AGAIN = `TAP version 14
+# Subtest: machine.test.ts
+    ok 1 - b.test.ts: one # time=5ms
+    ok 2 - b.test.ts: two
+    1..2
+ok 1 - machine.test.ts # time=9ms
+`;
+
+test("failedFilesInTap() names files, and those that a file runs", () => {
+  expect(failedFilesInTap(TAP)).toEqual(["a.test.ts", "c.test.ts", "d.test.ts"]);
+  expect(failedFilesInTap(OTHERS)).toEqual(["machine.test.ts > b.test.ts"]);
+});
+
+test("a later stream counts instead of what an earlier one had of the same file", () => {
+  expect(countTap(OTHERS)).toEqual({ passed: 2, failed: 1, skipped: 1 });
+  expect(countTap(OTHERS, AGAIN)).toEqual({ passed: 3, failed: 0, skipped: 1 });
+  expect(countTap(OTHERS, OTHERS)).toEqual({ passed: 2, failed: 1, skipped: 1 });
+  expect(failedInTap(OTHERS)).toEqual(["machine.test.ts > b.test.ts > one"]);
+  expect(failedInTap(OTHERS, AGAIN)).toEqual([]);
+});
+
+test("a file that runs others and broke off counts as a failure, whatever they did", () => {
+  const broken = AGAIN.replace("ok 1 - machine", "not ok 1 - machine");
+  expect(countTap(broken)).toEqual({ passed: 2, failed: 1, skipped: 0 });
+  expect(failedFilesInTap(broken)).toEqual(["machine.test.ts"]);
 });

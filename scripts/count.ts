@@ -46,13 +46,13 @@ function unescapeXml(text: string): string {
 }
 
 /**
- * Of a TAP version 14 stream whose first level is the test files, the second their tests: the tests. A file
+ * Of TAP version 14 streams whose first level is the test files, the second their tests: the tests. A file
  * without tests counts itself, and a file that failed though its tests passed (it died, or timed out) counts
- * as a failure.
+ * as a failure. What a later stream has of a file counts instead of what was before.
  * @throws SyntaxError when there is no file at all
  */
-export function countTap(text: string): Counts {
-  const files = parseTap(text);
+export function countTap(...streams: readonly string[]): Counts {
+  const files = filesIn(streams);
   if (files.length === 0) throw new SyntaxError("Cannot count: no test in the TAP stream");
   const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
   for (const file of files) {
@@ -64,23 +64,55 @@ export function countTap(text: string): Counts {
 }
 
 /** The names of what was skipped, from the file down, with the reasons. */
-export function skippedInTap(text: string): string[] {
+export function skippedInTap(...streams: readonly string[]): string[] {
   const walk = (point: Point, path: string): string[] => {
-    const name = path + point.name.replace(/ # time=\S+$/, "");
+    const name = path + nameOf(point);
     return point.skipped ? [name] : point.children.flatMap((child) => walk(child, `${name} > `));
   };
-  return parseTap(text).flatMap((file) => walk(file, ""));
+  return filesIn(streams).flatMap((file) => walk(file, ""));
 }
 
 /** What failed, from the file down to the assertion, each with what was said of it. */
-export function failedInTap(text: string): string[] {
+export function failedInTap(...streams: readonly string[]): string[] {
   const walk = (point: Point, path: string): string[] => {
     if (point.ok) return [];
-    const name = path + point.name.replace(/ # time=\S+$/, "");
+    const name = path + nameOf(point);
     const inner = point.children.flatMap((child) => walk(child, `${name} > `));
     return inner.length > 0 ? inner : [[name, ...point.diagnostics.slice(0, DIAGNOSTICS_MAX)].join("\n")];
   };
-  return parseTap(text).flatMap((file) => walk(file, ""));
+  return filesIn(streams).flatMap((file) => walk(file, ""));
+}
+
+/** The names of the files that failed; of one that runs others, "file > other". */
+export function failedFilesInTap(...streams: readonly string[]): string[] {
+  return filesIn(streams).flatMap(({ ok, name }) => (ok ? [] : nameOf({ name })));
+}
+
+/** The name without what tap says of the time it took. */
+function nameOf({ name }: Pick<Point, "name">): string {
+  return name.replace(/ # time=\S+$/, "");
+}
+
+/** Files by name, the last of each; tests called "other.test.ts: test" are of a file that the file runs. */
+function filesIn(streams: readonly string[]): readonly Point[] {
+  const files = new Map<string, Point>();
+  for (const file of streams.flatMap(parseTap)) {
+    const children: Point[] = [];
+    const others = new Map<string, Point[]>();
+    for (const child of file.children) {
+      const [, other, test] = /^(\S+\.test\.ts)(?:: (.*)| #.*)$/.exec(child.name) ?? [];
+      if (other === undefined) children.push(child);
+      else others.set(other, [...(others.get(other) ?? []), { ...child, name: test ?? child.name }]);
+    }
+    const failedItself = !file.ok && file.children.every(({ ok }) => ok);
+    if (others.size === 0 || children.length > 0 || failedItself)
+      files.set(nameOf(file), { ...file, children });
+    for (const [other, tests] of others) {
+      const name = `${nameOf(file)} > ${other}`;
+      files.set(name, { ...file, name, ok: tests.every(({ ok }) => ok), children: tests, diagnostics: [] });
+    }
+  }
+  return [...files.values()];
 }
 
 /** A test all of whose parts were skipped was skipped. */

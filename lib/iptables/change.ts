@@ -71,9 +71,12 @@ export function requirePrograms(table: TableName): void {
   }
 }
 
+/** A change runs several programs, and a storm of attachments is a queue of changes. */
+const TURN_TIMEOUT_MS = 60_000;
+
 function lockTables(): Disposable {
   makeDirectory(LOCKS_DIR);
-  return acquireLock(`${LOCKS_DIR}/iptables`);
+  return acquireLock(`${LOCKS_DIR}/iptables`, { timeoutMs: TURN_TIMEOUT_MS });
 }
 
 /** The variants in which somebody has something, the host's own first, and alone where nobody has. */
