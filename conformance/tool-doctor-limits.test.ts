@@ -34,24 +34,26 @@ done`,
   },
 } as const;
 
-for (const [fault, { setting, limit, cause, after }] of Object.entries(LIMITS)) {
-  await t.test(fault, { timeout: TIMEOUT_MS }, async (t) => {
-    const lack = IN_SECOND_KERNEL ? lacks : "the limit is the machine's";
-    if (lack) return skip(t, lack);
-    const stage = await makeDoctorStage(t);
-    const before = readFileSync(setting, "utf8");
-    t.teardown(() => writeFileSync(setting, before));
-    await stage.host.exec("sh", ["-e", "-c", cause]);
-    writeFileSync(setting, limit);
-    const findings = await diagnose(stage.host);
-    t.same(
-      findings.map((each) => each.fault),
-      [fault],
-      "named",
-    );
-    const [words = ""] = findings.map(({ remedy }) => remedy);
-    await execa("sh", ["-c", words]); // it is the machine's own namespace that has the setting
-    await stage.host.exec("sh", ["-c", after]);
-    t.same(await diagnose(stage.host), [], "gone");
-  });
-}
+await t.test("limits", { timeout: 2 * TIMEOUT_MS }, async (t) => {
+  const lack = IN_SECOND_KERNEL ? lacks : "the limits are the machine's";
+  if (lack) return skip(t, lack);
+  const { host } = await makeDoctorStage(t);
+  for (const [fault, { setting, limit, cause, after }] of Object.entries(LIMITS)) {
+    await t.test(fault, { timeout: TIMEOUT_MS }, async (t) => {
+      const before = readFileSync(setting, "utf8");
+      t.teardown(() => writeFileSync(setting, before));
+      await host.exec("sh", ["-e", "-c", cause]);
+      writeFileSync(setting, limit);
+      const findings = await diagnose(host);
+      t.same(
+        findings.map((each) => each.fault),
+        [fault],
+        "named",
+      );
+      const [words = ""] = findings.map(({ remedy }) => remedy);
+      await execa("sh", ["-c", words]); // it is the machine's own namespace that has the setting
+      await host.exec("sh", ["-c", after]);
+      t.same(await diagnose(host), [], "gone");
+    });
+  }
+});

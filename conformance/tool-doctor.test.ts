@@ -216,6 +216,10 @@ await t.test("who may not, and who is not asked", { timeout: TIMEOUT_MS }, async
   t.match(shown, { exitCode: 2 });
   t.match(shown.stdout, /^error {4}the bridge of a container is down \(bridge-down\)\n {9}br-front: /);
   t.match(shown.stdout, /\n {9}mend: ip link set br-front up\n/);
+  await host.exec("sh", ["-c", "mkdir /run/idle; ln -s /bin/true /run/idle/ip"]);
+  const env = { PATH: `/run/idle:${process.env["PATH"]}` };
+  const idle = await host.exec(WEFT, ["doctor", "--fix", "--yes"], { reject: false, env });
+  t.match(idle, { exitCode: 2, stderr: /^weft: it did not help: ip link set br-front up$/m });
   const fixed = await host.exec(WEFT, ["doctor", "--fix", "--yes"], { reject: false });
   t.match(fixed, {
     exitCode: 0,

@@ -6,7 +6,7 @@ import { type Address, formatAddress, sameAddress } from "../../../lib/netaddr/a
 import { containsAddress } from "../../../lib/netaddr/prefix.ts";
 import { netfilterSocket } from "../../../lib/netfilter/socket.ts";
 import type { Link } from "../../../lib/rtnetlink/link.ts";
-import { listDamagedRecords } from "../../../lib/state/record.ts";
+import { attachmentFileName, listDamagedRecords } from "../../../lib/state/record.ts";
 import type { FaultId } from "../faults.ts";
 import { type Finding, finding, shellWord } from "../finding.ts";
 import { type Attached, type Host, nameOf, promisedAddresses } from "../host.ts";
@@ -129,15 +129,14 @@ function connectionsStale(host: Host): Finding[] {
 function recordsDamaged({ attachments }: Host): Finding[] {
   return listDamagedRecords().map((path) => {
     const [network = "", name = ""] = path.split("/").slice(-2);
-    const [containerId, ifname] = name.split(":");
     const attached = attachments.find(
-      (each) => each.network === network && each.containerId === containerId && each.ifname === ifname,
+      (each) => each.network === network && name.startsWith(attachmentFileName(each, "")),
     );
-    const isAlive = attached?.inside !== undefined || /^[0-9a-f]{64}:/.test(name); // or its id is a hash here
-    const evidence =
-      isAlive && attached ? `it is no record, and ${nameOf(attached)} lives` : "it is no record";
     const rm = `rm ${shellWord(path)}`;
-    const remedy = isAlive && attached ? `${rm} && ${reattaching(attached)}` : rm;
-    return finding("record-damaged", { subject: path, evidence, remedy, isSafe: !isAlive });
+    if (!attached?.inside)
+      return finding("record-damaged", { subject: path, evidence: "it is no record", remedy: rm });
+    const evidence = `it is no record, and ${nameOf(attached)} lives`;
+    const remedy = `${rm} && ${reattaching(attached)}`;
+    return finding("record-damaged", { subject: path, evidence, remedy, isSafe: false });
   });
 }
