@@ -35,10 +35,11 @@ const LEFTOVERS: readonly FaultCase[] = [
   },
   {
     fault: "attachment-gone",
-    by: "its interface",
-    cause: "ip -n c2 link del eth0",
-    evidence: /there is no eth0 in \/var\/run\/netns\/c2/,
-    after: "weft add front c2",
+    by: "the interfaces of two",
+    cause: "ip -n c2 link del eth0; ip -n i1 link del eth0",
+    subject: "i1 (eth0 on apart) and 1 more",
+    evidence: /there is no eth0 in \/var\/run\/netns\/i1/,
+    after: "weft add front c2; weft add apart i1",
   },
   {
     fault: "veth-orphaned",
@@ -170,7 +171,7 @@ const CONFIGURATION: readonly FaultCase[] = [
 cat > ${NETWORKS}/50-wire.conflist <<END
 {"cniVersion": "1.0.0", "name": "wire", "plugins": [{"type": "macvlan", "master": "absent0"}]}
 END`,
-    evidence: /"master" is absent0/,
+    evidence: /"master" is absent0, and this host has (?!.*\b(lo|br-front)\b).*uplink0/,
     editor: "sed -i s/absent0/uplink0/",
     after: `rm ${NETWORKS}/50-wire.conflist`,
   },
