@@ -31,3 +31,8 @@ test("watchOutput() writes all to a reader that is slower", () => {
   const reader = `"$0" -e '${fill}' | (sleep 0.1; wc -c)`;
   expect(shell(reader)).toEqual({ exitCode: 0, stdout: "300001", stderr: "" });
 });
+
+test("watchOutput() ends a line that nothing is in", () => {
+  const blank = `import { watchOutput } from "${join(import.meta.dir, "output.ts")}"; watchOutput(); console.log()`;
+  expect(shell(`"$0" -e '${blank}' | wc -l`)).toEqual({ exitCode: 0, stdout: "1", stderr: "" });
+});

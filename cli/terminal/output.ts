@@ -12,7 +12,7 @@ let failure: string | undefined;
  * does, and never throws.
  */
 export function watchOutput(): void {
-  console.log = (text: string) => writeAll(Buffer.from(`${printableText(text)}\n`));
+  console.log = (text = "") => writeAll(Buffer.from(`${printableText(text)}\n`));
 }
 
 /** "ENOSPC: no space left on device, write"; undefined where all is written, or nobody reads any more. */
