@@ -24,8 +24,8 @@ const PING = "ping";
 const LOCALHOST = "127.0.0.1";
 /** Rules of weft's and of the reference's firewall drop what they were asked to. */
 const INTENDED = /^(inet|bridge) weft|CNI-/;
-/** Of the ways of one kind: each is followed through the whole host. */
-const WAYS_MAX = 64;
+/** Of the ways of one kind: each asks every port of a bridge on its way. */
+const WAYS_MAX = 32;
 
 interface Uplink {
   readonly gateway: Address;
@@ -107,22 +107,23 @@ function toNeighbours({ family }: Surroundings, attachments: readonly Attached[]
   });
 }
 
-/** Of this host's own only IPv4 is led there: ::1 is not. */
+/** From the uplink to each, and from this host to the first: to 127.0.0.1, for ::1 is not published. */
 function toPorts({ uplink, family }: Surroundings, attachments: readonly Attached[]): Way[] {
-  const starts = [
-    ...(uplink ? [{ from: formatAddress(uplink.gateway), to: uplink.own, place: "the uplink" }] : []),
-    ...(family === 4 ? [{ from: "host", to: parseAddress(LOCALHOST), place: "this host" }] : []),
-  ];
-  return attachments.flatMap((attached) =>
+  const published = attachments.flatMap((attached) =>
     attached.ports
       .filter(({ hostIP, protocol }) => hostIP === "" && protocol !== "sctp")
-      .flatMap(({ hostPort, protocol }) =>
-        starts.map(({ place, ...start }) => {
-          const course = `from ${place} to port ${hostPort}`;
-          return { ...start, attached, port: `${hostPort}/${protocol}`, course, isInward: true as const };
-        }),
-      ),
+      .map(({ hostPort, protocol }) => ({ attached, hostPort, port: `${hostPort}/${protocol}` })),
   );
+  const waysFrom = (place: string, ends: Pick<Way, "from" | "to">, ports: typeof published): Way[] =>
+    ports.map(({ hostPort, ...port }) => {
+      return { ...port, ...ends, course: `from ${place} to port ${hostPort}`, isInward: true };
+    });
+  const local = { from: "host", to: parseAddress(LOCALHOST) };
+  const outer = uplink && { from: formatAddress(uplink.gateway), to: uplink.own };
+  return [
+    ...(family === 4 ? waysFrom("this host", local, published.slice(0, 1)) : []),
+    ...(outer ? waysFrom("the uplink", outer, published) : []),
+  ];
 }
 
 function firewallOf({ list }: Attached) {
