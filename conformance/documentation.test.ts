@@ -77,7 +77,7 @@ function writeNetwork(host: Host, path: string, text: string): void {
 async function keep(t: Test, host: Host, { command, printed }: CommandPart): Promise<void> {
   const env = { PATH: `${BUILT_PLUGINS}:${process.env["PATH"]}`, COLUMNS: "80" };
   // what is started with & has its output elsewhere
-  const { exitCode, stdout } = await host.exec("bash", ["-c", `exec 2>&1\n${command}`], {
+  const { exitCode, stdout } = await host.exec("bash", ["--norc", "-c", `exec 2>&1\n${command}`], {
     env,
     reject: false,
   });
