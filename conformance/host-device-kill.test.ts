@@ -1,6 +1,6 @@
 /**
- * ADD and DEL of host-device, killed before every fourth of their system calls, and with every fourth failing:
- * afterwards DEL, or GC where the runtime never calls DEL, leaves the host as it was.
+ * ADD and DEL of host-device, killed before every fourth of their system calls, and with every fourth
+ * failing: afterwards DEL, or GC where the runtime never calls DEL, leaves the host as it was.
  *
  * The device is a tap that no program has open: it never has carrier, so nothing changes by itself.
  */

@@ -1,7 +1,7 @@
 /**
- * ADD and DEL of macvlan + host-local with hostAccess, killed before every fourth of their system calls,
- * and with every fourth failing: afterwards DEL, or GC where the runtime never calls DEL, leaves the host as it was,
- * with neither the container's link nor the one that the host had for it.
+ * ADD and DEL of macvlan + host-local with hostAccess, killed before every fourth of their system calls, and
+ * with every fourth failing: afterwards DEL, or GC where the runtime never calls DEL, leaves the host as it
+ * was, with neither the container's link nor the one that the host had for it.
  */
 import t from "tap";
 import {

@@ -1,7 +1,8 @@
 /**
  * ADD and DEL of bridge with host-local, killed before each of their system calls, and with each of them
  * failing: afterwards DEL, or GC where the runtime never calls DEL, leaves the host as it was. Of tap every
- * third; WEFT_FAULTS=all leaves none out. With masquerade, published ports and a firewall: kill-chain.test.ts.
+ * third; WEFT_FAULTS=all leaves none out. With masquerade, published ports and a firewall:
+ * kill-chain.test.ts.
  */
 import t from "tap";
 import { bridgeNetwork } from "./fixtures/attachment.ts";

@@ -102,7 +102,7 @@ for (const { backend, filtered, foreign } of BRIDGED) {
       ...published,
       { address: "127.0.0.1", port: hostPortOf(0), asker: host },
     ];
-    const pairs = choosePairs(everyone.map(party), destinations, { random, count: 40 });
+    const pairs = choosePairs(everyone.map(party), destinations, { random, count: 20 });
     await saysWhatPacketsSay(t, host, pairs, `${pairs.length} pairs`);
   });
 }

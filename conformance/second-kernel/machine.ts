@@ -72,8 +72,9 @@ export async function makeInitramfs(
 }
 
 /**
- * Returns the command that boots it: emulated, so that it runs everywhere. The console is its stdout. A second
- * processor, guards against speculation and a clock that is a device would nearly double the work of emulating.
+ * Returns the command that boots it: emulated, so that it runs everywhere. The console is its stdout. A
+ * second processor, guards against speculation and a clock that is a device would nearly double the work of
+ * emulating.
  */
 export function machineCommand(kernel: Kernel, initramfs: string, tapSocket: string): string[] {
   const args = [
