@@ -4,14 +4,7 @@
  */
 import type { NetfilterSocket } from "../netfilter/socket.ts";
 import type { AnyRequest, Request } from "../netlink/request.ts";
-import {
-  chainMessage,
-  generationMessage,
-  ruleMessage,
-  setElementsMessage,
-  setMessage,
-  tableMessage,
-} from "./attributes.ts";
+import { chainMessage, ruleMessage, setElementsMessage, setMessage, tableMessage } from "./attributes.ts";
 import { readComment } from "./comment.ts";
 import {
   type DecodedExpression,
@@ -20,19 +13,17 @@ import {
   valueBytes,
   verdictOf,
 } from "./decoded-expression.ts";
-import { messageType } from "./transaction.ts";
+import {
+  type MessageName,
+  messageKind,
+  NFT_SET_CONCAT,
+  NFT_SET_INTERVAL,
+  NFT_SET_MAP,
+  NFT_TABLE_F_DORMANT,
+} from "./message.ts";
+import { readGeneration } from "./query.ts";
 
 // linux/netfilter/nf_tables.h
-const NFT_MSG_GETTABLE = 1;
-const NFT_MSG_GETCHAIN = 4;
-const NFT_MSG_GETRULE = 7;
-const NFT_MSG_GETSET = 10;
-const NFT_MSG_GETSETELEM = 13;
-const NFT_MSG_GETGEN = 16;
-const NFT_TABLE_F_DORMANT = 1;
-const NFT_SET_INTERVAL = 4;
-const NFT_SET_MAP = 8;
-const NFT_SET_CONCAT = 0x80;
 const NFT_SET_ELEM_INTERVAL_END = 1;
 const NFT_SET_ELEM_CATCHALL = 2;
 /** Rulesets that change all the time are taken as they are then. */
@@ -102,24 +93,20 @@ export interface RulesetTable {
 /** @throws NetlinkError EINVAL without nf_tables, EPERM without CAP_NET_ADMIN */
 export function listRuleset(socket: NetfilterSocket): RulesetTable[] {
   for (let attempt = 1; ; attempt++) {
-    const before = generation(socket);
+    const before = readGeneration(socket);
     const tables = listOnce(socket);
-    if (generation(socket) === before || attempt === ATTEMPTS) return tables;
+    if (readGeneration(socket) === before || attempt === ATTEMPTS) return tables;
   }
 }
 
-function generation(socket: NetfilterSocket): number | undefined {
-  return socket.get(ask("the generation", ["GETGEN", NFT_MSG_GETGEN], generationMessage, {})).id;
-}
-
 function listOnce(socket: NetfilterSocket): RulesetTable[] {
-  const tables = socket.dump(ask("tables", ["GETTABLE", NFT_MSG_GETTABLE], tableMessage, {}));
+  const tables = socket.dump(ask("tables", "GETTABLE", tableMessage, {}));
   if (tables.length === 0) return [];
-  const chains = socket.dump(ask("chains", ["GETCHAIN", NFT_MSG_GETCHAIN], chainMessage, {}));
-  const rules = groupBy(socket.dump(ask("rules", ["GETRULE", NFT_MSG_GETRULE], ruleMessage, {})), (rule) =>
+  const chains = socket.dump(ask("chains", "GETCHAIN", chainMessage, {}));
+  const rules = groupBy(socket.dump(ask("rules", "GETRULE", ruleMessage, {})), (rule) =>
     keyOf(rule.family, rule.table, rule.chain),
   );
-  const sets = socket.dump(ask("sets", ["GETSET", NFT_MSG_GETSET], setMessage, {}));
+  const sets = socket.dump(ask("sets", "GETSET", setMessage, {}));
   return tables.flatMap(({ family = 0, name = "", flags = 0, userdata }) => {
     const familyName = familyOf(family);
     if (!familyName) return [];
@@ -170,13 +157,7 @@ function readSet(
   family: number,
   { table, name = "", flags = 0, keyLen = 0, desc }: ReturnType<typeof setMessage.read>,
 ): RulesetSet {
-  const request = ask(
-    `elements of ${name}`,
-    ["GETSETELEM", NFT_MSG_GETSETELEM],
-    setElementsMessage,
-    { table, set: name },
-    family,
-  );
+  const request = ask(`elements of ${name}`, "GETSETELEM", setElementsMessage, { table, set: name }, family);
   const elements = socket.dump(request).flatMap((message) => message.elements?.elem ?? []);
   const parts = (flags & NFT_SET_CONCAT) !== 0 ? (desc?.concat?.elem ?? []) : [];
   return {
@@ -199,15 +180,14 @@ function readSet(
 
 function ask<A, R>(
   what: string,
-  [name, type]: readonly [string, number],
+  message: MessageName,
   codec: Request<Parameters<typeof tableMessage.write>[1], A, R>["codec"],
   attributes: A,
   family = 0,
 ) {
   return {
     doing: `list ${what} of nf_tables`,
-    name: `NFT_MSG_${name}`,
-    type: messageType(type),
+    ...messageKind(message),
     codec,
     header: { family, version: 0, resId: 0 },
     attributes,

@@ -14,20 +14,11 @@ import {
 } from "./attributes.ts";
 import { readComment } from "./comment.ts";
 import { readKey, type Word } from "./datatype.ts";
+import { type MessageName, messageKind, NFT_TABLE_F_DORMANT } from "./message.ts";
 import { verdictText } from "./statement.ts";
 import type { SetDefinition, TableName } from "./table.ts";
 import type { RawElements, RawSet, SetElement } from "./transaction.ts";
-import { encodeElement, FAMILIES, messageType } from "./transaction.ts";
-
-// linux/netfilter/nf_tables.h
-const NFT_MSG_GETTABLE = 1;
-const NFT_MSG_GETCHAIN = 4;
-const NFT_MSG_GETRULE = 7;
-const NFT_MSG_GETSET = 10;
-const NFT_MSG_GETSETELEM = 13;
-const NFT_MSG_GETGEN = 16;
-/** No chain of the table is asked about any packet. */
-const NFT_TABLE_F_DORMANT = 1;
+import { encodeElement, FAMILIES } from "./transaction.ts";
 
 /** A rule as the kernel has it. */
 export interface ListedRule {
@@ -44,7 +35,7 @@ export interface ListedRule {
 export function readGeneration(socket: NetfilterSocket): number {
   const parts = { codec: generationMessage, attributes: {} };
   const table: TableName = { family: "inet", name: "" };
-  return socket.get(ask(table, "the generation", ["GETGEN", NFT_MSG_GETGEN], parts)).id ?? 0;
+  return socket.get(ask(table, "the generation", "GETGEN", parts)).id ?? 0;
 }
 
 /** Equivalent to `nft -a list table …`, its head: its comment, and what names it for good. */
@@ -54,7 +45,7 @@ export function findTable(
 ): { comment: string; handle: Uint8Array | undefined; isDormant: boolean } | undefined {
   const attributes = { name: table.name };
   const found = unlessMissing(() =>
-    socket.get(ask(table, "table", ["GETTABLE", NFT_MSG_GETTABLE], { codec: tableMessage, attributes })),
+    socket.get(ask(table, "table", "GETTABLE", { codec: tableMessage, attributes })),
   );
   if (!found) return undefined;
   const isDormant = ((found.flags ?? 0) & NFT_TABLE_F_DORMANT) !== 0;
@@ -82,9 +73,7 @@ export function findPolicy(socket: NetfilterSocket, table: TableName, chain: str
 function findChain(socket: NetfilterSocket, table: TableName, name: string) {
   const attributes = { table: table.name, name };
   const what = `chain ${name}`;
-  return unlessMissing(() =>
-    socket.get(ask(table, what, ["GETCHAIN", NFT_MSG_GETCHAIN], { codec: chainMessage, attributes })),
-  );
+  return unlessMissing(() => socket.get(ask(table, what, "GETCHAIN", { codec: chainMessage, attributes })));
 }
 
 /** Equivalent to `nft -a list table …`, its rules, of one chain or of all; [] when there is no such table. */
@@ -92,9 +81,7 @@ export function listRules(socket: NetfilterSocket, table: TableName, chain?: str
   const attributes = { table: table.name, chain };
   const what = "rules";
   const rules =
-    unlessMissing(() =>
-      socket.dump(ask(table, what, ["GETRULE", NFT_MSG_GETRULE], { codec: ruleMessage, attributes })),
-    ) ?? [];
+    unlessMissing(() => socket.dump(ask(table, what, "GETRULE", { codec: ruleMessage, attributes }))) ?? [];
   return rules.map((rule) => ({
     chain: rule.chain ?? "",
     comment: readComment(rule.userdata),
@@ -129,7 +116,7 @@ export function listElements(socket: NetfilterSocket, table: TableName, set: Set
 export function findRawSet(socket: NetfilterSocket, table: TableName, name: string): RawSet | undefined {
   const attributes = { table: table.name, name };
   const parts = { codec: setMessage, attributes };
-  const found = unlessMissing(() => socket.get(ask(table, `set ${name}`, ["GETSET", NFT_MSG_GETSET], parts)));
+  const found = unlessMissing(() => socket.get(ask(table, `set ${name}`, "GETSET", parts)));
   if (!found) return undefined;
   const { family: _family, version: _version, resId: _resId, ...set } = found;
   return set;
@@ -152,19 +139,18 @@ function askElements(
   attributes: Parameters<typeof setElementsMessage.write>[2],
 ) {
   const what = `elements of ${set.name}`;
-  return ask(table, what, ["GETSETELEM", NFT_MSG_GETSETELEM], { codec: setElementsMessage, attributes });
+  return ask(table, what, "GETSETELEM", { codec: setElementsMessage, attributes });
 }
 
 function ask<H extends object, A, R>(
   table: TableName,
   what: string,
-  [name, type]: readonly [string, number],
+  message: MessageName,
   parts: Pick<Request<ReturnType<typeof nfgenmsg.read> & H, A, R>, "codec" | "attributes">,
 ) {
   return {
     doing: `list ${what} of table ${table.family} ${table.name}`,
-    name: `NFT_MSG_${name}`,
-    type: messageType(type),
+    ...messageKind(message),
     header: { family: FAMILIES[table.family], version: 0, resId: 0 },
     ...parts,
   };

@@ -5,9 +5,8 @@ import { messageCodec } from "../netlink/message.ts";
 import { be32, bytes, cstring } from "../netlink/wire.ts";
 import { verdictAttributes } from "./attributes.ts";
 import type { Verdict } from "./decoded-expression.ts";
-import { messageType } from "./transaction.ts";
+import { messageKind } from "./message.ts";
 
-const NFT_MSG_TRACE = 17;
 const TYPES = { 1: "policy", 2: "return", 3: "rule" } as const;
 const FAMILIES = { 1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6" } as const;
 
@@ -54,7 +53,7 @@ export interface TraceEvent {
 
 /** Whether an event of netfilter's is one of these. */
 export function isTraceEvent({ type }: { readonly type: number }): boolean {
-  return type === messageType(NFT_MSG_TRACE);
+  return type === messageKind("TRACE").type;
 }
 
 /** @returns undefined for an event of a kind that is not known @throws RangeError on bad lengths */

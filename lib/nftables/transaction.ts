@@ -29,6 +29,14 @@ import {
 } from "./attributes.ts";
 import { writeComment } from "./comment.ts";
 import { partBytes, typeBytes, typeNumber, type Word, writeKey } from "./datatype.ts";
+import {
+  type MessageName,
+  messageKind,
+  NFNL_SUBSYS_NFTABLES,
+  NFT_SET_CONCAT,
+  NFT_SET_INTERVAL,
+  NFT_SET_MAP,
+} from "./message.ts";
 import { quoted, verdictData } from "./statement.ts";
 import {
   type ChainDefinition,
@@ -40,23 +48,10 @@ import {
   type TableName,
 } from "./table.ts";
 
-export const NFNL_SUBSYS_NFTABLES = 10;
 const NFNL_MSG_BATCH_BEGIN = 16;
 const NFNL_MSG_BATCH_END = 17;
 // linux/netfilter/nf_tables.h
-const NFT_MSG_NEWTABLE = 0;
-const NFT_MSG_DELTABLE = 2;
-const NFT_MSG_NEWCHAIN = 3;
-const NFT_MSG_DELCHAIN = 5;
-const NFT_MSG_NEWRULE = 6;
-const NFT_MSG_DELRULE = 8;
-const NFT_MSG_NEWSET = 9;
-const NFT_MSG_NEWSETELEM = 12;
-const NFT_MSG_DELSETELEM = 14;
 const NFT_TABLE_F_OWNER = 2;
-const NFT_SET_INTERVAL = 4;
-const NFT_SET_MAP = 8;
-const NFT_SET_CONCAT = 0x80;
 /** libnftnl's NFTNL_UDATA_SET_KEYBYTEORDER: without it `nft list` shows no name of an interface. */
 const HOST_BYTE_ORDER = Uint8Array.of(0, 4, 1, 0, 0, 0);
 const NFT_DATA_VERDICT = 0xffffff00;
@@ -115,7 +110,7 @@ export class Transaction {
     const { family, name, comment, isOwned, sets, chains } = table;
     const owned = isOwned ? " flags owner;" : "";
     this.#add(table, `create table ${family} ${name} {${owned} comment "${comment}"; }`, {
-      ...message("NEWTABLE", NFT_MSG_NEWTABLE, tableMessage, NLM_F_CREATE | NLM_F_EXCL),
+      ...message("NEWTABLE", tableMessage, NLM_F_CREATE | NLM_F_EXCL),
       attributes: { name, flags: isOwned ? NFT_TABLE_F_OWNER : undefined, userdata: writeComment(comment) },
     });
     for (const [index, set] of sets.entries()) this.#addSet(table, set, index + 1);
@@ -131,7 +126,7 @@ export class Transaction {
   repairTable(table: TableDefinition): void {
     const { family, name, comment, sets, chains } = table;
     this.#add(table, `add table ${family} ${name} { comment "${comment}"; }`, {
-      ...message("NEWTABLE", NFT_MSG_NEWTABLE, tableMessage, NLM_F_CREATE),
+      ...message("NEWTABLE", tableMessage, NLM_F_CREATE),
       attributes: { name, userdata: writeComment(comment) }, // for one that somebody has just flushed
     });
     for (const [index, set] of sets.entries()) this.#addSet(table, set, index + 1);
@@ -144,7 +139,7 @@ export class Transaction {
   deleteTable(table: TableName, handle?: Uint8Array): void {
     const which = handle ? `handle ${handleNumber(handle)}` : table.name;
     this.#add(table, `delete table ${table.family} ${which}`, {
-      ...message("DELTABLE", NFT_MSG_DELTABLE, tableMessage),
+      ...message("DELTABLE", tableMessage),
       attributes: { name: table.name, handle },
     });
   }
@@ -154,7 +149,7 @@ export class Transaction {
     const { family, name: tableName } = table;
     const text = hook && `type ${hook.type} hook ${hook.hook} priority ${hook.priority}; policy accept;`;
     this.#add(table, `add chain ${family} ${tableName} ${name}${text ? ` { ${text} }` : ""}`, {
-      ...message("NEWCHAIN", NFT_MSG_NEWCHAIN, chainMessage, NLM_F_CREATE),
+      ...message("NEWCHAIN", chainMessage, NLM_F_CREATE),
       attributes: {
         table: tableName,
         name,
@@ -170,7 +165,7 @@ export class Transaction {
   /** Equivalent to `nft flush chain …`. */
   flushChain(table: TableName, chain: string): void {
     this.#add(table, `flush chain ${table.family} ${table.name} ${chain}`, {
-      ...message("DELRULE", NFT_MSG_DELRULE, ruleMessage),
+      ...message("DELRULE", ruleMessage),
       attributes: { table: table.name, chain },
     });
   }
@@ -179,7 +174,7 @@ export class Transaction {
   deleteChain(table: TableName, chain: string): void {
     this.flushChain(table, chain);
     this.#add(table, `delete chain ${table.family} ${table.name} ${chain}`, {
-      ...message("DELCHAIN", NFT_MSG_DELCHAIN, chainMessage),
+      ...message("DELCHAIN", chainMessage),
       attributes: { table: table.name, name: chain },
     });
   }
@@ -208,7 +203,7 @@ export class Transaction {
     const { text, expressions, userdata } = rule;
     const verb = `add rule ${table.family} ${table.name} ${chain}`;
     this.#add(table, text === undefined ? `# ${verb}, as it was` : `${verb} ${text}`, {
-      ...message("NEWRULE", NFT_MSG_NEWRULE, ruleMessage, NLM_F_CREATE | NLM_F_APPEND),
+      ...message("NEWRULE", ruleMessage, NLM_F_CREATE | NLM_F_APPEND),
       attributes: { table: table.name, chain, expressions, userdata },
     });
   }
@@ -216,14 +211,14 @@ export class Transaction {
   /** A set as the kernel has it, and what is in it when its elements follow; in nft's text, remarks. */
   addRawSet(table: TableName, set: RawSet, id: number): void {
     this.#add(table, `# add set ${table.family} ${table.name} ${set.name}, as it was`, {
-      ...message("NEWSET", NFT_MSG_NEWSET, setMessage, NLM_F_CREATE),
+      ...message("NEWSET", setMessage, NLM_F_CREATE),
       attributes: { ...set, id },
     });
   }
 
   addRawElements(table: TableName, { set, elements }: RawElements): void {
     this.#add(table, `# add element ${table.family} ${table.name} ${set}, as it was`, {
-      ...message("NEWSETELEM", NFT_MSG_NEWSETELEM, setElementsMessage, NLM_F_CREATE),
+      ...message("NEWSETELEM", setElementsMessage, NLM_F_CREATE),
       attributes: { table: table.name, set, elements },
     });
   }
@@ -232,7 +227,7 @@ export class Transaction {
   deleteRule(table: TableName, chain: string, handle: Uint8Array): void {
     const which = `handle ${handleNumber(handle)}`;
     this.#add(table, `delete rule ${table.family} ${table.name} ${chain} ${which}`, {
-      ...message("DELRULE", NFT_MSG_DELRULE, ruleMessage),
+      ...message("DELRULE", ruleMessage),
       attributes: { table: table.name, chain, handle },
     });
   }
@@ -241,7 +236,7 @@ export class Transaction {
   addElements(table: TableName, set: SetDefinition, elements: readonly SetElement[]): void {
     this.#changeElements(table, set, elements, {
       verb: "add",
-      ...message("NEWSETELEM", NFT_MSG_NEWSETELEM, setElementsMessage, NLM_F_CREATE),
+      ...message("NEWSETELEM", setElementsMessage, NLM_F_CREATE),
     });
   }
 
@@ -249,7 +244,7 @@ export class Transaction {
   createElements(table: TableName, set: SetDefinition, elements: readonly SetElement[]): void {
     this.#changeElements(table, set, elements, {
       verb: "create",
-      ...message("NEWSETELEM", NFT_MSG_NEWSETELEM, setElementsMessage, NLM_F_CREATE | NLM_F_EXCL),
+      ...message("NEWSETELEM", setElementsMessage, NLM_F_CREATE | NLM_F_EXCL),
     });
   }
 
@@ -258,7 +253,7 @@ export class Transaction {
     const keys = elements.map(({ key }) => ({ key }));
     this.#changeElements(table, set, keys, {
       verb: "delete",
-      ...message("DELSETELEM", NFT_MSG_DELSETELEM, setElementsMessage),
+      ...message("DELSETELEM", setElementsMessage),
     });
   }
 
@@ -289,7 +284,7 @@ export class Transaction {
     const types = data === undefined ? key.join(" . ") : `${key.join(" . ")} : ${dataText(data)}`;
     const text = `{ type ${types};${interval ? " flags interval;" : ""} }`;
     this.#add(table, `add ${data ? "map" : "set"} ${family} ${tableName} ${name} ${text}`, {
-      ...message("NEWSET", NFT_MSG_NEWSET, setMessage, NLM_F_CREATE),
+      ...message("NEWSET", setMessage, NLM_F_CREATE),
       attributes: {
         table: tableName,
         name,
@@ -310,17 +305,12 @@ export class Transaction {
   }
 }
 
-/** The number of a message of nf_tables. */
-export function messageType(message: number): number {
-  return (NFNL_SUBSYS_NFTABLES << 8) | message;
-}
-
 function handleNumber(handle: Uint8Array): bigint {
   return BigInt(`0x${handle.toHex()}`);
 }
 
-function message<C>(name: string, type: number, codec: C, flags = 0) {
-  return { name: `NFT_MSG_${name}`, type: messageType(type), codec, flags };
+function message<C>(name: MessageName, codec: C, flags = 0) {
+  return { ...messageKind(name), codec, flags };
 }
 
 function batchFrame(doing: string, name: string, type: number): AnyRequest {

@@ -1,11 +1,8 @@
 /** What the kernel would do with one packet: `ip route get`, with all that its rules may look at. */
 import type { Address } from "../netaddr/address.ts";
 import { addressBits, addressFromBytes, formatAddress } from "../netaddr/address.ts";
-import { attributes } from "../netlink/attributes.ts";
 import { NetlinkError } from "../netlink/error.ts";
-import { messageCodec } from "../netlink/message.ts";
-import { address, be16, bytes, u8, u32 } from "../netlink/wire.ts";
-import { metricAttributes, rtmsg } from "./route.ts";
+import { routeMessage } from "./route.ts";
 import { AF_INET6, addressFamily, type RouteSocket } from "./route-socket.ts";
 
 const RTM_GETROUTE = 26;
@@ -22,27 +19,6 @@ export const ROUTE_TYPES = {
   unreachable: 7,
   prohibit: 8,
 } as const;
-
-/** RTA_*: of a question and of its answer. */
-export const lookupAttributes = attributes("RTA", {
-  dst: [1, address],
-  src: [2, address],
-  iif: [3, u32],
-  oif: [4, u32],
-  gateway: [5, address],
-  priority: [6, u32],
-  prefsrc: [7, address],
-  metrics: [8, metricAttributes],
-  multipath: [9, bytes],
-  table: [15, u32],
-  mark: [16, u32],
-  via: [18, bytes],
-  ipProto: [27, u8],
-  sport: [28, be16],
-  dport: [29, be16],
-});
-
-export const lookupMessage = messageCodec(rtmsg, lookupAttributes);
 
 /** What is asked. With `iif` the packet comes in there, else this host sends it. */
 export interface RouteQuestion {
@@ -100,7 +76,7 @@ function ask(socket: RouteSocket, question: RouteQuestion, flags: number) {
     doing: `find the route to ${formatAddress(destination)}`,
     name: "RTM_GETROUTE",
     type: RTM_GETROUTE,
-    codec: lookupMessage,
+    codec: routeMessage,
     header: {
       family: addressFamily(destination.family),
       dstLen: bits,

@@ -5,7 +5,7 @@ import { attributes } from "../netlink/attributes.ts";
 import { NetlinkError, unlessMissing } from "../netlink/error.ts";
 import { messageCodec, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../netlink/message.ts";
 import type { Request } from "../netlink/request.ts";
-import { address, bytes, s32, struct, u8, u32 } from "../netlink/wire.ts";
+import { address, be16, bytes, s32, struct, u8, u32 } from "../netlink/wire.ts";
 import { addressFamily, type RouteSocket } from "./route-socket.ts";
 
 const RTM_NEWROUTE = 24;
@@ -51,7 +51,7 @@ export const metricAttributes = attributes("RTAX", {
   advmss: [8, u32],
 });
 
-/** RTA_* */
+/** RTA_*: of routes, and of what is asked about one packet. */
 export const routeAttributes = attributes("RTA", {
   dst: [1, address],
   src: [2, address],
@@ -63,6 +63,11 @@ export const routeAttributes = attributes("RTA", {
   metrics: [8, metricAttributes],
   multipath: [9, bytes],
   table: [15, u32],
+  mark: [16, u32],
+  via: [18, bytes],
+  ipProto: [27, u8],
+  sport: [28, be16],
+  dport: [29, be16],
 });
 
 export const routeMessage = messageCodec(rtmsg, routeAttributes);
