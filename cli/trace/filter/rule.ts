@@ -27,7 +27,7 @@ import { mappedAddress } from "./netmap.ts";
 import { selectorText } from "./rule-text.ts";
 import { lookUp } from "./set-lookup.ts";
 import { matches } from "./xt-match.ts";
-import { targetEffect } from "./xt-target.ts";
+import { type TargetEffect, targetEffect } from "./xt-target.ts";
 
 /** What a NAT rule wants of the connection. */
 export interface Translation {
@@ -38,20 +38,11 @@ export interface Translation {
 }
 
 /** What a rule has done with a packet. */
-export interface RuleEnd {
+export interface RuleEnd extends TargetEffect {
   /** false: the packet was not what it asks for. undefined: what it asks for is not known. */
   readonly holds: Answer;
-  /** What is not known, in words. */
-  readonly unknown?: string;
   /** It would do what is not known here. */
   readonly isRiddle?: true;
-  readonly verdict?: Verdict;
-  /** In words, where it says more than the verdict: "reject with tcp reset". */
-  readonly how?: string;
-  readonly translation?: Translation;
-  readonly mark?: number;
-  readonly connectionMark?: number;
-  readonly isUntracked?: true;
   /** Key and comment of the element that was found last. */
   readonly element?: { readonly set: string; readonly comment: string };
 }

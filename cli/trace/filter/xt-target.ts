@@ -8,9 +8,12 @@ import { familyOf } from "./packet.ts";
 import type { Translation } from "./rule.ts";
 import type { XtMatch } from "./xt-match.ts";
 
+/** What is done with a packet. */
 export interface TargetEffect {
+  /** What is not known, in words. */
   readonly unknown?: string;
   readonly verdict?: Verdict;
+  /** In words, where it says more than the verdict: "reject with tcp reset". */
   readonly how?: string;
   readonly translation?: Translation;
   readonly mark?: number;
