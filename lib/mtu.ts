@@ -5,7 +5,7 @@ import type { Link } from "./rtnetlink/link.ts";
 /** Of anything that carries Ethernet frames (linux/if_ether.h ETH_MIN_MTU). */
 const MTU_MIN = 68;
 /** Of what carries IPv6 (RFC 8200 §5). */
-const IPV6_MTU_MIN = 1_280;
+export const IPV6_MTU_MIN = 1_280;
 
 /** @throws CniError 7 for an `mtu` that no interface can have; 0 leaves it to the kernel */
 export function verifyMtu(mtu: number): void {

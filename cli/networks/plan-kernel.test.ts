@@ -121,7 +121,7 @@ kernelTest(
     const words = { driver: "macvlan", subnets: ["192.0.2.0/24"], ranges: ["192.0.2.0/29"] };
     const { ranges } = await plan(UPLINK, words);
     const common = { subnet: "192.0.2.0/24", gateway: "192.0.2.1" };
-    expect(ranges).toEqual([[{ ...common, rangeStart: "192.0.2.0", rangeEnd: "192.0.2.6" }]]);
+    expect(ranges).toEqual([[{ ...common, rangeStart: "192.0.2.1", rangeEnd: "192.0.2.6" }]]);
 
     const wire = {
       type: "macvlan",
@@ -160,6 +160,15 @@ kernelTest("planNetwork() refuses what a driver cannot do, and says what it need
     "needs --subnet",
   );
   expect(await refused({ dns: ["x"] })).toContain('--dns: Cannot parse "x" as an address');
+});
+
+kernelTest("planNetwork() refuses IPv6 at an MTU that is too small for it", async () => {
+  const small = { options: ["mtu=1279"] };
+  const message = "--opt mtu=1279: IPv6 needs at least 1280";
+  expect(await refusal("", { ...small, ipv6: true })).toStartWith(message);
+  expect(await refusal("", { ...small, subnets: ["10.1.0.0/24", "fd00:1::/64"] })).toStartWith(message);
+  expect(subnets(await plan("", small))).toEqual(["10.224.0.0/24"]);
+  expect(subnets(await plan("", { ipv6: true, options: ["mtu=1280"] }))).toHaveLength(2);
 });
 
 kernelTest("planNetwork() refuses a parent that is not there, or is a VLAN that cannot be", async () => {

@@ -1,5 +1,6 @@
 /** From what a user asks for to a network that is decided in every point: subnets, gateway, bridge. */
 import { faultOfIfname, isIdentifier } from "../../lib/cni/environment.ts";
+import { IPV6_MTU_MIN } from "../../lib/mtu.ts";
 import { type Family, parseAddress } from "../../lib/netaddr/address.ts";
 import { formatPrefix } from "../../lib/netaddr/prefix.ts";
 import { findLink, IFNAME_MAX } from "../../lib/rtnetlink/link.ts";
@@ -62,6 +63,7 @@ export function planNetwork(words: NetworkWords, surroundings: Surroundings): Ne
   if (driver === "vxlan") verifyBridge(options.bridge ?? `vxbr${options.vni}`, surroundings.networks);
   const bridge = driver === "bridge" ? bridgeName(name, options, surroundings) : options.bridge;
   const requests = settleSubnets(asked, { driver, options, bridge, words }, surroundings);
+  verifyMtuFor(requests, options);
   return {
     name,
     driver,
@@ -146,6 +148,15 @@ function settleSubnets(
     settled.push(complete);
   }
   return settled;
+}
+
+/** The plugins would refuse every container. */
+function verifyMtuFor(requests: readonly SubnetRequest[], { mtu }: DriverOptions): void {
+  if (mtu === undefined || mtu >= IPV6_MTU_MIN) return;
+  if (!requests.some(({ subnet }) => subnet.address.family === 6)) return;
+  throw new SyntaxError(
+    `--opt mtu=${mtu}: IPv6 needs at least ${IPV6_MTU_MIN}\nraise it, or leave out --ipv6 and subnets of IPv6`,
+  );
 }
 
 function isUnderlay(driver: Driver): boolean {

@@ -34,6 +34,23 @@ test("rangeSets() has the ends of an --ip-range", () => {
   ]);
 });
 
+test("rangeSets() has neither the network's own address nor IPv4's broadcast address", () => {
+  const range = (subnet: string, ranges: string[], keys: Partial<SubnetWords> = {}) =>
+    sets({ subnets: [subnet], ranges, ...keys })
+      .flat()
+      .map(({ rangeStart, rangeEnd }) => [rangeStart, rangeEnd]);
+  expect(range("10.1.0.0/24", ["10.1.0.0/25"])).toEqual([["10.1.0.1", "10.1.0.127"]]);
+  expect(range("10.1.0.0/24", ["10.1.0.128/25"])).toEqual([["10.1.0.128", "10.1.0.254"]]);
+  expect(range("10.1.0.0/29", [], { reserved: ["10.1.0.2", "10.1.0.6"] })).toEqual([
+    ["10.1.0.3", "10.1.0.5"],
+  ]);
+  expect(range("fd00:1::/64", ["fd00:1::/126"])).toEqual([["fd00:1::1", "fd00:1::3"]]);
+  expect(range("fd00:1::/126", ["fd00:1::2/127"])).toEqual([["fd00:1::2", "fd00:1::3"]]);
+  for (const none of ["10.1.0.0/32", "10.1.0.0/31", "10.1.0.255/32"]) {
+    expect(() => range("10.1.0.0/24", [none])).toThrow("10.1.0.0/24 has no address left to lease");
+  }
+});
+
 test("rangeSets() leaves out what is reserved, at the ends and in the middle", () => {
   const reserved = ["10.1.0.8", "printer=10.1.0.10", "10.1.0.15", "10.1.0.99"];
   const common = { subnet: "10.1.0.0/24", gateway: "10.1.0.1" };

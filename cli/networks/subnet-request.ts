@@ -15,6 +15,7 @@ import {
   isUnspecified,
   offsetAddress,
   parseAddress,
+  sameAddress,
 } from "../../lib/netaddr/address.ts";
 import {
   containsAddress,
@@ -105,12 +106,20 @@ export function gatewayOf({ subnet, gateway }: Pick<SubnetRequest, "subnet" | "g
   return gateway ?? offsetAddress(firstAddress(subnet), 1);
 }
 
-/** The addresses that are leased: what is reserved splits them. */
-export function leasedRanges({ subnet, range, reserved }: SubnetRequest): Range[] {
+/**
+ * The addresses that are leased: what is reserved splits them. The network's own address and IPv4's broadcast
+ * address are in none, which the reference's host-local would lease; nor is the gateway left alone in one.
+ */
+export function leasedRanges(request: SubnetRequest): Range[] {
+  const { subnet, range, reserved } = request;
   const within = range ?? subnet;
+  const ends = subnet.address.family === 4 ? [lastAddress(subnet)] : [];
   let rest: Range[] = [{ first: firstAddress(within), last: lastAddress(within) }];
-  for (const address of reserved) rest = rest.flatMap((each) => without(each, address));
-  return rest;
+  for (const address of [firstAddress(subnet), ...ends, ...reserved]) {
+    rest = rest.flatMap((each) => without(each, address));
+  }
+  const gateway = gatewayOf(request);
+  return rest.filter(({ first, last }) => !(sameAddress(first, gateway) && sameAddress(last, gateway)));
 }
 
 function rangeKeys(request: SubnetRequest): RangeKeys[] {
