@@ -179,6 +179,9 @@ kernelTest("planNetwork() refuses a parent that is not there, or is a VLAN that 
   expect(await refused("parent=eth0.0")).toContain("there is no VLAN 0");
   expect(await refused("parent=eth0.20", "vlan=21")).toContain("has a VLAN already: leave out --opt vlan=21");
   expect(await refused("parent=eth0.20")).toContain("driver macvlan needs --subnet");
+  for (const parent of [[], ["parent=eth0"], ["parent=eth0.20"]]) {
+    expect(await refused("mtu=9000", ...parent)).toBe("--opt mtu=9000 is above that of eth0, which is 1500");
+  }
   const inOne = "ip link add eth0.20 type bridge";
   const twice = { driver: "macvlan", options: ["parent=eth0.20", "vlan=21"] };
   expect(await refusal(`${UPLINK}; ${inOne}`, twice)).toContain("driver macvlan needs --subnet");

@@ -21,7 +21,7 @@ import {
   type SubnetWords,
 } from "./subnet-request.ts";
 import { bridgeOf } from "./summary.ts";
-import { parentOf, verifyParent, wireThere, withParent } from "./wire.ts";
+import { parentOf, verifyMtuOn, verifyParent, wireThere, withParent } from "./wire.ts";
 
 /** The words of the command line. */
 export interface NetworkWords extends SubnetWords {
@@ -58,6 +58,7 @@ export function planNetwork(words: NetworkWords, surroundings: Surroundings): Ne
   const hasParent = isUnderlay(driver) && !internal;
   if (hasParent && !words.force) verifyParent(given, surroundings.host);
   const options = hasParent ? withParent(given, surroundings.host) : given;
+  if (hasParent && !words.force) verifyMtuOn(options, surroundings.host);
   const asked = readSubnetRequests(words);
   if (driver === "vxlan") refuseSameVni(options, surroundings.networks);
   if (driver === "vxlan") verifyBridge(options.bridge ?? `vxbr${options.vni}`, surroundings.networks);

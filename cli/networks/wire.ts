@@ -33,6 +33,15 @@ export function verifyParent({ parent, vlan }: DriverOptions, host: RouteSocket)
   }
 }
 
+/** No interface has a larger MTU than the one below it. @throws SyntaxError */
+export function verifyMtuOn({ parent, mtu }: DriverOptions, host: RouteSocket): void {
+  if (parent === undefined || mtu === undefined) return;
+  const [, base = parent] = SUB_INTERFACE.exec(parent) ?? [];
+  const link = findLink(host, parent) ?? findLink(host, base);
+  if (!link || mtu <= link.mtu) return;
+  throw new SyntaxError(`--opt mtu=${mtu} is above that of ${link.name}, which is ${link.mtu}`);
+}
+
 function missingInterface(name: string, host: RouteSocket): Error {
   const names = listLinks(host)
     .map((link) => link.name)
