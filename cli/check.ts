@@ -1,6 +1,7 @@
 /** weft check: whether an attachment is still as it was made. */
 import type { Command } from "commander";
-import { findAttached, unknownAttachment } from "./networks/find-attached.ts";
+import { findAttached, findUnkept, unknownAttachment } from "./networks/find-attached.ts";
+import { unkeptWords } from "./networks/unkept.ts";
 import { checkNetwork } from "./runtime/network.ts";
 import { parseNetworkList } from "./runtime/network-list.ts";
 import { attachmentCommand, runtimeOf } from "./runtime-command.ts";
@@ -22,6 +23,8 @@ function check(networkName: string, name: string, options: { ifname?: string }):
   const runtime = runtimeOf(process.env);
   const attached = findAttached(networkName, name, runtime).find((each) => each.ifname === ifname);
   if (!attached) {
+    const unkept = findUnkept(networkName, name, runtime).find((each) => each.ifname === ifname);
+    if (unkept) throw new Error(unkeptWords(name, { network: networkName, ifname }));
     throw new Error(
       `"${name}" is not on network "${networkName}" as ${ifname}: ${runtime.cacheDirectory} has no result of an ADD`,
     );

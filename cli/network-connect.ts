@@ -10,11 +10,11 @@ import {
   type Attached,
   attachContainer,
   attachmentFor,
-  attachmentsOn,
   detachContainer,
   nextInterface,
+  refuseSecond,
 } from "./networks/attach.ts";
-import { findAttached, findRecorded } from "./networks/find-attached.ts";
+import { findAttached, findRecorded, findUnkept } from "./networks/find-attached.ts";
 import { lockInTool } from "./networks/network-lock.ts";
 import { describeUsers, usersOf } from "./networks/usage.ts";
 import { delNetwork } from "./runtime/network.ts";
@@ -81,12 +81,7 @@ function connect(networkName: string, name: string, { ifname, json, ...words }: 
   const container = findContainer(name);
   // Two that connect one container at the same time take different names.
   using _alone = lockInTool(`connect:${namespaceInode(container.netnsPath) ?? ""}`);
-  const [other] = ifname === undefined ? attachmentsOn(network.name, container, runtime) : [];
-  if (other) {
-    throw new Error(
-      `"${container.name}" is on network "${network.name}" already, as ${other.ifname}: --ifname names another interface`,
-    );
-  }
+  if (ifname === undefined) refuseSecond(network.name, container, runtime);
   const attachment = attachmentFor(container, ifname ?? nextInterface(container), process.env);
   const attached = attachContainer(container, network, { attachment, words, runtime });
   console.log(json ? JSON.stringify(attached.result, null, 4) : describe(container.name, attached));
@@ -103,13 +98,15 @@ function describe(container: string, { attachment: { ifname }, result }: Attache
 function disconnect(networkName: string, name: string, options: { ifname?: string }): void {
   const runtime = runtimeOf(process.env);
   const kept = chosen(findAttached(networkName, name, runtime), options);
-  if (kept.length === 1 && kept[0]) {
+  const unkept = chosen(findUnkept(networkName, name, runtime), options);
+  if (kept.length === 1 && kept[0] && unkept.length === 0) {
     detachContainer(kept[0], runtime);
     return;
   }
   const network = findNetwork(networksDirectory(process.env), networkName);
   using view = HostView.open(networksDirectory(process.env));
-  const all = kept.length > 0 ? kept : chosen(findRecorded(view, networkName, name), options);
+  const known = [...kept, ...unkept];
+  const all = known.length > 0 ? known : chosen(findRecorded(view, networkName, name), options);
   const [first, ...others] = all;
   if (!first) {
     const as = options.ifname === undefined ? "" : ` as ${options.ifname}`;

@@ -243,6 +243,27 @@ await t.test("T15: subnets, gateways, ranges and addresses", { timeout: TIMEOUT_
   t.equal(new Set(subnets).size, subnets.length, "networks made at the same time have different subnets");
 });
 
+await t.test("an ADD that was cut off is no connection", { timeout: TIMEOUT_MS }, async (t) => {
+  if (lacks) return skip(t, lacks);
+  const host = await makeHost(t);
+  const c1 = await host.container("c1");
+  await done(t, host, "network", "create", "blue");
+  const before = await hostState(host);
+  await done(t, host, "network", "connect", "blue", "c1", "--publish", "7000:70");
+  // As a kill leaves it after the last plugin, before the result is kept.
+  await host.exec("sh", ["-c", "rm /var/lib/cni/results/blue-*-eth0"]);
+  const words =
+    /^weft: "c1" is on network "blue" already, as eth0, and no result of that is kept: .* cut off/;
+  for (const verb of ["network connect", "add", "check"]) await refused(t, host, `${verb} blue c1`, words);
+  await done(t, host, "network", "connect", "blue", "c1", "--ifname", "eth1");
+  await refused(t, host, "network disconnect blue c1", /"c1" is on network "blue" as eth1, eth0: say which/);
+  await done(t, host, "network", "disconnect", "blue", "c1", "--ifname", "eth1");
+  await done(t, host, "network", "disconnect", "blue", "c1");
+  t.strictSame(await c1.ip("route", "show"), [], "disconnect takes it off all the same");
+  t.strictSame(await changesSince(before, host), [], "and all that it had");
+  t.match(await done(t, host, "network", "connect", "blue", "c1"), /^c1: eth0 /);
+});
+
 await t.test("files of others are listed and used, and never removed", { timeout: TIMEOUT_MS }, async (t) => {
   if (lacks) return skip(t, lacks);
   const host = await makeHost(t);

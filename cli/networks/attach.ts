@@ -5,6 +5,7 @@ import type { JsonObject } from "../../lib/cni/json.ts";
 import { type Netns, NetnsError, openNetns } from "../../lib/netns/netns.ts";
 import { findLink, listLinks } from "../../lib/rtnetlink/link.ts";
 import { openRouteSocket } from "../../lib/rtnetlink/route-socket.ts";
+import { type AttachmentName, hasRecords } from "../../lib/state/record.ts";
 import { type Container, HOST, namespaceInode } from "../containers/container.ts";
 import { EXIT_FAILED, Failure } from "../failure.ts";
 import { type Attachment, readAttachment } from "../runtime/attachment.ts";
@@ -14,6 +15,7 @@ import type { Runtime } from "../runtime/plugin-request.ts";
 import { type CachedAttachment, findCached, listCached } from "../runtime/result-cache.ts";
 import { type AttachmentWords, unheeded, withRequest } from "./attachment-request.ts";
 import { lockNetwork } from "./network-lock.ts";
+import { unkeptOn, unkeptWords } from "./unkept.ts";
 
 /** Docker's and Kubernetes' names of interfaces. */
 const IFNAME_START = "eth";
@@ -57,7 +59,7 @@ export function attachContainer(
     );
   }
   const isLoopback = ifname === "lo" && network.plugins.some(({ type }) => type === "loopback");
-  if (!isLoopback) refuseExistingInterface(container, attachment);
+  if (!isLoopback) refuseExistingInterface(container, { ...attachment, network: network.name });
   const asked = withRequest(attachment, words, network);
   const result = addNetwork(runtime, network, asked);
   const missing = unheeded(words, result, ifname);
@@ -72,6 +74,23 @@ export function attachContainer(
 /** Runs DEL with what the ADD was run with, and forgets it. */
 export function detachContainer(attached: CachedAttachment, runtime: Runtime): void {
   delNetwork(runtime, parseNetworkList(attached.list), attached);
+}
+
+/**
+ * A container is on a network once, unless another interface is asked for by its name.
+ * @throws Error that says as which interface
+ */
+export function refuseSecond(network: string, container: Container, runtime: Runtime): void {
+  const { name } = container;
+  const [kept] = attachmentsOn(network, container, runtime);
+  if (kept) {
+    throw new Error(
+      `"${name}" is on network "${network}" already, as ${kept.ifname}: --ifname names another interface`,
+    );
+  }
+  const { containerId } = attachmentFor(container, undefined, {});
+  const [unkept] = unkeptOn(network, container, { containerId, runtime });
+  if (unkept) throw new Error(unkeptWords(name, { network, ifname: unkept.ifname }));
 }
 
 /** The container's attachments to the network, by whichever runtime they were made. */
@@ -103,10 +122,12 @@ function refuseHost({ name, netnsPath }: Container): void {
 }
 
 /** What is there already is not this ADD's, and the DEL after a failure would take it away. */
-function refuseExistingInterface({ name, netnsPath }: Container, { ifname }: Attachment): void {
+function refuseExistingInterface({ name, netnsPath }: Container, attachment: AttachmentName): void {
+  const { ifname } = attachment;
   using opened = openSandbox(netnsPath);
   using socket = openRouteSocket(opened);
   if (!findLink(socket, ifname)) return;
+  if (hasRecords(attachment)) throw new Error(unkeptWords(name, attachment));
   throw new Error(`"${name}" has an interface ${ifname} already: choose another --ifname`);
 }
 

@@ -7,6 +7,7 @@ import type { Attachment } from "../runtime/attachment.ts";
 import type { Runtime } from "../runtime/plugin-request.ts";
 import { type CachedAttachment, listCached } from "../runtime/result-cache.ts";
 import { attachmentFor, attachmentsOn } from "./attach.ts";
+import { unkeptOn } from "./unkept.ts";
 
 /** Of an id, that is enough to mean it. */
 const ID_LENGTH_MIN = 6;
@@ -21,7 +22,15 @@ export function findAttached(network: string, text: string, runtime: Runtime): C
   );
 }
 
-/** As findAttached(), of those that no result was kept of here: by weft's records and labels. */
+/** As findAttached(), of those that no result was kept of here: by weft's records, where the container lives. */
+export function findUnkept(network: string, text: string, runtime: Runtime): Attachment[] {
+  const container = tryFinding(text);
+  if (!container) return [];
+  const { containerId } = attachmentFor(container, undefined, {});
+  return unkeptOn(network, container, { containerId, runtime });
+}
+
+/** The same by whatever there is of it, also of a container that is gone. */
 export function findRecorded(view: HostView, network: string, text: string): Attachment[] {
   const container = tryFinding(text);
   const inode = container && namespaceInode(container.netnsPath);
