@@ -28,7 +28,7 @@ test.each([
     ].join(" && "),
   ],
 ])("accepting() goes before $text", (evidence, command) => {
-  expect(accepting("br0", evidence)).toBe(command);
+  expect<string>(accepting("br0", evidence)).toBe(command);
 });
 
 test.each([
@@ -36,5 +36,5 @@ test.each([
   [rule("iptables-legacy nat", "PREROUTING", "rule 1"), "iptables-legacy -t nat -D PREROUTING 1"],
   [rule("ip6tables-legacy nat", "OUTPUT", "rule 12"), "ip6tables-legacy -t nat -D OUTPUT 12"],
 ])("deleting() takes away $text", (evidence, command) => {
-  expect(deleting(evidence)).toBe(command);
+  expect<string>(deleting(evidence)).toBe(command);
 });

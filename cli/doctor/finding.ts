@@ -1,4 +1,5 @@
 /** A finding: a fault that a check saw on this host, with what shows it and what mends it. */
+import { type ShellCommand, shell } from "../terminal/shell.ts";
 import { FAULTS, type FaultId, type Severity } from "./faults.ts";
 
 export interface Finding {
@@ -8,8 +9,7 @@ export interface Finding {
   readonly subject: string;
   /** What the kernel or a file says. */
   readonly evidence: string;
-  /** A command for the shell. */
-  readonly remedy: string;
+  readonly remedy: ShellCommand;
   /** Whether `--fix` runs it. */
   readonly isSafe: boolean;
   readonly severity: Severity;
@@ -22,7 +22,7 @@ export function finding(fault: FaultId, details: Details): Finding {
   return { fault, ...FAULTS[fault], ...details };
 }
 
-/** A word as the shell takes it. */
-export function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+/** The remedy where somebody has to change a file. */
+export function editing(file: string): ShellCommand {
+  return shell`\${EDITOR:-vi} ${file}`;
 }

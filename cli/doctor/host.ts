@@ -15,7 +15,7 @@ import type { Stack } from "../inventory/stack.ts";
 import { type NetworkList, type PluginConfig, parseNetworkList } from "../runtime/network-list.ts";
 import type { Runtime } from "../runtime/plugin-request.ts";
 import type { CachedAttachment } from "../runtime/result-cache.ts";
-import { shellWord } from "./finding.ts";
+import { inNamespace, type ShellCommand } from "../terminal/shell.ts";
 
 /** Of plugin bridge. */
 export const DEFAULT_BRIDGE = "cni0";
@@ -149,9 +149,8 @@ export function isRoutedByHost({ stack }: Host, { inside, outside }: Attached, f
 }
 
 /** A command in the container's namespace. */
-export function inContainer({ netns, inside }: Attached, command: string): string {
-  const path = netns || inside?.stack.namespace.path || "";
-  return `nsenter --net=${shellWord(path)} ${command}`;
+export function inContainer({ netns, inside }: Attached, command: ShellCommand): ShellCommand {
+  return inNamespace({ path: netns || inside?.stack.namespace.path || "" }, command);
 }
 
 /** A key of a plugin's configuration that is a true or false. */

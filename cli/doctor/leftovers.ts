@@ -8,10 +8,12 @@ import { hasNftables } from "../../lib/iptables/kernel-tables.ts";
 import { formatAddress } from "../../lib/netaddr/address.ts";
 import { netfilterSocket } from "../../lib/netfilter/socket.ts";
 import { findTableComment, listElements } from "../../lib/nftables/query.ts";
+import type { Link } from "../../lib/rtnetlink/link.ts";
 import { listPortClaims } from "../../lib/publish/port-claims.ts";
 import { claimantName, listClaimants, listClaimed } from "../../lib/state/claim.ts";
 import { listDirectory } from "../../lib/sys/file.ts";
 import { ownerComment, TABLES } from "../../lib/weft-table/element.ts";
+import { isUnseen } from "../inventory/attachment.ts";
 import { type Attached, type Host, ipamOf } from "./host.ts";
 import { readTables } from "./iptables.ts";
 
@@ -58,7 +60,19 @@ interface Trace extends Leftover {
   readonly addresses: readonly string[];
 }
 
-/** Those of nobody whom we know, by whether an interface has an address of theirs. */
+/**
+ * Whether containers live in namespaces that are not seen from here: those that nobody told us of may have
+ * any address.
+ */
+export function isBlind({ stack, view, attachments }: Host): boolean {
+  const isBridged = ({ master }: Link) => master !== undefined && stack.link(master)?.kind === "bridge";
+  return (
+    attachments.some(isUnseen) ||
+    stack.links.some((link) => link.kind === "veth" && isBridged(link) && view.isHidden(stack, link))
+  );
+}
+
+/** Those of nobody whom we know, by whether an interface has an address of theirs, or may have it. */
 function sortTraces(host: Host): { over: Trace[]; live: Trace[] } {
   const { attachments, view } = host;
   const addresses = new Set(
@@ -73,6 +87,7 @@ function sortTraces(host: Host): { over: Trace[]; live: Trace[] } {
     );
   const traces = [...leases(host), ...elements(host), ...iptablesRules(), ...claims(host)];
   const unknown = traces.filter((trace) => !isKnown(trace));
+  if (unknown.length > 0 && isBlind(host)) return { live: unknown, over: [] };
   const isLive = (trace: Trace) => trace.addresses.some((address) => addresses.has(address));
   const { live = [], over = [] } = Object.groupBy(unknown, (trace) => (isLive(trace) ? "live" : "over"));
   return { live, over };

@@ -1,17 +1,18 @@
 import { expect, test } from "bun:test";
-import { finding, shellWord } from "./finding.ts";
+import { shell } from "../terminal/shell.ts";
+import { finding } from "./finding.ts";
 import { countOf, formatFinding } from "./report.ts";
 
 const FORWARDING = finding("forwarding-off", {
   subject: "IPv4",
   evidence: "net.ipv4.ip_forward is 0, and this host is the gateway of web (eth0 on front)",
-  remedy: "sysctl -w net.ipv4.ip_forward=1",
+  remedy: shell`sysctl -w net.ipv4.ip_forward=1`,
 });
 
 test("formatFinding() breaks what it says between words, and leaves the command in one line", () => {
   const long = {
     ...FORWARDING,
-    remedy: `nsenter --net=/var/run/netns/${"x".repeat(60)} ip link set eth0 up`,
+    remedy: shell`nsenter --net=/var/run/netns/${"x".repeat(60)} ip link set eth0 up`,
   };
   expect(formatFinding(long, 50)).toBe(
     [
@@ -32,16 +33,7 @@ test("finding() has severity and safety of its fault, unless told otherwise", ()
 });
 
 test("countOf() counts each severity that there is", () => {
-  const warning = finding("lease-orphaned", { subject: "", evidence: "", remedy: "" });
+  const warning = finding("lease-orphaned", { subject: "", evidence: "", remedy: shell`true` });
   expect(countOf([FORWARDING, warning, FORWARDING])).toBe("2 errors, 1 warning");
   expect(countOf([warning, warning])).toBe("2 warnings");
-});
-
-test.each([
-  ["/run/netns/blue", "/run/netns/blue"],
-  ["route_localnet br0", "'route_localnet br0'"],
-  ["it's", "'it'\\''s'"],
-  ["", "''"],
-])("shellWord() quotes %j where the shell would read it otherwise", (text, word) => {
-  expect(shellWord(text)).toBe(word);
 });

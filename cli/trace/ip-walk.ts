@@ -10,7 +10,7 @@ import { filtered, type HookQuestion } from "./filter-hop.ts";
 import { dropped, type End, type Flight, ignored, isBroadcast, type Walk } from "./flight.ts";
 import { addressed, answerQuestion } from "./neighbour-walk.ts";
 import type { Node, NodePort } from "./node.ts";
-import { inputRefusal } from "./refusal.ts";
+import { downReason, inputRefusal, ipv6ForwardingReason } from "./refusal.ts";
 import type { Evidence } from "./trail.ts";
 
 /** 255.255.255.255 (RFC 919) */
@@ -72,7 +72,7 @@ function sendToItself(walk: Walk, node: Node, flight: Flight): End {
   const passed = ip(walk, node, flight, { hook: "postrouting", oif: lo });
   if ("end" in passed) return passed.end;
   const port = { node, link: lo };
-  if (!lo.up) return dropped(port, passed.flight, `lo of ${node.name} is down: ip link set lo up`);
+  if (!lo.up) return dropped(port, passed.flight, downReason(port));
   const frame = { source: lo.mac, destination: lo.mac };
   return receiveIp(walk, port, { ...passed.flight, frame });
 }
@@ -150,11 +150,7 @@ function deliver(walk: Walk, port: NodePort, flight: Flight): End {
 function forward(walk: Walk, port: NodePort, given: Flight, route: RouteFound): End {
   const { node, link } = port;
   if (familyOf(given.packet) === 6 && !forwardsIpv6(port)) {
-    return dropped(
-      port,
-      given,
-      `forwarding of IPv6 is off in ${node.name}: sysctl -w net.ipv6.conf.all.forwarding=1`,
-    );
+    return dropped(port, given, ipv6ForwardingReason(node));
   }
   if (given.packet.ttl <= 1) return dropped(port, given, `its TTL is used up in ${node.name}`);
   const out = node.link(route.oif);

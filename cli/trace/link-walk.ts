@@ -15,6 +15,7 @@ import {
 } from "./flight.ts";
 import { receiveAboveIpvlan, transmitIpvlan } from "./ipvlan-walk.ts";
 import type { NodePort } from "./node.ts";
+import { downReason } from "./refusal.ts";
 import { transmitVxlan } from "./vxlan-walk.ts";
 
 /** A tag may come on top of what a device's MTU says (is_skb_forwardable()). */
@@ -23,8 +24,7 @@ const VLAN_HLEN = 4;
 export function transmit(walk: Walk, port: NodePort, flight: Flight): End {
   const { node, link } = port;
   if (isLost(flight)) return dropped(port, flight, "it goes round in a circle");
-  if (!link.up)
-    return dropped(port, flight, `${link.name} of ${node.name} is down: ip link set ${link.name} up`);
+  if (!link.up) return dropped(port, flight, downReason(port));
   const passed = filtered(
     node,
     flight,
@@ -138,8 +138,7 @@ function macvlanMode({ link }: NodePort): number | undefined {
 export function receive(walk: Walk, port: NodePort, flight: Flight): End {
   const { node, link } = port;
   if (isLost(flight)) return dropped(port, flight, "it goes round in a circle");
-  if (!link.up)
-    return dropped(port, flight, `${link.name} of ${node.name} is down: ip link set ${link.name} up`);
+  if (!link.up) return dropped(port, flight, downReason(port));
   const question = { family: "netdev", hook: "ingress", iif: link, isFramed: true } as const;
   const passed = filtered(node, flight, question, walk.now);
   if ("end" in passed) return passed.end;

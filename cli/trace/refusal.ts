@@ -1,18 +1,34 @@
-/** Why a namespace does not take or forward what comes in, where the kernel answers with a number alone. */
+/** Why a namespace does not take or forward a packet, and the command that changes it where there is one. */
 import { formatAddress, isLoopback } from "../../lib/netaddr/address.ts";
 import { ROUTE_TYPES } from "../../lib/rtnetlink/route-lookup.ts";
+import { setting } from "../inventory/setting.ts";
+import { inNamespace, shell } from "../terminal/shell.ts";
 import type { Flight } from "./flight.ts";
-import type { NodePort } from "./node.ts";
+import type { Node, NodePort } from "./node.ts";
 
-/** @param code the errno's name */
+export function downReason({ node, link }: NodePort): string {
+  const remedy = inNamespace(node.stack.namespace, shell`ip link set ${link.name} up`);
+  return `${link.name} of ${node.name} is down: ${remedy}`;
+}
+
+export function ipv6ForwardingReason({ stack, name }: Node): string {
+  const remedy = inNamespace(stack.namespace, setting("net/ipv6/conf/all/forwarding", 1));
+  return `forwarding of IPv6 is off in ${name}: ${remedy}`;
+}
+
+/** Where the kernel answers with a number alone. @param code the errno's name */
 export function inputRefusal(port: NodePort, { packet, mark }: Flight, code: string): string {
   const { node, link } = port;
   const { source, destination } = packet;
   const to = formatAddress(destination);
   if (destination.family === 4 && code === "EHOSTUNREACH") {
-    const isForwarding = node.setting(`net/ipv4/conf/${link.name}/forwarding`) === 1;
-    if (!isForwarding) {
-      return `forwarding is off on ${link.name} of ${node.name}, and ${to} is not its own: sysctl -w net.ipv4.ip_forward=1`;
+    const key = `net/ipv4/conf/${link.name}/forwarding`;
+    if (node.setting(key) !== 1) {
+      // the general setting sets those of all interfaces, which may differ since
+      const general = "net/ipv4/ip_forward";
+      const command = setting(node.setting(general) === 1 ? key : general, 1);
+      const remedy = inNamespace(node.stack.namespace, command);
+      return `forwarding is off on ${link.name} of ${node.name}, and ${to} is not its own: ${remedy}`;
     }
   }
   if (destination.family === 4 && (code === "EINVAL" || code === "EXDEV")) {

@@ -6,7 +6,8 @@ import type { Link } from "../../../lib/rtnetlink/link.ts";
 import { listFdb, listNeighbours, NTF_SELF, NUD_NOARP } from "../../../lib/rtnetlink/neighbour.ts";
 import type { Port } from "../../inventory/peers.ts";
 import type { Stack } from "../../inventory/stack.ts";
-import { type Finding, finding, shellWord } from "../finding.ts";
+import { allOf, inNamespace, shell } from "../../terminal/shell.ts";
+import { type Finding, finding } from "../finding.ts";
 import { type Attached, type Host, hostSideOf, inContainer, nameOf, promisedAddresses } from "../host.ts";
 
 /** An interface that hears the frames of a bridge: the bridge itself, or what a port leads to. */
@@ -73,9 +74,13 @@ function addressConflict(host: Host, { bridge, text, holders }: Conflict): Findi
   const prefix = loser.stack
     .addressesOf(loser.link)
     .find((each) => formatAddress(each.prefix.address) === text)?.prefix;
-  const command = `ip address del ${prefix ? formatPrefix(prefix) : text} dev ${loser.link.name}`;
+  const command = shell`ip address del ${prefix ? formatPrefix(prefix) : text} dev ${loser.link.name}`;
   const evidence = `${holders.map(placeOf).join(" and ")} have it, on bridge ${bridge.name}`;
-  return finding("address-conflict", { subject: text, evidence, remedy: at(loser, command) });
+  return finding("address-conflict", {
+    subject: text,
+    evidence,
+    remedy: inNamespace(loser.stack.namespace, command),
+  });
 }
 
 function macConflict(host: Host, { bridge, text, holders }: Conflict): Finding {
@@ -89,7 +94,7 @@ function macConflict(host: Host, { bridge, text, holders }: Conflict): Finding {
     ?.mac?.toLowerCase();
   const mac = own && own !== text ? own : formatMac(randomMac());
   const evidence = `${holders.map(placeOf).join(" and ")} have it, on bridge ${bridge.name}`;
-  const remedy = at(loser, `ip link set ${loser.link.name} address ${mac}`);
+  const remedy = inNamespace(loser.stack.namespace, shell`ip link set ${loser.link.name} address ${mac}`);
   return finding("mac-conflict", { subject: text, evidence, remedy });
 }
 
@@ -100,10 +105,6 @@ function attachedAt({ attachments }: Host, { stack, link }: Port): Attached | un
 /** "eth0 of web" */
 function placeOf({ stack, link }: Port): string {
   return `${link.name} of ${stack.namespace.isHost ? "this host" : stack.name}`;
-}
-
-function at({ stack }: Port, command: string): string {
-  return stack.namespace.isHost ? command : `nsenter --net=${shellWord(stack.namespace.path)} ${command}`;
 }
 
 /** What the kernel found out by itself: somebody answered (RFC 4862 §5.4). */
@@ -119,8 +120,8 @@ function duplicatesDetected({ attachments }: Host, stack: Stack): Finding[] {
       const text = formatPrefix(prefix);
       const evidence = `${text} of ${link.name} is not in use: somebody else on its network answered for it`;
       const command = (verb: string) =>
-        inContainer(attached, `ip -6 address ${verb} ${text} dev ${link.name}`);
-      const remedy = `${command("del")} && ${command("add")}`;
+        inContainer(attached, shell`ip -6 address ${verb} ${text} dev ${link.name}`);
+      const remedy = allOf(command("del"), command("add"));
       return finding("address-conflict", { subject: nameOf(attached), evidence, remedy });
     });
 }
@@ -138,7 +139,7 @@ function neighboursWrong(host: Host, attached: Attached): Finding[] {
     .map(({ address, mac }) => {
       const text = formatAddress(address);
       const evidence = `this host sends what is for ${text} to ${formatMac(mac)}, and its MAC is ${formatMac(inside.link.mac)}`;
-      const remedy = `ip neighbour del ${text} dev ${side.name}`;
+      const remedy = shell`ip neighbour del ${text} dev ${side.name}`;
       return finding("neighbour-wrong", { subject: nameOf(attached), evidence, remedy });
     });
 }
@@ -158,8 +159,8 @@ function forwardingWrong({ stack }: Host, attached: Attached): Finding[] {
     .map(({ ifindex, vlan }) => {
       const port = stack.link(ifindex)?.name ?? `interface ${ifindex}`;
       const evidence = `the bridge has its MAC ${mac} at ${port}, and it is at ${outside.name}`;
-      const inVlan = vlan === undefined ? "" : ` vlan ${vlan}`;
-      const remedy = `bridge fdb del ${mac} dev ${port} master${inVlan}`;
+      const inVlan = vlan === undefined ? [] : ["vlan", String(vlan)];
+      const remedy = shell`bridge fdb del ${mac} dev ${port} master ${inVlan}`;
       return finding("forwarding-entry-wrong", { subject: nameOf(attached), evidence, remedy });
     });
 }

@@ -4,7 +4,8 @@ import { formatAddress } from "../../../lib/netaddr/address.ts";
 import { formatPrefix, type Prefix } from "../../../lib/netaddr/prefix.ts";
 import { bridge as bridgeAttributes } from "../../../lib/rtnetlink/link-attributes.ts";
 import type { NetworkFile } from "../../runtime/network-list.ts";
-import { type Finding, finding, shellWord } from "../finding.ts";
+import { allOf, type ShellCommand, shell } from "../../terminal/shell.ts";
+import { editing, type Finding, finding } from "../finding.ts";
 import {
   type Attached,
   DEFAULT_BRIDGE,
@@ -45,11 +46,11 @@ function checkBridge(host: Host, name: string, [first, ...others]: readonly Atta
   const found: Finding[] = [];
   if (!bridge.up) {
     const evidence = `${name} is down, and ${who} on it`;
-    found.push(finding("bridge-down", { subject, evidence, remedy: `ip link set ${name} up` }));
+    found.push(finding("bridge-down", { subject, evidence, remedy: shell`ip link set ${name} up` }));
   }
   if (bridgeAttributes.read(bridge.data).ageingTime === 0) {
     const evidence = `ageing_time of ${name} is 0: every frame goes to every port`;
-    const remedy = `ip link set ${name} type bridge ageing_time ${AGEING_TIME}`;
+    const remedy = shell`ip link set ${name} type bridge ageing_time ${AGEING_TIME}`;
     found.push(finding("learning-off", { subject, evidence, remedy }));
   }
   if (bridge.promiscuous && !isSet(first.main, "promiscMode")) {
@@ -57,18 +58,21 @@ function checkBridge(host: Host, name: string, [first, ...others]: readonly Atta
     const twice = hairpin ? `: with its port ${hairpin.name} in hairpin mode, packets come twice` : "";
     const evidence = `${name} is promiscuous, and the network has no "promiscMode"${twice}`;
     found.push(
-      finding("bridge-promiscuous", { subject, evidence, remedy: `ip link set ${name} promisc off` }),
+      finding("bridge-promiscuous", { subject, evidence, remedy: shell`ip link set ${name} promisc off` }),
     );
   }
   return found;
 }
 
 /** With the MAC that its containers know it by. */
-function makingOf(name: string, { result, network, isOurs }: Attached): string {
+function makingOf(name: string, { result, network, isOurs }: Attached): ShellCommand {
   const mac = result.interfaces?.find((it) => it.name === name && !it.sandbox)?.mac;
-  const address = mac ? ` address ${mac}` : "";
-  const alias = isOurs ? ` && ip link set ${name} alias ${shellWord(networkAlias(network))}` : "";
-  return `ip link add ${name}${address} type bridge${alias} && ip link set ${name} up`;
+  const address = mac ? ["address", mac] : [];
+  return allOf(
+    shell`ip link add ${name} ${address} type bridge`,
+    ...(isOurs ? [shell`ip link set ${name} alias ${networkAlias(network)}`] : []),
+    shell`ip link set ${name} up`,
+  );
 }
 
 function checkPort({ stack }: Host, attached: Attached): Finding[] {
@@ -77,16 +81,16 @@ function checkPort({ stack }: Host, attached: Attached): Finding[] {
   const bridge = name === undefined ? undefined : stack.link(name);
   if (!outside || !name || bridge?.kind !== "bridge") return [];
   const found: Finding[] = [];
-  const add = (fault: Finding["fault"], evidence: string, remedy: string, isSafe = true) => {
+  const add = (fault: Finding["fault"], evidence: string, remedy: ShellCommand, isSafe = true) => {
     found.push(finding(fault, { subject: nameOf(attached), evidence, remedy, isSafe }));
   };
   const port = outside.name;
-  if (!outside.up) add("port-down", `${port} is down`, `ip link set ${port} up`);
+  if (!outside.up) add("port-down", `${port} is down`, shell`ip link set ${port} up`);
   if (outside.master !== bridge.index) {
     const other = outside.master === undefined ? undefined : stack.link(outside.master)?.name;
     const evidence = `${port} is ${other ? `a port of ${other}` : "no port of any bridge"}, not of ${name}`;
     // Where somebody put it may be where they want it.
-    add("not-in-bridge", evidence, `ip link set ${port} master ${name}`, other === undefined);
+    add("not-in-bridge", evidence, shell`ip link set ${port} master ${name}`, other === undefined);
     return found;
   }
   const { state = 3, learning, unicastFlood, mcastFlood, bcastFlood } = outside.port ?? {};
@@ -94,19 +98,23 @@ function checkPort({ stack }: Host, attached: Attached): Finding[] {
     add(
       "port-blocked",
       `${port} is in state ${BLOCKED[state]}`,
-      `ip link set ${port} type bridge_slave state 3`,
+      shell`ip link set ${port} type bridge_slave state 3`,
     );
   }
   // where an agent says where each container is, there is nothing to learn, nor to flood
   if (attached.main?.["etcd"] !== undefined) return found;
   if (learning === 0) {
-    add("learning-off", `learning is off at ${port}`, `ip link set ${port} type bridge_slave learning on`);
+    add(
+      "learning-off",
+      `learning is off at ${port}`,
+      shell`ip link set ${port} type bridge_slave learning on`,
+    );
   }
   const closed = Object.entries({ flood: unicastFlood, mcast_flood: mcastFlood, bcast_flood: bcastFlood })
     .filter(([, value]) => value === 0)
     .map(([flag]) => flag);
   if (closed.length > 0) {
-    const remedy = `ip link set ${port} type bridge_slave ${closed.map((flag) => `${flag} on`).join(" ")}`;
+    const remedy = shell`ip link set ${port} type bridge_slave ${closed.flatMap((flag) => [flag, "on"])}`;
     add("flooding-off", `${closed.join(", ")} of ${port} off`, remedy);
   }
   return found;
@@ -124,8 +132,8 @@ function gatewaysMissing(host: Host): Finding[] {
       const { family, value } = gateway.address;
       if (has.some((address) => address.family === family && address.value === value)) continue;
       const evidence = `${link.name} has no address ${formatAddress(gateway.address)}, the gateway of ${nameOf(attached)}`;
-      const nodad = family === 6 ? " nodad" : "";
-      const remedy = `ip address add ${formatPrefix(gateway)} dev ${link.name}${nodad}`;
+      const nodad = family === 6 ? ["nodad"] : [];
+      const remedy = shell`ip address add ${formatPrefix(gateway)} dev ${link.name} ${nodad}`;
       const subject = link.name;
       found.set(remedy, finding("gateway-missing", { subject, evidence, remedy }));
     }
@@ -161,6 +169,5 @@ function bridgeFull({ stack }: Host, { name, file, plugins: [main] }: NetworkFil
   const ports = bridge ? stack.portsOf(bridge).length : 0;
   if (!bridge || ports < PORTS_MAX) return [];
   const evidence = `${bridge.name} of network ${name} has ${ports} ports, the most that a bridge of Linux takes`;
-  const remedy = `\${EDITOR:-vi} ${shellWord(file)}`;
-  return [finding("bridge-full", { subject: bridge.name, evidence, remedy })];
+  return [finding("bridge-full", { subject: bridge.name, evidence, remedy: editing(file) })];
 }

@@ -4,7 +4,9 @@ import { containsAddress, formatPrefix, samePrefix } from "../../../lib/netaddr/
 import type { Link } from "../../../lib/rtnetlink/link.ts";
 import type { Route } from "../../../lib/rtnetlink/route.ts";
 import { lookUpRoute, ROUTE_TYPES, type RouteFound } from "../../../lib/rtnetlink/route-lookup.ts";
+import { setting, settingName } from "../../inventory/setting.ts";
 import type { Stack } from "../../inventory/stack.ts";
+import { allOf, shell } from "../../terminal/shell.ts";
 import { type Finding, finding } from "../finding.ts";
 import {
   type Attached,
@@ -46,9 +48,8 @@ function forwardingOff(host: Host, family: 4 | 6): Finding[] {
     routed.length === 1 ? `the gateway of ${nameOf(first)}` : `the gateway of ${routed.length} containers`;
   const off = (key: string, subject: string) => {
     if (stack.sysctl(key) !== "0") return [];
-    const name = key.replaceAll("/", ".");
-    const evidence = `${name} is 0, and this host is ${who}`;
-    return [finding("forwarding-off", { subject, evidence, remedy: `sysctl -w ${name}=1` })];
+    const evidence = `${settingName(key)} is 0, and this host is ${who}`;
+    return [finding("forwarding-off", { subject, evidence, remedy: setting(key, 1) })];
   };
   if (family === 6) return off("net/ipv6/conf/all/forwarding", "IPv6");
   const general = off("net/ipv4/ip_forward", "IPv4");
@@ -67,13 +68,13 @@ function routerAdvertisements({ stack }: Host): Finding[] {
     .filter(({ protocol }) => protocol === RTPROT_RA)
     .flatMap((route) => {
       const name = linkOf(stack, route)?.name;
-      if (name === undefined || stack.sysctl(`net/ipv6/conf/${name}/accept_ra`) !== "1") return [];
-      const key = `net.ipv6.conf.${name}.accept_ra`;
-      const evidence = `its default route came from a router, this host forwards, and ${key} is 1, not 2`;
+      const key = `net/ipv6/conf/${name}/accept_ra`;
+      if (name === undefined || stack.sysctl(key) !== "1") return [];
+      const evidence = `its default route came from a router, this host forwards, and ${settingName(key)} is 1, not 2`;
       return finding("router-advertisements-ignored", {
         subject: name,
         evidence,
-        remedy: `sysctl -w ${key}=2`,
+        remedy: setting(key, 2),
       });
     });
 }
@@ -103,13 +104,13 @@ interface Way {
 function wrongWay({ stack }: Host, attached: Attached, { side, address, way }: Way): Finding {
   const subject = nameOf(attached);
   const text = formatAddress(address);
-  const remedy = `ip route replace ${text} dev ${side.name}`;
+  const remedy = shell`ip route replace ${text} dev ${side.name}`;
   const isInTable = stack.routes.some(({ dst, oif }) => oif === side.index && containsAddress(dst, address));
   const refusal = typeof way === "string" ? way : REFUSING[way.type];
   if (refusal !== undefined && isInTable) {
     // The route is there, and a rule comes before it, or a route that leads nowhere.
     const evidence = `${text} is behind ${side.name}, and a rule or a route of this host forbids it (${refusal})`;
-    const show = `ip rule show && ip route show table all match ${text}`;
+    const show = allOf(shell`ip rule show`, shell`ip route show table all match ${text}`);
     return finding("route-elsewhere", { subject, evidence, remedy: show });
   }
   if (typeof way === "string" || way.oif === undefined || way.prefixLength === 0) {
@@ -135,7 +136,7 @@ function rpFilterOfHost({ stack, attachments }: Host): Finding[] {
     if (!link || !isStrict(stack, link)) return [];
     const preferred = best && linkOf(stack, best)?.name;
     const evidence = `rp_filter of ${link.name} is 1, but answers to clients beyond its gateway leave by ${preferred}`;
-    const remedy = `sysctl -w net.ipv4.conf.${link.name}.rp_filter=2`;
+    const remedy = setting(`net/ipv4/conf/${link.name}/rp_filter`, 2);
     return finding("rp-filter", { subject: link.name, evidence, remedy });
   });
 }
@@ -149,7 +150,7 @@ function rpFilterOfContainer(attached: Attached): Finding[] {
   if (!best || best.oif === link.index || !isStrict(stack, link)) return [];
   const out = linkOf(stack, best)?.name;
   const evidence = `its port ${ports[0]?.hostPort} leads to ${link.name}, whose rp_filter is 1, but it answers by ${out}`;
-  const remedy = inContainer(attached, `sysctl -w net.ipv4.conf.${link.name}.rp_filter=2`);
+  const remedy = inContainer(attached, setting(`net/ipv4/conf/${link.name}/rp_filter`, 2));
   return [finding("rp-filter", { subject: nameOf(attached), evidence, remedy })];
 }
 

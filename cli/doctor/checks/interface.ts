@@ -6,6 +6,8 @@ import { formatMac } from "../../../lib/netaddr/mac.ts";
 import { formatPrefix, samePrefix } from "../../../lib/netaddr/prefix.ts";
 import { RT_TABLE_MAIN } from "../../../lib/rtnetlink/route.ts";
 import type { Port } from "../../inventory/peers.ts";
+import { setting, settingName } from "../../inventory/setting.ts";
+import { type ShellCommand, shell } from "../../terminal/shell.ts";
 import { type Finding, finding } from "../finding.ts";
 import {
   type Attached,
@@ -39,7 +41,7 @@ function isPresent(attached: Attached): attached is Present {
 /** The rest is told when it is up again: the kernel takes the routes away. */
 function down(attached: Present): Finding[] {
   const { name } = attached.inside.link;
-  const remedy = inContainer(attached, `ip link set ${name} up`);
+  const remedy = inContainer(attached, shell`ip link set ${name} up`);
   return [finding("interface-down", { subject: nameOf(attached), evidence: `${name} is down`, remedy })];
 }
 
@@ -50,9 +52,9 @@ function isWithoutIpv6({ inside: { stack, link } }: Present): boolean {
 function ipv6Disabled(attached: Present): Finding[] {
   const promised = promisedAddresses(attached).find(({ address }) => address.address.family === 6);
   if (!promised || !isWithoutIpv6(attached)) return [];
-  const key = `net.ipv6.conf.${attached.inside.link.name}.disable_ipv6`;
-  const evidence = `${key} is 1, and ${formatPrefix(promised.address)} its address`;
-  const remedy = inContainer(attached, `sysctl -w ${key}=0`);
+  const key = `net/ipv6/conf/${attached.inside.link.name}/disable_ipv6`;
+  const evidence = `${settingName(key)} is 1, and ${formatPrefix(promised.address)} its address`;
+  const remedy = inContainer(attached, setting(key, 0));
   return [finding("ipv6-disabled", { subject: nameOf(attached), evidence, remedy })];
 }
 
@@ -63,8 +65,11 @@ function addressesMissing(attached: Present): Finding[] {
     const { family } = address.address;
     if (has.some((each) => samePrefix(each, address)) || (family === 6 && isWithoutIpv6(attached))) return [];
     const evidence = `${link.name} has no ${formatPrefix(address)}`;
-    const nodad = family === 6 ? " nodad" : "";
-    const remedy = inContainer(attached, `ip address add ${formatPrefix(address)} dev ${link.name}${nodad}`);
+    const nodad = family === 6 ? ["nodad"] : [];
+    const remedy = inContainer(
+      attached,
+      shell`ip address add ${formatPrefix(address)} dev ${link.name} ${nodad}`,
+    );
     return finding("address-missing", { subject: nameOf(attached), evidence, remedy });
   });
 }
@@ -84,11 +89,11 @@ function routesMissing(attached: Present): Finding[] {
     );
     if (isThere) return [];
     const dst = route.dst.length === 0 ? "default" : formatPrefix(route.dst);
-    const via = gateway ? ` via ${formatAddress(gateway)}` : "";
-    const evidence = `no route ${dst}${via} by ${link.name}`;
+    const via = gateway ? ["via", formatAddress(gateway)] : [];
+    const evidence = `no route ${[dst, ...via].join(" ")} by ${link.name}`;
     const remedy = inContainer(
       attached,
-      `ip ${family === 6 ? "-6 " : ""}route add ${dst}${via} dev ${link.name}`,
+      shell`ip ${family === 6 ? ["-6"] : []} route add ${dst} ${via} dev ${link.name}`,
     );
     return finding("route-missing", { subject: nameOf(attached), evidence, remedy });
   });
@@ -108,11 +113,11 @@ function macsChanged({ stack }: Host, attached: Present): Finding[] {
     name: string,
     is: Uint8Array,
     was: string | undefined,
-    command: (text: string) => string,
+    command: (text: ShellCommand) => ShellCommand,
   ) => {
     if (!was || formatMac(is) === was.toLowerCase()) return;
     const evidence = `the MAC of ${name} is ${formatMac(is)}, not ${was}${udevHint(stack.link(name)?.kind)}`;
-    const remedy = command(`ip link set ${name} address ${was}`);
+    const remedy = command(shell`ip link set ${name} address ${was}`);
     found.push(finding("mac-changed", { subject: nameOf(attached), evidence, remedy }));
   };
   const promised = promisedInside(attached);

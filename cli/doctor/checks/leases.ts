@@ -4,7 +4,8 @@ import { findRange } from "../../../lib/ipam/ranges.ts";
 import { formatAddress } from "../../../lib/netaddr/address.ts";
 import { leaseDirectories } from "../../networks/leases.ts";
 import { rangeSetsOf } from "../../networks/occupied.ts";
-import { type Finding, finding, shellWord } from "../finding.ts";
+import { allOf, shell } from "../../terminal/shell.ts";
+import { type Finding, finding } from "../finding.ts";
 import { type Attached, type Host, nameOf, promisedAddresses } from "../host.ts";
 
 export function checkLeases({ attachments }: Host): Finding[] {
@@ -21,11 +22,13 @@ function leasesMissing(attached: Attached): Finding[] {
     const name = formatAddress(address);
     const holder = readHolder(directory, name);
     if (holder?.containerId === containerId && (holder.ifname === ifname || holder.ifname === "")) return [];
-    const path = shellWord(`${directory}/${name}`);
     const evidence = holder
       ? `${directory}/${name} says that ${name} is leased to ${holder.containerId} ${holder.ifname}`
       : `there is no ${directory}/${name}`;
-    const remedy = `mkdir -p ${shellWord(directory)} && printf '%s\\r\\n%s' ${shellWord(containerId)} ${ifname} > ${path}`;
+    const remedy = allOf(
+      shell`mkdir -p ${directory}`,
+      shell`printf '%s\\r\\n%s' ${containerId} ${ifname} > ${directory}/${name}`,
+    );
     return finding("lease-missing", { subject: nameOf(attached), evidence, remedy, isSafe: !holder });
   });
 }

@@ -7,15 +7,16 @@ import { containsAddress } from "../../../lib/netaddr/prefix.ts";
 import { netfilterSocket } from "../../../lib/netfilter/socket.ts";
 import type { Link } from "../../../lib/rtnetlink/link.ts";
 import { attachmentFileName, listDamagedRecords } from "../../../lib/state/record.ts";
+import { allOf, shell } from "../../terminal/shell.ts";
 import type { FaultId } from "../faults.ts";
-import { type Finding, finding, shellWord } from "../finding.ts";
+import { type Finding, finding } from "../finding.ts";
 import { type Attached, type Host, nameOf, promisedAddresses } from "../host.ts";
 import { findLeftovers, isGone, type Leftover } from "../leftovers.ts";
 import { reattaching } from "../reattaching.ts";
 import { subnetsOf } from "./subnets.ts";
 
 /** Of every network, also of those that have no file any more. */
-const COLLECT = "weft gc";
+const COLLECT = shell`weft gc`;
 /** More than these are not looked through. */
 const CONNECTIONS_MAX = 200_000;
 
@@ -70,7 +71,7 @@ function andMore(first: string, count: number): string {
 function vethOrphaned(host: Host, link: Link): Finding[] {
   const { stack, view, attachments } = host;
   const peer = view.peerOf(stack, link);
-  const remedy = `ip link delete ${link.name}`;
+  const remedy = shell`ip link delete ${link.name}`;
   const owner = attachmentOf(link);
   if (owner) {
     const attached = attachments.find(({ outside }) => outside?.index === link.index);
@@ -113,11 +114,11 @@ function connectionsStale(host: Host): Finding[] {
   return [...Map.groupBy(stale, ({ replySource }) => formatAddress(replySource))].map(([text, some]) => {
     const to = some.map(({ destination }) => destination).find((each): each is Address => each !== undefined);
     const evidence = `${some.length} to ${to ? formatAddress(to) : "this host"} lead to ${text}, which no container has`;
-    const family = text.includes(":") ? " -f ipv6" : "";
+    const family = text.includes(":") ? ["-f", "ipv6"] : [];
     return finding("connection-stale", {
       subject: text,
       evidence,
-      remedy: `conntrack -D${family} --reply-src ${text}`,
+      remedy: shell`conntrack -D ${family} --reply-src ${text}`,
     });
   });
 }
@@ -132,11 +133,11 @@ function recordsDamaged({ attachments }: Host): Finding[] {
     const attached = attachments.find(
       (each) => each.network === network && name.startsWith(attachmentFileName(each, "")),
     );
-    const rm = `rm ${shellWord(path)}`;
+    const rm = shell`rm ${path}`;
     if (!attached?.inside)
       return finding("record-damaged", { subject: path, evidence: "it is no record", remedy: rm });
     const evidence = `it is no record, and ${nameOf(attached)} lives`;
-    const remedy = `${rm} && ${reattaching(attached)}`;
+    const remedy = allOf(rm, reattaching(attached));
     return finding("record-damaged", { subject: path, evidence, remedy, isSafe: false });
   });
 }

@@ -6,6 +6,7 @@ import {
   NUD_PERMANENT,
 } from "../../../lib/rtnetlink/neighbour.ts";
 import { readNeighbourTable } from "../../../lib/rtnetlink/neighbour-table.ts";
+import { shell } from "../../terminal/shell.ts";
 import { type Finding, finding } from "../finding.ts";
 import type { Host } from "../host.ts";
 
@@ -38,7 +39,7 @@ function neighbourTableFull({ stack, view }: Host, family: 4 | 6): Finding[] {
     finding("neighbour-table-full", {
       subject: table.name,
       evidence,
-      remedy: `sysctl -w ${settings.join(" ")}`,
+      remedy: shell`sysctl -w ${settings}`,
     }),
   ];
 }
@@ -50,6 +51,6 @@ function conntrackFull({ stack }: Host): Finding[] {
   // 0 is no limit; without the module there is neither
   if (!limit || !count || count < NEARLY * limit) return [];
   const evidence = `${count} connections, and net.netfilter.nf_conntrack_max is ${limit}`;
-  const remedy = `sysctl -w net.netfilter.nf_conntrack_max=${2 * limit}`;
+  const remedy = shell`sysctl -w net.netfilter.nf_conntrack_max=${2 * limit}`;
   return [finding("conntrack-full", { subject: "conntrack", evidence, remedy })];
 }

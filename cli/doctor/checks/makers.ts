@@ -2,8 +2,9 @@
 import { dirname } from "node:path";
 import { plugins } from "../../../plugins.ts";
 import type { NetworkFile } from "../../runtime/network-list.ts";
+import { shell } from "../../terminal/shell.ts";
 import { makerOf } from "../executable.ts";
-import { type Finding, finding, shellWord } from "../finding.ts";
+import { type Finding, finding } from "../finding.ts";
 import { type Host, nameOf } from "../host.ts";
 import { findPluginFile, typesOf } from "../own-plugins.ts";
 import { findSearchPath } from "../search-path.ts";
@@ -23,7 +24,7 @@ function pluginsMixed({ runtime, attachments }: Host, network: NetworkFile): Fin
       : attached && `weft's plugins have attached ${nameOf(attached)}`;
   if (another.length === 0 || ours === undefined) return [];
   const evidence = `${ours}, ${another.join(", ")} not`;
-  return [finding("plugins-mixed", { subject: network.name, evidence, remedy: "weft migrate" })];
+  return [finding("plugins-mixed", { subject: network.name, evidence, remedy: shell`weft migrate` })];
 }
 
 /** What a runtime finds first it runs: weft's may lie where it does not come to look. */
@@ -41,7 +42,7 @@ function pluginsShadowed({ runtime }: Host, networks: readonly NetworkFile[]): F
     const names = each.map(({ type }) => type).join(", ");
     const places = [...new Set(each.map(({ own }) => own))].join(", ");
     const evidence = `${names} there are found, and not weft's in ${places}: ${search.whose} looks in ${search.directories.join(", ")}`;
-    const remedy = `CNI_PATH=${shellWord(found)} weft migrate`;
+    const remedy = shell`CNI_PATH=${found} weft migrate`;
     return finding("plugin-shadowed", { subject: found, evidence, remedy });
   });
 }

@@ -7,6 +7,7 @@ import { addressBits, formatAddress } from "../../../lib/netaddr/address.ts";
 import { parsePrefix } from "../../../lib/netaddr/prefix.ts";
 import type { Link } from "../../../lib/rtnetlink/link.ts";
 import { findTextFile } from "../../../lib/sys/file.ts";
+import { allOf, shell } from "../../terminal/shell.ts";
 import { type Finding, finding } from "../finding.ts";
 import { type Attached, type Host, hostSideOf, nameOf } from "../host.ts";
 
@@ -52,7 +53,10 @@ function byNetworkManager(links: readonly Link[]): Finding[] {
     finding("networkmanager-manages", {
       subject: name,
       evidence: `NetworkManager has it among the devices it manages`,
-      remedy: `printf '[keyfile]\\nunmanaged-devices=${patterns.join(";")}\\n' > ${file} && nmcli general reload`,
+      remedy: allOf(
+        shell`printf '[keyfile]\\nunmanaged-devices=%s\\n' ${patterns.join(";")} > ${file}`,
+        shell`nmcli general reload`,
+      ),
     }),
   );
 }
@@ -91,8 +95,10 @@ function byNetworkd(link: Link): Finding[] {
   if (!file || value("ADMIN_STATE") === "unmanaged") return [];
   const evidence = `systemd-networkd configures it by ${file} (${value("ADMIN_STATE") ?? "unknown state"})`;
   const unit = `/etc/systemd/network/05-weft-${link.kind === "bridge" ? link.name : "veth"}.network`;
-  const content = `[Match]\\nName=${patternOf(link)}\\n[Link]\\nUnmanaged=yes\\n`;
-  const remedy = `printf '${content}' > ${unit} && networkctl reload`;
+  const remedy = allOf(
+    shell`printf '[Match]\\nName=%s\\n[Link]\\nUnmanaged=yes\\n' ${patternOf(link)} > ${unit}`,
+    shell`networkctl reload`,
+  );
   return [finding("networkd-manages", { subject: link.name, evidence, remedy })];
 }
 
@@ -122,7 +128,7 @@ function firewalldBlocks(host: Host): Finding[] {
     if (!side || zoneOf("getZoneOfInterface", side.name) !== "") return [];
     if (sources.some((source) => zoneOf("getZoneOfSource", source) !== "")) return [];
     const evidence = `firewalld runs, and ${side.name} is in none of its zones, nor an address of ${nameOf(attached)}`;
-    const remedy = `firewall-cmd --zone=trusted --add-interface=${side.name}`;
+    const remedy = shell`firewall-cmd --zone=trusted --add-interface=${side.name}`;
     return finding("firewalld-blocks", { subject: side.name, evidence, remedy });
   });
 }

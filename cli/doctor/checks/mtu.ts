@@ -4,6 +4,7 @@ import { type PathProbe, probePaths } from "../../../lib/path-probe.ts";
 import type { Link } from "../../../lib/rtnetlink/link.ts";
 import { readVxlan } from "../../../lib/rtnetlink/link-kinds.ts";
 import type { Stack } from "../../inventory/stack.ts";
+import { allOf, type ShellCommand, shell } from "../../terminal/shell.ts";
 import { type Finding, finding } from "../finding.ts";
 import { type Attached, type Host, inContainer, nameOf, promisedInside } from "../host.ts";
 
@@ -29,7 +30,7 @@ function mismatch(attached: Attached): Finding[] {
   if (!inside || !outside || inside.link.mtu === outside.mtu) return [];
   const promised = promisedInside(attached)?.mtu ?? Math.max(inside.link.mtu, outside.mtu);
   const changed = inside.link.mtu === promised ? outside : inside.link;
-  const command = `ip link set ${changed.name} mtu ${changed === outside ? inside.link.mtu : promised}`;
+  const command = shell`ip link set ${changed.name} mtu ${changed === outside ? inside.link.mtu : promised}`;
   const remedy = changed === outside ? command : inContainer(attached, command);
   const evidence = `the MTU of ${inside.link.name} is ${inside.link.mtu}, that of ${outside.name}, its other end, ${outside.mtu}`;
   return [finding("mtu-mismatch", { subject: nameOf(attached), evidence, remedy })];
@@ -42,7 +43,7 @@ function aboveUnderlay({ stack }: Host, link: Link): Finding[] {
   const needed = link.mtu + VXLAN_OVERHEAD[family];
   if (!below || below.mtu >= needed) return [];
   const evidence = `its MTU is ${link.mtu}, which makes packets of ${needed} bytes, and that of ${below.name} below is ${below.mtu}`;
-  const remedy = `ip link set ${below.name} mtu ${needed}`;
+  const remedy = shell`ip link set ${below.name} mtu ${needed}`;
   return [finding("mtu-above-underlay", { subject: link.name, evidence, remedy })];
 }
 
@@ -60,7 +61,7 @@ interface Probe extends PathProbe {
   /** The largest packet its interface sends. */
   readonly full: number;
   /** What sets the MTU there. */
-  remedy(mtu: number): string;
+  remedy(mtu: number): ShellCommand;
 }
 
 /** From each container to its gateways, from the host to its own, and from all to what was asked for. */
@@ -69,7 +70,7 @@ function blackHoles(host: Host, probed: readonly Address[]): Finding[] {
   const probes = [
     ...fitting.flatMap((attached) => probesOfContainer(attached, probed)),
     ...host.stack.links.flatMap((link) => {
-      const remedy = (mtu: number) => `ip link set ${link.name} mtu ${mtu}`;
+      const remedy = (mtu: number) => shell`ip link set ${link.name} mtu ${mtu}`;
       return probesOf(host.stack, { link, probed, subject: "this host", isFromHost: true, remedy });
     }),
   ];
@@ -90,8 +91,8 @@ function probesOfContainer(attached: Attached, probed: readonly Address[]): Prob
   const { inside, outside } = attached;
   if (!inside) return [];
   const remedy = (mtu: number) => {
-    const command = inContainer(attached, `ip link set ${inside.link.name} mtu ${mtu}`);
-    return outside ? `ip link set ${outside.name} mtu ${mtu} && ${command}` : command;
+    const command = inContainer(attached, shell`ip link set ${inside.link.name} mtu ${mtu}`);
+    return outside ? allOf(shell`ip link set ${outside.name} mtu ${mtu}`, command) : command;
   };
   const subject = nameOf(attached);
   return probesOf(inside.stack, { link: inside.link, probed, subject, isFromHost: false, remedy });

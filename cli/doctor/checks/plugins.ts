@@ -6,8 +6,9 @@ import { version } from "../../../package.json" with { type: "json" };
 import { firstVersions, plugins } from "../../../plugins.ts";
 import type { NetworkFile, PluginConfig, UnreadableFile } from "../../runtime/network-list.ts";
 import { requestPlugin } from "../../runtime/plugin-request.ts";
+import { allOf, type ShellCommand, shell } from "../../terminal/shell.ts";
 import { makerOf, versionOf } from "../executable.ts";
-import { type Finding, finding, shellWord } from "../finding.ts";
+import { editing, type Finding, finding } from "../finding.ts";
 import { type Host, ipamOf } from "../host.ts";
 import { findPluginFile, isThisExecutable, type OwnPlugins, refusalOf, typesOf } from "../own-plugins.ts";
 import { INSTALL_DIR } from "../search-path.ts";
@@ -37,10 +38,9 @@ export function checkPlugins(host: Host, own: OwnPlugins, found: readonly Findin
 /** A version that nobody knows is the file's as well. */
 function unreadable({ file, reason }: UnreadableFile): Finding {
   if (reason.startsWith('"cniVersion"')) {
-    const remedy = `\${EDITOR:-vi} ${shellWord(file)}`;
-    return finding("version-refused", { subject: file, evidence: reason, remedy });
+    return finding("version-refused", { subject: file, evidence: reason, remedy: editing(file) });
   }
-  const remedy = `mv ${shellWord(file)} ${shellWord(`${file}.unreadable`)}`;
+  const remedy = shell`mv ${file} ${file}.unreadable`;
   return finding("network-unreadable", { subject: file, evidence: reason, remedy });
 }
 
@@ -58,7 +58,7 @@ function networksTwice(host: Host): Finding[] {
     return finding("network-twice", {
       subject: name,
       evidence,
-      remedy: `mv ${shellWord(file)} ${shellWord(`${file}.unused`)}`,
+      remedy: shell`mv ${file} ${file}.unused`,
     });
   });
 }
@@ -82,10 +82,13 @@ function pluginsMissing(host: Host, network: NetworkFile): Finding[] {
     });
 }
 
-function installing(type: string, directory: string): string {
-  if (plugins.has(type)) return `weft install --to ${shellWord(directory)}`;
-  if (!REFERENCE_ONLY.includes(type)) return `install -m 755 ${shellWord(type)} ${shellWord(directory)}`;
-  return `apt-get install containernetworking-plugins && cp /usr/lib/cni/${type} ${shellWord(directory)}`;
+function installing(type: string, directory: string): ShellCommand {
+  if (plugins.has(type)) return shell`weft install --to ${directory}`;
+  if (!REFERENCE_ONLY.includes(type)) return shell`install -m 755 ${type} ${directory}`;
+  return allOf(
+    shell`apt-get install containernetworking-plugins`,
+    shell`cp /usr/lib/cni/${type} ${directory}`,
+  );
 }
 
 function otherVersions(host: Host, networks: readonly NetworkFile[]): Finding[] {
@@ -96,7 +99,7 @@ function otherVersions(host: Host, networks: readonly NetworkFile[]): Finding[] 
       const other = versionOf(file);
       if (other === undefined || other === version) return [];
       const evidence = `it is of version ${other}, and this is ${version}`;
-      const remedy = `weft install --to ${shellWord(dirname(file))}`;
+      const remedy = shell`weft install --to ${dirname(file)}`;
       return finding("plugin-version", { subject: file, evidence, remedy });
     });
 }
@@ -111,7 +114,7 @@ function versionRefused(host: Host, network: NetworkFile): Finding[] {
     spoken.find(({ versions }) => !cniVersions.some((each) => versions.includes(each))) ?? spoken[0];
   if (!worst) return [];
   const evidence = `it is of ${cniVersions.join(", ")}, and ${worst.type} speaks ${worst.versions.join(", ")}`;
-  const remedy = isReplaceable(host, worst.type) ? "weft migrate" : `\${EDITOR:-vi} ${shellWord(file)}`;
+  const remedy = isReplaceable(host, worst.type) ? shell`weft migrate` : editing(file);
   return [finding("version-refused", { subject: name, evidence, remedy })];
 }
 
@@ -155,8 +158,7 @@ function networkRefused(host: Host, own: OwnPlugins, network: NetworkFile): Find
     if (!refusal) return [];
     const details = refusal.details === "" ? "" : ` (${refusal.details})`;
     const evidence = `plugin ${plugin.type} answers STATUS with ${refusal.code}: ${refusal.msg}${details}`;
-    const remedy = `\${EDITOR:-vi} ${shellWord(file)}`;
-    return finding("network-refused", { subject: name, evidence, remedy });
+    return finding("network-refused", { subject: name, evidence, remedy: editing(file) });
   });
 }
 

@@ -9,7 +9,9 @@ import { WEFT_TABLE } from "../../../lib/weft-table/ruleset.ts";
 import { checkTable } from "../../../lib/weft-table/table-life.ts";
 import { findHolders, type Listener, listListeners } from "../../host-listeners.ts";
 import type { PublishedPort } from "../../inventory/attachment.ts";
+import { setting, settingName } from "../../inventory/setting.ts";
 import { findShadowed } from "../../shadowed-listeners.ts";
+import { allOf, shell } from "../../terminal/shell.ts";
 import { type Finding, finding } from "../finding.ts";
 import { type Attached, type Host, hostSideOf, isSet, nameOf, promisedBridge } from "../host.ts";
 import { readTables } from "../iptables.ts";
@@ -23,12 +25,13 @@ const BRIDGED = {
 
 export function checkPublishing(host: Host): Finding[] {
   const publishing = host.attachments.filter(({ ports, inside }) => ports.length > 0 && inside);
+  const listeners = publishing.length > 0 ? listListeners() : [];
   return [
     ...publishing.flatMap((attached) => routeLocalnetOff(host, attached)),
     ...routeLocalnetOpen(host),
     ...host.attachments.flatMap((attached) => hairpinOff(host, attached)),
     ...bridgeNetfilterOff(host),
-    ...publishing.flatMap((attached) => portsShadowed(host, attached)),
+    ...publishing.flatMap((attached) => portsShadowed(host, attached, listeners)),
   ];
 }
 
@@ -42,9 +45,9 @@ function routeLocalnetOff(host: Host, attached: Attached): Finding[] {
   const portmap = attached.list?.plugins.find(({ type }) => type === "portmap");
   if (!side || !portmap || portmap["snat"] === false || !families(attached).includes(4)) return [];
   if (isLocalnetRouted(host, side.name) || isLocalnetRouted(host, "all")) return [];
-  const key = `net.ipv4.conf.${side.name}.route_localnet`;
-  const evidence = `${key} is 0, and ${nameOf(attached)} publishes port ${attached.ports[0]?.hostPort}`;
-  return [finding("route-localnet-off", { subject: side.name, evidence, remedy: `sysctl -w ${key}=1` })];
+  const key = `net/ipv4/conf/${side.name}/route_localnet`;
+  const evidence = `${settingName(key)} is 0, and ${nameOf(attached)} publishes port ${attached.ports[0]?.hostPort}`;
+  return [finding("route-localnet-off", { subject: side.name, evidence, remedy: setting(key, 1) })];
 }
 
 function isLocalnetRouted({ stack }: Host, name: string): boolean {
@@ -61,11 +64,11 @@ function routeLocalnetOpen(host: Host): Finding[] {
     const behind = host.attachments.filter((attached) => hostSideOf(host, attached)?.name === name);
     const isPublished = (name === "all" ? host.attachments : behind).some(({ ports }) => ports.length > 0);
     if (behind.some(({ isOurs, ports }) => isOurs && ports.length > 0)) return []; // "rules-missing" says it
-    const key = `net.ipv4.conf.${name}.route_localnet`;
-    const evidence = `${key} is 1, and no rule keeps 127.0.0.0/8 from coming in`;
+    const key = `net/ipv4/conf/${name}/route_localnet`;
+    const evidence = `${settingName(key)} is 1, and no rule keeps 127.0.0.0/8 from coming in`;
     const remedy = isPublished
-      ? "iptables -t raw -I PREROUTING -d 127.0.0.0/8 ! -i lo -j DROP"
-      : `sysctl -w ${key}=0`;
+      ? shell`iptables -t raw -I PREROUTING -d 127.0.0.0/8 ! -i lo -j DROP`
+      : setting(key, 0);
     return finding("route-localnet-open", {
       subject: name,
       evidence,
@@ -113,7 +116,7 @@ function hairpinOff(host: Host, attached: Attached): Finding[] {
     ? `bridged packets pass iptables, and port ${ports[0]?.hostPort} of the host leads to the container`
     : 'the network has "hairpinMode"';
   const evidence = `hairpin is off at ${outside.name}; ${why}`;
-  const remedy = `ip link set ${outside.name} type bridge_slave hairpin on`;
+  const remedy = shell`ip link set ${outside.name} type bridge_slave hairpin on`;
   return [finding("hairpin-off", { subject: nameOf(attached), evidence, remedy })];
 }
 
@@ -130,21 +133,22 @@ function bridgeNetfilterOff({ stack, attachments }: Host): Finding[] {
     (hasNftables() && hasChain(netfilterSocket(), { family: "ip", name: "nat" }, "KUBE-SERVICES")) ||
     readTables(4, "nat").some(({ table }) => table.has("KUBE-SERVICES"));
   if (!hasServices) return [];
-  const key = BRIDGED[4].replaceAll("/", ".");
   const value = stack.sysctl(BRIDGED[4]);
-  const evidence = `kube-proxy's rules are in iptables, and ${key} is ${value ?? "not there: br_netfilter is not loaded"}`;
-  const remedy = `${value === undefined ? "modprobe br_netfilter && " : ""}sysctl -w ${key}=1`;
+  const evidence = `kube-proxy's rules are in iptables, and ${settingName(BRIDGED[4])} is ${value ?? "not there: br_netfilter is not loaded"}`;
+  const remedy = allOf(
+    ...(value === undefined ? [shell`modprobe br_netfilter`] : []),
+    setting(BRIDGED[4], 1),
+  );
   return [finding("bridge-netfilter-off", { subject: "br_netfilter", evidence, remedy })];
 }
 
 /** Who listens may be needed: its remedy is to publish by another port. */
-function portsShadowed(host: Host, attached: Attached): Finding[] {
+function portsShadowed(host: Host, attached: Attached, listeners: readonly Listener[]): Finding[] {
   const ports = attached.ports.map(({ protocol, hostPort, hostIP }) => ({
     protocol,
     port: hostPort,
     hostIp: hostIP === "" ? undefined : parseAddress(hostIP),
   }));
-  const listeners = listListeners();
   const shadowed = findShadowed(ports, families(attached), listeners);
   if (shadowed.length === 0) return [];
   const remedy = reattaching({ ...attached, ports: portsBeside(host, attached, listeners) });

@@ -7,6 +7,7 @@ import { type AttachmentName, listAllRecords } from "../../../lib/state/record.t
 import { TABLES } from "../../../lib/weft-table/element.ts";
 import { findMissing } from "../../../lib/weft-table/restore.ts";
 import { missingRules } from "../../restore-rules.ts";
+import { allOf, shell } from "../../terminal/shell.ts";
 import { type Finding, finding } from "../finding.ts";
 import { type Attached, type Host, isSet, nameOf } from "../host.ts";
 
@@ -29,7 +30,8 @@ function foreignTables(): Finding[] {
     if (comment === undefined || OUR_COMMENT.test(comment)) return [];
     const subject = `table ${table.family} ${table.name}`;
     const evidence = comment === "" ? "it has no comment of weft's" : `its comment is "${comment}"`;
-    return finding("table-foreign", { subject, evidence, remedy: `nft delete ${subject} && weft restore` });
+    const remedy = allOf(shell`nft delete table ${table.family} ${table.name}`, shell`weft restore`);
+    return finding("table-foreign", { subject, evidence, remedy });
   });
 }
 
@@ -54,7 +56,11 @@ function rulesMissing({ attachments }: Host): Finding[] {
         network === name.network && containerId === name.containerId && ifname === name.ifname,
     );
     const subject = attached ? nameOf(attached) : `${name.containerId} (${name.ifname} on ${name.network})`;
-    return finding("rules-missing", { subject, evidence: [...words].join("; "), remedy: "weft restore" });
+    return finding("rules-missing", {
+      subject,
+      evidence: [...words].join("; "),
+      remedy: shell`weft restore`,
+    });
   });
 }
 
@@ -69,7 +75,7 @@ function isolationDiffers({ stack }: Host, attached: Attached): Finding[] {
   const { isWanted, why } = wantedIsolation(attached);
   if ((outside.port?.isolated === 1) === isWanted) return [];
   const evidence = `${outside.name} is ${isWanted ? "not " : ""}isolated, ${why}`;
-  const remedy = `ip link set ${outside.name} type bridge_slave isolated ${isWanted ? "on" : "off"}`;
+  const remedy = shell`ip link set ${outside.name} type bridge_slave isolated ${isWanted ? "on" : "off"}`;
   return [finding("isolation-differs", { subject: nameOf(attached), evidence, remedy })];
 }
 

@@ -10,7 +10,8 @@ import { RT_SCOPE_LINK } from "../../../lib/rtnetlink/route.ts";
 import { leaseDirectories } from "../../networks/leases.ts";
 import { rangeSetsOf } from "../../networks/occupied.ts";
 import type { NetworkFile } from "../../runtime/network-list.ts";
-import { type Finding, finding, shellWord } from "../finding.ts";
+import type { ShellCommand } from "../../terminal/shell.ts";
+import { editing, type Finding, finding } from "../finding.ts";
 import { DEFAULT_BRIDGE, type Host, hostSideOf } from "../host.ts";
 
 /** Their containers are on a network of the host's making; of the others the subnet is the wire's. */
@@ -47,8 +48,8 @@ function overlap(network: NetworkFile, other: NetworkFile): Finding[] {
 }
 
 /** What gives the network another subnet: its containers get one with their next ADD. */
-function changing({ file }: NetworkFile): string {
-  return `\${EDITOR:-vi} ${shellWord(file)}`;
+function changing({ file }: NetworkFile): ShellCommand {
+  return editing(file);
 }
 
 /** What tells one layer 2 network from another. */

@@ -4,7 +4,8 @@ import type { Link } from "../../../lib/rtnetlink/link.ts";
 import { AGENT_SOCKET } from "../../../lib/store/protocol.ts";
 import type { Stack } from "../../inventory/stack.ts";
 import type { NetworkFile } from "../../runtime/network-list.ts";
-import { type Finding, finding } from "../finding.ts";
+import { shell } from "../../terminal/shell.ts";
+import { editing, type Finding, finding } from "../finding.ts";
 import { type Host, ipamOf, isSet } from "../host.ts";
 
 /** Of each plugin the key that names the interface below. */
@@ -30,11 +31,11 @@ function masters({ stack }: Host, { name, plugins: [main], file }: NetworkFile):
   if (!link) {
     const there = possibleMasters(stack).map((each) => each.name);
     const evidence = `"${key}" is ${master}, and this host has ${there.join(", ")}`;
-    return [finding("master-missing", { subject, evidence, remedy: `\${EDITOR:-vi} ${file}` })];
+    return [finding("master-missing", { subject, evidence, remedy: editing(file) })];
   }
   if (link.up) return [];
   const evidence = `${link.name} is down`;
-  return [finding("master-down", { subject, evidence, remedy: `ip link set ${link.name} up` })];
+  return [finding("master-down", { subject, evidence, remedy: shell`ip link set ${link.name} up` })];
 }
 
 /** What leads out of the host: neither a container's, nor a port of something, nor weft's own. */
@@ -56,12 +57,14 @@ function daemons({ name, plugins: [main] }: NetworkFile): Finding[] {
   const found: Finding[] = [];
   if (main.type === "vxlan" && main["etcd"] !== undefined && !isListening(AGENT_SOCKET)) {
     const evidence = `nobody listens at ${AGENT_SOCKET}: this host does not hear of containers on others`;
-    found.push(finding("agent-down", { subject: name, evidence, remedy: "systemctl start weft-agent" }));
+    found.push(finding("agent-down", { subject: name, evidence, remedy: shell`systemctl start weft-agent` }));
   }
   const socket = typeof ipam["daemonSocketPath"] === "string" ? ipam["daemonSocketPath"] : DHCP_SOCKET;
   if (ipam["type"] === "dhcp" && !isListening(socket)) {
     const evidence = `nobody listens at ${socket}: neither ADD nor DEL can succeed`;
-    found.push(finding("dhcp-daemon-down", { subject: name, evidence, remedy: "systemctl start cni-dhcp" }));
+    found.push(
+      finding("dhcp-daemon-down", { subject: name, evidence, remedy: shell`systemctl start cni-dhcp` }),
+    );
   }
   return found;
 }
