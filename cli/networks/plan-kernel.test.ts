@@ -223,4 +223,7 @@ kernelTest("planNetwork() names the bridge after the network where that fits and
     'bridge br0 is that of network "a"',
   );
   expect(await refusal("", { options: ["bridge=a/b"] })).toContain("--opt bridge=a/b: ");
+  for (const odd of ["br;id", "-br", "br=5", "br'"]) {
+    expect(await refusal("", { options: [`bridge=${odd}`] })).toContain("not letters, digits");
+  }
 });

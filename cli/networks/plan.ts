@@ -234,6 +234,12 @@ function userOf(bridge: string, networks: readonly NetworkFile[]): NetworkFile |
 function verifyBridge(bridge: string, networks: readonly NetworkFile[]): void {
   const fault = faultOfIfname(bridge);
   if (fault) throw new SyntaxError(`--opt bridge=${bridge}: ${fault.msg}`);
+  // the kernel takes more, but shells and sysctl read other signs in their own way
+  if (!isIdentifier(bridge)) {
+    throw new SyntaxError(
+      `--opt bridge=${bridge}: not letters, digits, "_", "." and "-", first a letter or digit`,
+    );
+  }
   const user = userOf(bridge, networks);
   if (user) throw new Error(`bridge ${bridge} is that of network "${user.name}": ${user.file}`);
 }
