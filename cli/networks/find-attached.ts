@@ -22,7 +22,7 @@ export function findAttached(network: string, text: string, runtime: Runtime): C
   );
 }
 
-/** As findAttached(), of those that no result was kept of here: by weft's records, where the container lives. */
+/** Those of a container that lives of which there are weft's records, and no result was kept here. */
 export function findUnkept(network: string, text: string, runtime: Runtime): Attachment[] {
   const container = tryFinding(text);
   if (!container) return [];
@@ -30,7 +30,7 @@ export function findUnkept(network: string, text: string, runtime: Runtime): Att
   return unkeptOn(network, container, { containerId, runtime });
 }
 
-/** The same by whatever there is of it, also of a container that is gone. */
+/** The same by whatever there is of them, also of a container that is gone. */
 export function findRecorded(view: HostView, network: string, text: string): Attachment[] {
   const container = tryFinding(text);
   const inode = container && namespaceInode(container.netnsPath);
