@@ -2,6 +2,8 @@
 import { CniError, toCniError } from "../../lib/cni/error.ts";
 import { answerOf } from "../../lib/cni/plugin.ts";
 import { atLeast } from "../../lib/cni/version.ts";
+import type { AttachmentName } from "../../lib/state/record.ts";
+import { newcomersOn } from "../networks/newcomers.ts";
 import { delNetwork } from "../runtime/network.ts";
 import type { NetworkList, PluginConfig } from "../runtime/network-list.ts";
 import { pluginConfig, pluginVariables, type Request, requestPlugin } from "../runtime/plugin-request.ts";
@@ -52,9 +54,12 @@ export function collectAll(host: Host, own: OwnPlugins): Collection {
   const strangers = findStrangers(host);
   for (const list of networksOf(host, before)) {
     if (list.disableGC) continue;
-    const valid = validOn(host, list.name, strangers);
+    const known = validOn(host, list.name, strangers);
     for (const plugin of list.plugins) {
-      attempt(`GC of ${plugin.type} on ${list.name}`, () => collect(host, own, { list, plugin, valid }));
+      attempt(`GC of ${plugin.type} on ${list.name}`, () => {
+        const valid = [...known, ...namesOf(newcomersOn(list.name, host.attachments))];
+        collect(host, own, { list, plugin, valid });
+      });
     }
   }
   const after = findLeftovers(host).map(({ place, containerId }) => `${place} ${containerId}`);
@@ -89,9 +94,12 @@ function madeUp(name: string, types: readonly string[]): NetworkList {
 
 function validOn({ attachments }: Host, network: string, strangers: readonly Leftover[]) {
   const there = attachments.filter((attached: Attached) => !isGone(attached));
-  return [...there, ...strangers]
-    .filter((each) => each.network === network)
-    .map(({ containerId, ifname }) => ({ containerID: containerId, ifname }));
+  return namesOf([...there, ...strangers].filter((each) => each.network === network));
+}
+
+/** As GC is told of them. */
+function namesOf(attachments: readonly Omit<AttachmentName, "network">[]) {
+  return attachments.map(({ containerId, ifname }) => ({ containerID: containerId, ifname }));
 }
 
 interface Collecting {

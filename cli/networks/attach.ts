@@ -14,7 +14,7 @@ import { type NetworkFile, parseNetworkList } from "../runtime/network-list.ts";
 import type { Runtime } from "../runtime/plugin-request.ts";
 import { type CachedAttachment, findCached, listCached } from "../runtime/result-cache.ts";
 import { type AttachmentWords, unheeded, withRequest } from "./attachment-request.ts";
-import { lockNetwork } from "./network-lock.ts";
+import { lockAttachments, lockNetwork } from "./network-lock.ts";
 import { unkeptOn, unkeptWords } from "./unkept.ts";
 
 /** Docker's and Kubernetes' names of interfaces. */
@@ -52,6 +52,7 @@ export function attachContainer(
 ): Attached {
   const { ifname } = attachment;
   refuseHost(container);
+  using _uncollected = lockAttachments({ shared: true });
   using _kept = lockNetwork(network, { shared: true });
   if (findCached(runtime.cacheDirectory, network.name, attachment)) {
     throw new Error(

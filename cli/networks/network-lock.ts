@@ -17,6 +17,15 @@ export function lockNetwork({ name, file }: NetworkFile, options: { shared: bool
   throw new Error(`network "${name}" was just removed: ${file} is gone`);
 }
 
+/**
+ * Held shared while a container is attached, and alone by `weft gc`, which would take for nobody's what ADD
+ * makes after it has listed whose there is what.
+ * @throws LockTimeoutError
+ */
+export function lockAttachments(options: { shared: boolean }): Lock {
+  return lockInTool("attachments", options);
+}
+
 /** A lock of the tool's own. @throws LockTimeoutError */
 export function lockInTool(what: string, options: { shared: boolean } = { shared: false }): Lock {
   makeDirectory(LOCKS_DIR);
