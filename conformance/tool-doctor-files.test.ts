@@ -3,8 +3,9 @@
  * Each is caused, named, mended by the command it printed, and gone.
  */
 import t from "tap";
-import { type FaultCase, showFamilies } from "./fixtures/doctor-stage.ts";
-import { missing } from "./fixtures/kernel.ts";
+import { type FaultCase, makeDoctorStage, showFamilies, WEFT } from "./fixtures/doctor-stage.ts";
+import { changesSince, hostState } from "./fixtures/host-state.ts";
+import { missing, skip } from "./fixtures/kernel.ts";
 import { BUILT_PLUGINS } from "./fixtures/project.ts";
 import { referencePlugins } from "./reference.ts";
 
@@ -40,6 +41,15 @@ const LEFTOVERS: readonly FaultCase[] = [
     subject: "i1 (eth0 on apart) and 1 more",
     evidence: /there is no eth0 in \/var\/run\/netns\/i1/,
     after: "weft add front c2; weft add apart i1",
+  },
+  {
+    fault: "interface-renamed",
+    cause: `
+ip -n c2 link set eth0 down; ip -n c2 link set eth0 name lan0; ip -n c2 link set lan0 up
+weft gc; ip -n c2 link show lan0`,
+    subject: "c2 (eth0 on front)",
+    evidence: /there is no eth0 in \/var\/run\/netns\/c2, and lan0 there is its interface/,
+    after: "weft del front c2; weft add front c2",
   },
   {
     fault: "veth-orphaned",
@@ -237,6 +247,32 @@ END`,
     evidence: /containerd \(\/etc\/containerd\/config\.toml\) looks in \/opt\/first, /,
   },
 ];
+
+await t.test("containers that cannot be seen stay as they are", { timeout: 120_000 }, async (t) => {
+  if (lacks) return skip(t, lacks);
+  const { host, outside } = await makeDoctorStage(t);
+  const pings = () => host.containers.get("c1")?.ping(outside.address4);
+  t.ok(await pings(), "c1 reaches the world");
+  const before = await hostState(host);
+  // as in a pod that has not the host's mounts
+  const blind = (words: readonly string[]) =>
+    host.exec("unshare", ["-m", "sh", "-c", 'mount -t tmpfs t /run/netns; exec "$@"', "sh", WEFT, ...words], {
+      reject: false,
+    });
+  for (const words of [["gc"], ["gc", "front"]]) {
+    t.match(
+      await blind(words),
+      { exitCode: 1, stderr: /cannot see the containers' namespaces here: of .* lives, and / },
+      `weft ${words.join(" ")} does nothing`,
+    );
+  }
+  const { exitCode, stdout } = await blind(["doctor", "--fix", "--yes", "--json"]);
+  t.equal(exitCode, 2, "weft doctor --fix mends nothing");
+  t.match(JSON.parse(stdout), { findings: [{ fault: "container-unseen", isSafe: false }], mended: [] });
+  t.equal((await blind(["network", "prune", "--yes"])).exitCode, 0, "no network is pruned");
+  t.strictSame(await changesSince(before, host), [], "nothing is changed");
+  t.ok(await pings(), "and c1 lives");
+});
 
 await showFamilies(t, { LEFTOVERS, ADDRESSES, CONFIGURATION }, lacks);
 await showFamilies(t, { PLUGINS }, lacks ?? installed?.missing);

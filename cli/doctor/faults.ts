@@ -38,6 +38,7 @@ export const FAULTS = {
   // the packet filter
   "rules-missing": error("rules that ADD made are gone"),
   "table-foreign": careful(error("a table of weft's name is somebody else's")),
+  "rule-foreign": careful(error("a rule of another's is in weft's table")),
   "isolation-differs": error("a bridge port is not isolated as the network wants it"),
   "firewalld-blocks": careful(error("firewalld does not know a container's bridge")),
   // what published ports and services need
@@ -60,6 +61,7 @@ export const FAULTS = {
   "gateway-missing": error("the host lost the gateway's address"),
   // the container's interface
   "interface-down": error("a container's interface is down"),
+  "interface-renamed": careful(warning("a container's interface has another name than ADD gave it")),
   "ipv6-disabled": error("IPv6 is disabled in a container that has an IPv6 address"),
   "address-missing": error("a container lost an address"),
   "route-missing": error("a container lost a route"),
@@ -81,6 +83,7 @@ export const FAULTS = {
   "neighbour-table-full": careful(error("the kernel's neighbour table is full")),
   "conntrack-full": careful(error("the kernel's table of connections is full")),
   // what is left over
+  "container-unseen": careful(warning("a container lives where its namespace cannot be seen from here")),
   "attachment-gone": warning("a container is gone, and what it had is not"),
   "veth-orphaned": warning("a veth pair belongs to no container"),
   "lease-orphaned": warning("an address is leased to nobody"),

@@ -69,13 +69,20 @@ function attach(
   return {
     ...attachment,
     inside,
-    outside: peer?.stack === view.host ? peer.link : undefined,
+    outside: peer?.stack === view.host ? peer.link : inside ? undefined : endBehind(view, attachment),
     cached,
     records,
     list,
     result: cached ? readResult(cached.result) : {},
     main: list?.plugins[0],
   };
+}
+
+/** The host's end, where the container's has another name by now, or is not seen from here. */
+function endBehind({ host }: HostView, { state, renamed, hostLink }: AttachmentView): Link | undefined {
+  if (renamed === undefined && state !== "up" && state !== "down") return undefined;
+  const link = hostLink && host.link(hostLink.index);
+  return link?.kind === "veth" ? link : undefined;
 }
 
 function readList(text: string): NetworkList | undefined {

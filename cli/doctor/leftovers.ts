@@ -8,12 +8,12 @@ import { hasNftables } from "../../lib/iptables/kernel-tables.ts";
 import { formatAddress } from "../../lib/netaddr/address.ts";
 import { netfilterSocket } from "../../lib/netfilter/socket.ts";
 import { findTableComment, listElements } from "../../lib/nftables/query.ts";
-import type { Link } from "../../lib/rtnetlink/link.ts";
 import { listPortClaims } from "../../lib/publish/port-claims.ts";
+import type { Link } from "../../lib/rtnetlink/link.ts";
 import { claimantName, listClaimants, listClaimed } from "../../lib/state/claim.ts";
 import { listDirectory } from "../../lib/sys/file.ts";
 import { ownerComment, TABLES } from "../../lib/weft-table/element.ts";
-import { isUnseen } from "../inventory/attachment.ts";
+import { isUnseen } from "../inventory/unseen.ts";
 import { type Attached, type Host, ipamOf } from "./host.ts";
 import { readTables } from "./iptables.ts";
 

@@ -14,7 +14,10 @@ const COLUMNS: readonly Column[] = [
   { title: "STATE" },
 ];
 
-const PAINTS = { up: green, down: yellow, gone: red } as const satisfies Record<AttachmentState, unknown>;
+const PAINTS = { up: green, down: yellow, gone: red, unknown: yellow } as const satisfies Record<
+  AttachmentState,
+  unknown
+>;
 const NOTHING = "-";
 
 /** One line each. */

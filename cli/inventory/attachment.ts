@@ -4,7 +4,9 @@
  * What is known of one comes from three places that may each be missing: weft's records (/run/weft), the
  * results that libcni and runtimes keep (/var/lib/cni), and the kernel's links with our alias.
  */
-import { attachmentOf } from "../../lib/alias.ts";
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
+import { attachmentOf, isSameAttachment } from "../../lib/alias.ts";
 import { isObject, type JsonObject } from "../../lib/cni/json.ts";
 import { isLinkLocal } from "../../lib/netaddr/address.ts";
 import { formatMac } from "../../lib/netaddr/mac.ts";
@@ -17,6 +19,7 @@ import { containerName } from "./container-name.ts";
 import { compareTexts, type Namespace } from "./namespaces.ts";
 import type { Peers, Port } from "./peers.ts";
 import type { Stack } from "./stack.ts";
+import { isUnseen } from "./unseen.ts";
 
 export interface AttachmentView {
   readonly network: string;
@@ -35,6 +38,8 @@ export interface AttachmentView {
   readonly mac: string | undefined;
   /** IFLA_INFO_KIND of the container's interface: "veth". */
   readonly kind: string | undefined;
+  /** What the container calls it by now, where that is not `ifname`. */
+  readonly renamed?: string | undefined;
   /** The veth's other end, or the device below a macvlan or ipvlan. */
   readonly hostLink: { readonly name: string; readonly index: number } | undefined;
   /** The bridge that the veth's other end is a port of. */
@@ -47,8 +52,11 @@ export interface AttachmentView {
   readonly records: readonly AttachmentRecord<JsonObject>[];
 }
 
-/** "gone": its namespace or its interface is not there. */
-export type AttachmentState = "up" | "down" | "gone";
+/**
+ * "gone": its namespace or its interface is not there, as is seen from here. Where only the host's end of
+ * its pair is seen, that is what is up or down; "unknown" where nothing is that could tell.
+ */
+export type AttachmentState = "up" | "down" | "gone" | "unknown";
 
 export interface PublishedPort {
   readonly hostPort: number;
@@ -57,6 +65,9 @@ export interface PublishedPort {
   /** "" for any. */
   readonly hostIP: string;
 }
+
+/** Plugins that make a pair, whose end on the host goes with the other. */
+const OF_PAIRS: readonly string[] = ["bridge", "ptp", "vxlan"];
 
 /** Where weft's records are, for people. */
 const RECORDS_DIR = "/run/weft/attachments";
@@ -76,6 +87,8 @@ export interface AttachmentSources {
   readonly cached: readonly CachedAttachment[];
   /** Directories of which this user may read nothing. */
   readonly hidden?: readonly string[];
+  /** Paths of namespaces that this user may not open. */
+  readonly closed?: readonly string[];
 }
 
 /** @throws ErrnoError where this user may not read them */
@@ -108,12 +121,10 @@ export function readAttachments(
   peers: Peers,
   sources: AttachmentSources = readAttachmentSources(),
 ): AttachmentView[] {
-  const isPartial = (sources.hidden ?? []).length > 0;
-  return [...merge(stacks, peers, sources).values()]
-    .map((known) => {
-      const view = viewOf(known, stacks, peers);
-      return isPartial ? { ...view, state: stateBehind(known, view) } : view;
-    })
+  const views = [...merge(stacks, peers, sources).values()].map((known) => viewOf(known, stacks, peers));
+  const isBlind = views.some(isUnseen);
+  return views
+    .map((view) => (isInDoubt(view, sources, { isBlind }) ? { ...view, state: "unknown" as const } : view))
     .sort(
       (a, b) =>
         compareTexts(a.network, b.network) ||
@@ -156,10 +167,12 @@ function isOfThisHost({ stack, link }: Port, { ifname }: AttachmentName, peers: 
 function viewOf(known: Known, stacks: readonly Stack[], peers: Peers): AttachmentView {
   const { name, records, cached, labelled } = known;
   const netns = cached?.netns || records.find((record) => record.netns !== "")?.netns || "";
-  const inside = insideOf(known, netns, stacks, peers);
+  const ownEnd = hostEndOf(known, stacks);
+  const inside = insideOf(known, { netns, ownEnd }, stacks, peers);
   const stack = inside?.stack ?? stacks.find(({ namespace }) => isAt(namespace, netns));
-  const hostEnd = inside ? peers.peerOf(inside.stack, inside.link) : labelled;
+  const hostEnd = inside ? peers.peerOf(inside.stack, inside.link) : (ownEnd ?? labelled);
   const master = hostEnd?.link.master === undefined ? undefined : hostEnd.stack.link(hostEnd.link.master);
+  const isHidden = !inside && ownEnd !== undefined && peers.isHidden(ownEnd.stack, ownEnd.link);
   return {
     ...name,
     container: containerName({ ...name, args: cached?.args ?? [], namespace: stack?.namespace, netns }),
@@ -169,41 +182,87 @@ function viewOf(known: Known, stacks: readonly Stack[], peers: Peers): Attachmen
     addresses: inside ? addressesOf(inside) : resultAddresses(cached),
     mac: inside ? formatMac(inside.link.mac) : resultMac(cached, name.ifname),
     kind: inside?.link.kind,
+    renamed: inside && inside.link.name !== name.ifname ? inside.link.name : undefined,
     hostLink: hostEnd && { name: hostEnd.link.name, index: hostEnd.link.index },
     bridge: master?.kind === "bridge" ? master.name : undefined,
     ports: portsOf(known),
-    state: inside ? stateOf(inside.link) : "gone",
+    state: stateOf(inside?.link ?? (isHidden ? ownEnd.link : undefined)),
     isOurs: records.length > 0 || labelled !== undefined,
     records,
   };
 }
 
-/** The interface in the container: in the namespace at the path, or at the other end of a labelled veth. */
+/** The host's end of its pair: by its alias, or as the result has it where another made it. */
+function hostEndOf({ cached, labelled }: Known, stacks: readonly Stack[]): Port | undefined {
+  if (labelled) return isVethOfHost(labelled) ? labelled : undefined;
+  const stack = stacks.find(({ namespace }) => namespace.isHost);
+  const { interfaces } = cached?.result ?? {};
+  if (!stack || !Array.isArray(interfaces)) return undefined;
+  const links = interfaces
+    .filter((each) => isObject(each) && !each["sandbox"])
+    .map(({ name }) => stack.link(String(name)))
+    .filter((link) => link !== undefined);
+  return links.map((link) => ({ stack, link })).find(isVethOfHost);
+}
+
+function isVethOfHost({ stack, link }: Port): boolean {
+  return stack.namespace.isHost && link.kind === "veth";
+}
+
+/**
+ * The interface in the container: in the namespace at the path, or at the other end of its pair. A container
+ * may have given it another name.
+ */
 function insideOf(
-  { name, labelled }: Known,
-  netns: string,
+  known: Known,
+  { netns, ownEnd }: { netns: string; ownEnd: Port | undefined },
   stacks: readonly Stack[],
   peers: Peers,
 ): Port | undefined {
+  const { name, labelled } = known;
   const stack = stacks.find(({ namespace }) => isAt(namespace, netns));
   const link = stack?.link(name.ifname);
   if (stack && link) return { stack, link };
-  const peer = labelled && peers.peerOf(labelled.stack, labelled.link);
-  if (peer?.link.name === name.ifname) return peer;
-  return labelled?.link.name === name.ifname ? labelled : undefined;
+  const peer = ownEnd && peers.peerOf(ownEnd.stack, ownEnd.link);
+  if (peer && (peer.link.name === name.ifname || !peer.stack.namespace.isHost)) return peer;
+  if (labelled?.link.name === name.ifname) return labelled;
+  const renamed = stack?.links.find((each) => isRenamed(known, { stack, link: each }));
+  return stack && renamed && { stack, link: renamed };
+}
+
+/** By its alias; another's plugin gives none, and then by its addresses. */
+function isRenamed({ name, cached }: Known, { stack, link }: Port): boolean {
+  const owner = attachmentOf(link);
+  if (owner) return isSameAttachment(owner, name);
+  const given = resultAddresses(cached);
+  return addressesOf({ stack, link }).some((address) => given.includes(address));
 }
 
 function isAt({ paths }: Namespace, netns: string): boolean {
   return netns !== "" && paths.includes(netns.replace(/^\/var\/run\//, "/run/"));
 }
 
-function stateOf({ up, running, name }: Link): AttachmentState {
-  return up && (running || name === "lo") ? "up" : "down";
+function stateOf(link: Link | undefined): AttachmentState {
+  if (!link) return "gone";
+  return link.up && (link.running || link.name === "lo") ? "up" : "down";
 }
 
-/** Of a container that this user may not look into: a veth goes with its other end. */
-function stateBehind({ labelled }: Known, { state }: AttachmentView): AttachmentState {
-  return state === "gone" && labelled?.link.kind === "veth" ? stateOf(labelled.link) : state;
+/**
+ * Whether nothing says that it is gone but that its namespace is not seen at its path: that is no proof for
+ * who may not open it, or sees other mounts or processes than those who made it. A pair goes with its
+ * container.
+ */
+function isInDoubt(
+  { state, namespace, netns, plugins, records }: AttachmentView,
+  { closed = [] }: AttachmentSources,
+  { isBlind }: { isBlind: boolean },
+): boolean {
+  if (state !== "gone" || namespace || netns === "") return false;
+  if (closed.includes(netns.replace(/^\/var\/run\//, "/run/"))) return true;
+  // records are of this boot; a process takes its directory with it
+  const isPlaceMissing = !netns.startsWith("/proc/") && !existsSync(dirname(netns));
+  if (isPlaceMissing && records.length > 0) return true;
+  return isBlind && !plugins.some((plugin) => OF_PAIRS.includes(plugin));
 }
 
 function addressesOf({ stack, link }: Port): string[] {

@@ -69,7 +69,9 @@ export class HostView implements Disposable {
       if (stack === "refused") unopened.push(namespace);
       else if (stack) stacks.push(opened.use(stack));
     }
-    const view = new HostView({ stacks, unopened, ...networksIn(networksDirectory), sources });
+    const closed = unopened.flatMap(({ paths }) => paths);
+    const networks = networksIn(networksDirectory);
+    const view = new HostView({ stacks, unopened, ...networks, sources: { ...sources, closed } });
     opened.move();
     return view;
   }
@@ -106,6 +108,11 @@ export class HostView implements Disposable {
   /** A veth's other end, or the device below a macvlan, ipvlan or VLAN, wherever it is. */
   peerOf(stack: Stack, link: Link): Port | undefined {
     return this.#peers.peerOf(stack, link);
+  }
+
+  /** Whether its other end is in a namespace that lives, and that is not seen from here. */
+  isHidden(stack: Stack, link: Link): boolean {
+    return this.#peers.isHidden(stack, link);
   }
 
   [Symbol.dispose](): void {

@@ -3,7 +3,7 @@
  * IFLA_LINK_NETNSID the namespace it is in, by the number that the link's own namespace has for it.
  */
 import type { Link } from "../../lib/rtnetlink/link.ts";
-import { namespaceId } from "../../lib/rtnetlink/namespace-id.ts";
+import { isNamespaceAlive, namespaceId } from "../../lib/rtnetlink/namespace-id.ts";
 import type { Stack } from "./stack.ts";
 
 /** One interface of one namespace. */
@@ -34,6 +34,13 @@ export class Peers {
     return there && peer && !(there === stack && peer.index === link.index)
       ? { stack: there, link: peer }
       : undefined;
+  }
+
+  /** Whether its other end is in a namespace that lives, and that we do not see. */
+  isHidden(stack: Stack, link: Link): boolean {
+    const { linkNetnsid: nsid } = link;
+    if (nsid === undefined || this.peerOf(stack, link)) return false;
+    return isNamespaceAlive(stack.socket, nsid);
   }
 
   #stackOf(stack: Stack, nsid: number): Stack | undefined {

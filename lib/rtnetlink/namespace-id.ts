@@ -3,6 +3,7 @@
  * linux/net_namespace.h, net/core/net_namespace.c.
  */
 import { attributes } from "../netlink/attributes.ts";
+import { NetlinkError } from "../netlink/error.ts";
 import { messageCodec } from "../netlink/message.ts";
 import { s32, struct, u8, u32 } from "../netlink/wire.ts";
 import type { Netns } from "../netns/netns.ts";
@@ -37,4 +38,27 @@ export function namespaceId(socket: RouteSocket, netns: Netns): number | undefin
     attributes: { fd: netns.fd },
   });
   return nsid === NETNSA_NSID_NOT_ASSIGNED ? undefined : nsid;
+}
+
+/**
+ * Whether the namespace that the socket's own calls `nsid` lives. One that nobody has any more keeps its id,
+ * and its links their other ends, until the kernel has taken it down. True where the kernel cannot tell
+ * (before Linux 4.20).
+ */
+export function isNamespaceAlive(socket: RouteSocket, nsid: number): boolean {
+  try {
+    socket.get({
+      doing: "find a namespace by its id",
+      name: "RTM_GETNSID",
+      type: RTM_GETNSID,
+      codec: namespaceIdMessage,
+      header: { family: AF_UNSPEC },
+      attributes: { nsid },
+    });
+    return true;
+  } catch (error) {
+    if (error instanceof NetlinkError && error.code === "ENOENT") return false;
+    if (error instanceof NetlinkError && error.code === "EINVAL") return nsid >= 0;
+    throw error;
+  }
 }

@@ -1,17 +1,18 @@
 /** What is left of containers that are gone, as findings. */
 
-import { attachmentOf } from "../../../lib/alias.ts";
+import { attachmentOf, isSameAttachment } from "../../../lib/alias.ts";
 import { type Connection, listConnections } from "../../../lib/conntrack/conntrack.ts";
 import { type Address, formatAddress, sameAddress } from "../../../lib/netaddr/address.ts";
 import { containsAddress } from "../../../lib/netaddr/prefix.ts";
 import { netfilterSocket } from "../../../lib/netfilter/socket.ts";
 import type { Link } from "../../../lib/rtnetlink/link.ts";
 import { attachmentFileName, listDamagedRecords } from "../../../lib/state/record.ts";
-import { allOf, shell } from "../../terminal/shell.ts";
+import { isUnseen, whyUnseen } from "../../inventory/unseen.ts";
+import { allOf, inNamespace, shell } from "../../terminal/shell.ts";
 import type { FaultId } from "../faults.ts";
 import { type Finding, finding } from "../finding.ts";
 import { type Attached, type Host, nameOf, promisedAddresses } from "../host.ts";
-import { findLeftovers, isGone, type Leftover } from "../leftovers.ts";
+import { findLeftovers, isBlind, isGone, type Leftover } from "../leftovers.ts";
 import { reattaching } from "../reattaching.ts";
 import { subnetsOf } from "./subnets.ts";
 
@@ -29,6 +30,8 @@ const FAULTS_OF = {
 export function checkLeftovers(host: Host): Finding[] {
   return [
     ...gone(host.attachments.filter(isGone)),
+    ...unseen(host.attachments.filter(isUnseen)),
+    ...host.attachments.flatMap(renamedInside),
     ...leftBehind(host),
     ...host.stack.links.filter(({ kind }) => kind === "veth").flatMap((link) => vethOrphaned(host, link)),
     ...connectionsStale(host),
@@ -44,6 +47,25 @@ function gone(attachments: readonly Attached[]): Finding[] {
   const evidence = namespace ? `there is no ${ifname} in ${netns}` : `its namespace ${netns} is gone`;
   const subject = andMore(nameOf(first), attachments.length);
   return [finding("attachment-gone", { subject, evidence, remedy: COLLECT })];
+}
+
+/** One finding for all: who sees them can tell the rest. */
+function unseen(attachments: readonly Attached[]): Finding[] {
+  const [first] = attachments;
+  if (!first) return [];
+  const subject = andMore(nameOf(first), attachments.length);
+  const remedy = shell`nsenter --target 1 --mount --pid weft doctor`;
+  return [finding("container-unseen", { subject, evidence: whyUnseen(first), remedy })];
+}
+
+/** It lives, and nothing of it is looked for by its new name. */
+function renamedInside(attached: Attached): Finding[] {
+  const { renamed, ifname, netns, namespace } = attached;
+  if (renamed === undefined || !namespace) return [];
+  const path = netns || namespace.path;
+  const evidence = `there is no ${ifname} in ${path}, and ${renamed} there is its interface`;
+  const remedy = inNamespace({ path }, shell`ip link set ${renamed} name ${ifname}`);
+  return [finding("interface-renamed", { subject: nameOf(attached), evidence, remedy })];
 }
 
 /** One finding a kind. */
@@ -74,10 +96,11 @@ function vethOrphaned(host: Host, link: Link): Finding[] {
   const remedy = shell`ip link delete ${link.name}`;
   const owner = attachmentOf(link);
   if (owner) {
-    const attached = attachments.find(({ outside }) => outside?.index === link.index);
+    const attached = attachments.find((each) => isSameAttachment(each, owner));
     if (attached && (attached.cached || attached.records.length > 0)) return [];
+    if (!peer && !view.isHidden(stack, link)) return []; // the kernel is about to take it down
     const evidence = `its alias names ${owner.containerId} on network ${owner.network}, of which there is neither record nor result`;
-    const isSafe = peer === undefined || peer.stack === stack;
+    const isSafe = peer?.stack === stack;
     return [finding("veth-orphaned", { subject: link.name, evidence, remedy, isSafe })];
   }
   const isOfNetworks = attachments.some(
@@ -97,6 +120,7 @@ function vethOrphaned(host: Host, link: Link): Finding[] {
 function connectionsStale(host: Host): Finding[] {
   const { stack, view } = host;
   if (Number(stack.sysctl("net/netfilter/nf_conntrack_count") ?? 0) > CONNECTIONS_MAX) return [];
+  if (isBlind(host)) return [];
   // one that lost its address is told of as such
   const promised = host.attachments
     .filter((attached) => !isGone(attached))
@@ -127,14 +151,14 @@ function connectionsStale(host: Host): Finding[] {
  * A file that cannot be read tells DEL and restore nothing. Where its container lives, the record comes back
  * with another ADD alone.
  */
-function recordsDamaged({ attachments }: Host): Finding[] {
+function recordsDamaged(host: Host): Finding[] {
   return listDamagedRecords().map((path) => {
     const [network = "", name = ""] = path.split("/").slice(-2);
-    const attached = attachments.find(
+    const attached = host.attachments.find(
       (each) => each.network === network && name.startsWith(attachmentFileName(each, "")),
     );
     const rm = shell`rm ${path}`;
-    if (!attached?.inside)
+    if (!attached || (attached.state === "gone" && !isBlind(host)))
       return finding("record-damaged", { subject: path, evidence: "it is no record", remedy: rm });
     const evidence = `it is no record, and ${nameOf(attached)} lives`;
     const remedy = allOf(rm, reattaching(attached));

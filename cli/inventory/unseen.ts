@@ -1,0 +1,24 @@
+/** Containers that live where this process does not see: in namespaces of other mounts or processes. */
+import type { AttachmentView } from "./attachment.ts";
+
+/** Whether it lives, or may live, in a namespace that is not seen from here. */
+export function isUnseen({ state, namespace }: Pick<AttachmentView, "state" | "namespace">): boolean {
+  return state !== "gone" && namespace === undefined;
+}
+
+/** What shows that it does. */
+export function whyUnseen({ netns, hostLink }: Pick<AttachmentView, "netns" | "hostLink">): string {
+  const place = netns === "" ? "its namespace cannot be seen here" : `${netns} cannot be seen here`;
+  return hostLink ? `the other end of ${hostLink.name} lives, and ${place}` : place;
+}
+
+/** For whoever takes away what is gone. @throws Error where containers live, and none is seen from here */
+export function refuseBlind(attachments: readonly AttachmentView[]): void {
+  const [first, ...more] = attachments.filter(isUnseen);
+  if (!first || attachments.some(({ namespace }) => namespace !== undefined)) return;
+  const others = more.length > 0 ? `, and ${more.length} more` : "";
+  throw new Error(
+    `cannot see the containers' namespaces here: of ${first.container} (${first.ifname} on ${first.network}) ${whyUnseen(first)}${others}
+run it as root among the host's mounts and processes: nsenter --target 1 --mount --pid`,
+  );
+}
