@@ -2,6 +2,7 @@
 import { inNetns, isOwnNetns, type Netns, openNetns } from "../../lib/netns/netns.ts";
 import { type LinkAddress, listAddresses } from "../../lib/rtnetlink/address.ts";
 import { type Link, listLinks } from "../../lib/rtnetlink/link.ts";
+import { type FdbEntry, listFdb, listNeighbours, type Neighbour } from "../../lib/rtnetlink/neighbour.ts";
 import { listMainRoutes, type Route } from "../../lib/rtnetlink/route.ts";
 import { openRouteSocket, type RouteSocket } from "../../lib/rtnetlink/route-socket.ts";
 import { readSysctl } from "../../lib/sysctl.ts";
@@ -16,6 +17,11 @@ export class Stack implements Disposable {
   #links: readonly Link[] | undefined;
   #addresses: readonly LinkAddress[] | undefined;
   #routes: readonly Route[] | undefined;
+  #neighbours: readonly Neighbour[] | undefined;
+  #fdb: readonly FdbEntry[] | undefined;
+  #byKey: ReadonlyMap<number | string, Link> | undefined;
+  #byMaster: ReadonlyMap<number | undefined, readonly Link[]> | undefined;
+  readonly #settings = new Map<string, string | undefined>();
 
   constructor(namespace: Namespace) {
     this.namespace = namespace;
@@ -51,11 +57,24 @@ export class Stack implements Disposable {
     return this.#routes;
   }
 
+  /** Of both families. */
+  get neighbours(): readonly Neighbour[] {
+    this.#neighbours ??= ([4, 6] as const).flatMap((family) => listNeighbours(this.socket, { family }));
+    return this.#neighbours;
+  }
+
+  /** The forwarding tables of all bridges and tunnels. */
+  get fdb(): readonly FdbEntry[] {
+    this.#fdb ??= listFdb(this.socket);
+    return this.#fdb;
+  }
+
   /** By index, by name or by an alternative name. */
   link(key: number | string): Link | undefined {
-    return typeof key === "number"
-      ? this.links.find(({ index }) => index === key)
-      : this.links.find(({ name, altnames }) => name === key || altnames.includes(key));
+    this.#byKey ??= new Map(
+      this.links.flatMap((link) => [link.index, link.name, ...link.altnames].map((each) => [each, link])),
+    );
+    return this.#byKey.get(key);
   }
 
   addressesOf({ index }: Pick<Link, "index">): LinkAddress[] {
@@ -63,13 +82,18 @@ export class Stack implements Disposable {
   }
 
   /** The ports of a bridge, VRF or bond. */
-  portsOf({ index }: Pick<Link, "index">): Link[] {
-    return this.links.filter(({ master }) => master === index);
+  portsOf({ index }: Pick<Link, "index">): readonly Link[] {
+    this.#byMaster ??= Map.groupBy(this.links, ({ master }) => master);
+    return this.#byMaster.get(index) ?? [];
   }
 
   /** A setting under /proc/sys of this namespace, with slashes; undefined where this kernel has none such. */
   sysctl(key: string): string | undefined {
-    return this.#isOwn ? readSysctl(key) : inNetns(this.netns, () => readSysctl(key));
+    if (!this.#settings.has(key)) {
+      const value = this.#isOwn ? readSysctl(key) : inNetns(this.netns, () => readSysctl(key));
+      this.#settings.set(key, value);
+    }
+    return this.#settings.get(key);
   }
 
   [Symbol.dispose](): void {

@@ -109,9 +109,10 @@ function forward(walk: Walk, place: Place, flight: Flight): End {
   const { node } = port;
   const ports = node.stack.portsOf(bridgePort.link);
   if (isBroadcast(flight)) {
-    const ways = ports
-      .filter((each) => refusalOf(place, each) === undefined && each.port?.bcastFlood !== 0)
-      .map((each) => (copy: Flight) => deliver(walk, place, each, copy));
+    const open = ports.filter((each) => refusalOf(place, each) === undefined && each.port?.bcastFlood !== 0);
+    const ways = ownersFirst(walk, place, open, flight).map(
+      (each) => (copy: Flight) => deliver(walk, place, each, copy),
+    );
     return tryAll(node, flight, ways) ?? ignored(port, flight, lostReason(place, ports, flight));
   }
   const known = knownPort(place, flight);
@@ -122,6 +123,18 @@ function forward(walk: Walk, place: Place, flight: Flight): End {
     { kind: "fdb", text: known.text },
   ]);
   return deliver(walk, place, known.link, flight);
+}
+
+/** A question comes first to who has the address: where many are on a bridge, the others need not be asked. */
+function ownersFirst(
+  walk: Walk,
+  { port: { node } }: Place,
+  ports: readonly Link[],
+  { question }: Flight,
+): readonly Link[] {
+  if (!question) return ports;
+  const byHaving = Map.groupBy(ports, (link) => walk.world.peerOf({ node, link })?.node.owns(question));
+  return [true, false, undefined].flatMap((hasIt) => byHaving.get(hasIt) ?? []);
 }
 
 function flood(walk: Walk, place: Place, ports: readonly Link[], flight: Flight): End {
@@ -271,7 +284,7 @@ function readdressed(walk: Walk, bridgePort: NodePort, flight: Flight): Flight {
 }
 
 function macOf(node: Node, { index }: Link, address: Flight["packet"]["destination"]) {
-  return node.neighbours.find(
+  return node.stack.neighbours.find(
     (each) => each.ifindex === index && sameAddress(each.address, address) && each.mac.length === 6,
   )?.mac;
 }
@@ -322,7 +335,9 @@ function knownPort(place: Place, { frame, trail }: Flight): { link: Link; text: 
     (state & NUD_PERMANENT) === 0 &&
     dst === undefined;
   const ports = node.stack.portsOf(bridgePort.link);
-  const entry = node.fdb.find((each) => isMeant(each) && ports.some(({ index }) => index === each.ifindex));
+  const entry = node.stack.fdb.find(
+    (each) => isMeant(each) && ports.some(({ index }) => index === each.ifindex),
+  );
   const learned = node.link(trail.learnedPort(bridgePort, keyOf(frame.destination, vlanId)));
   // a MAC that is seen elsewhere moves there, also from a static entry, unless that is sticky
   const isKept = entry && (!learned || entry.ifindex === learned.index || (entry.flags & NTF_STICKY) !== 0);

@@ -82,6 +82,11 @@ export function isBroadcast({ frame, question }: Pick<Flight, "frame" | "questio
 
 const RANKS = { delivered: 4, answered: 4, left: 3, dropped: 2, ignored: 1 };
 
+/** No other copy comes further. */
+function hasArrived({ verdict }: End): boolean {
+  return verdict === "delivered" || verdict === "answered";
+}
+
 /** Of the copies of a frame the one that came furthest; of equals, one that says why not further. */
 export function bestEnd(ends: readonly End[]): End | undefined {
   const rank = ({ verdict, reason }: End) => 2 * RANKS[verdict] + (reason === "" ? 0 : 1);
@@ -91,7 +96,7 @@ export function bestEnd(ends: readonly End[]): End | undefined {
   );
 }
 
-/** Sends copies, each on a trail of its own. */
+/** Sends copies, each on a trail of its own, until one has arrived. */
 export function tryAll(
   node: Node,
   flight: Flight,
@@ -99,12 +104,14 @@ export function tryAll(
 ): End | undefined {
   const [only] = ways;
   if (ways.length === 1 && only) return only(flight);
-  return bestEnd(
-    ways.map((way) => {
-      const { trail, tracked } = flight.trail.fork(node, flight.tracked);
-      return way({ ...flight, trail, tracked });
-    }),
-  );
+  const ends: End[] = [];
+  for (const way of ways) {
+    const { trail, tracked } = flight.trail.fork(node, flight.tracked);
+    const end = way({ ...flight, trail, tracked });
+    if (hasArrived(end)) return end;
+    ends.push(end);
+  }
+  return bestEnd(ends);
 }
 
 /** A question leaves no hops behind, whoever answers it. */

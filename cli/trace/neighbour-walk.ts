@@ -61,7 +61,7 @@ function oldEntry(found: Neighbour | undefined, mac: Uint8Array): string {
 }
 
 function neighbourOf({ node, link }: NodePort, address: Address): Neighbour | undefined {
-  return node.neighbours.find(
+  return node.stack.neighbours.find(
     ({ ifindex, address: each, mac, state }) =>
       ifindex === link.index &&
       sameAddress(each, address) &&

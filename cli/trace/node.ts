@@ -8,7 +8,6 @@ import { inNetns } from "../../lib/netns/netns.ts";
 import { listRuleset, type RulesetTable } from "../../lib/nftables/listed-ruleset.ts";
 import { type BridgeVlan, listBridgeVlans } from "../../lib/rtnetlink/bridge-vlan.ts";
 import type { Link } from "../../lib/rtnetlink/link.ts";
-import { type FdbEntry, listFdb, listNeighbours, type Neighbour } from "../../lib/rtnetlink/neighbour.ts";
 import {
   lookUpRoute,
   ROUTE_TYPES,
@@ -29,8 +28,6 @@ export class Node implements Filters {
   #netfilter: NetfilterSocket | undefined;
   #tables: readonly RulesetTable[] | undefined;
   #legacy: readonly LegacyTable[] | undefined;
-  #fdb: readonly FdbEntry[] | undefined;
-  #neighbours: readonly Neighbour[] | undefined;
   #vlans: ReadonlyMap<number, readonly BridgeVlan[]> | undefined;
 
   constructor(stack: Stack, name: string) {
@@ -58,16 +55,6 @@ export class Node implements Filters {
   legacy(family: 4 | 6, hook: Parameters<typeof legacyHanging>[2]) {
     this.#legacy ??= ([4, 6] as const).flatMap((each) => readLegacyTables(this.stack.netns, each));
     return legacyHanging(this.#legacy, family, hook);
-  }
-
-  get fdb(): readonly FdbEntry[] {
-    this.#fdb ??= listFdb(this.stack.socket);
-    return this.#fdb;
-  }
-
-  get neighbours(): readonly Neighbour[] {
-    this.#neighbours ??= ([4, 6] as const).flatMap((family) => listNeighbours(this.stack.socket, { family }));
-    return this.#neighbours;
   }
 
   vlansOf({ index }: Pick<Link, "index">): readonly BridgeVlan[] {

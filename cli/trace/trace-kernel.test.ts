@@ -1,8 +1,9 @@
 /** A trace through real namespaces, with one thing wrong at a time; a ping is the witness. */
-import { expect } from "bun:test";
+import { expect, spyOn } from "bun:test";
 import { parseAddress } from "../../lib/netaddr/address.ts";
 import { kernelTest, lackingFor, TestNetns } from "../../lib/testing/netns.ts";
 import { namespacesOf } from "../../lib/testing/stacks.ts";
+import { Stack } from "../inventory/stack.ts";
 import { type EndpointOptions, firstPacket } from "./endpoints.ts";
 import { World } from "./node.ts";
 import { type TraceResult, trace } from "./trace.ts";
@@ -257,6 +258,15 @@ kernelTest(
   },
   lacking,
 );
+
+kernelTest("trace() asks no other port of a bridge where the bridge itself has the address", async () => {
+  using stage = await Stage.make();
+  using asked = spyOn(Stack.prototype, "sysctl");
+  expect(stage.trace(OUTSIDE).verdict).toBe("passes");
+  const names = asked.mock.contexts.map((stack) => stack instanceof Stack && stack.name);
+  expect(names).toContain("host");
+  expect(names).not.toContain("two");
+});
 
 for (const { name, cause, to, reason, ...fault } of FAULTS) {
   kernelTest(

@@ -32,7 +32,9 @@ export function transmitVxlan(walk: Walk, port: NodePort, flight: Flight): End {
 
 /** The addresses of the hosts that get the frame: those of its MAC, else those of all that are unknown. */
 function remotesOf({ node, link }: NodePort, settings: VxlanSettings, flight: Flight): Address[] {
-  const entries = node.fdb.filter(({ ifindex, flags }) => ifindex === link.index && (flags & NTF_SELF) !== 0);
+  const entries = node.stack.fdb.filter(
+    ({ ifindex, flags }) => ifindex === link.index && (flags & NTF_SELF) !== 0,
+  );
   const of = (mac: Uint8Array) =>
     entries.flatMap(({ mac: each, dst }) => (dst && compareBytes(each, mac) === 0 ? [dst] : []));
   const known = isBroadcast(flight) ? [] : of(flight.frame.destination);

@@ -3,10 +3,11 @@ import { type Address, formatAddress, isLinkLocal, sameAddress } from "../../../
 import { formatMac, randomMac } from "../../../lib/netaddr/mac.ts";
 import { formatPrefix } from "../../../lib/netaddr/prefix.ts";
 import type { Link } from "../../../lib/rtnetlink/link.ts";
-import { listFdb, listNeighbours, NTF_SELF, NUD_NOARP } from "../../../lib/rtnetlink/neighbour.ts";
+import { NTF_SELF, NUD_NOARP } from "../../../lib/rtnetlink/neighbour.ts";
 import type { Port } from "../../inventory/peers.ts";
 import type { Stack } from "../../inventory/stack.ts";
 import { allOf, inNamespace, shell } from "../../terminal/shell.ts";
+import { compareBytes } from "../../trace/filter/known-bytes.ts";
 import { type Finding, finding } from "../finding.ts";
 import { type Attached, type Host, hostSideOf, inContainer, nameOf, promisedAddresses } from "../host.ts";
 
@@ -132,9 +133,9 @@ function neighboursWrong(host: Host, attached: Attached): Finding[] {
   const side = hostSideOf(host, attached);
   if (!inside || !side) return [];
   const own = inside.stack.addressesOf(inside.link).map(({ prefix }) => prefix.address);
-  return ([4, 6] as const)
-    .flatMap((family) => listNeighbours(host.stack.socket, { family, ifindex: side.index }))
-    .filter(({ address, mac, state }) => isOneOf(own, address) && mac.length === 6 && !(state & NUD_NOARP))
+  return host.stack.neighbours
+    .filter(({ ifindex, address }) => ifindex === side.index && isOneOf(own, address))
+    .filter(({ mac, state }) => mac.length === 6 && !(state & NUD_NOARP))
     .filter(({ mac }) => formatMac(mac) !== formatMac(inside.link.mac))
     .map(({ address, mac }) => {
       const text = formatAddress(address);
@@ -151,11 +152,12 @@ function isOneOf(addresses: readonly Address[], wanted: Address): boolean {
 function forwardingWrong({ stack }: Host, attached: Attached): Finding[] {
   const { inside, outside } = attached;
   if (!inside || outside?.master === undefined || stack.link(outside.master)?.kind !== "bridge") return [];
+  const { master } = outside;
   const mac = formatMac(inside.link.mac);
-  return listFdb(stack.socket, { master: outside.master })
-    .filter(
-      (entry) => formatMac(entry.mac) === mac && !(entry.flags & NTF_SELF) && entry.ifindex !== outside.index,
-    )
+  const isOfBridge = (index: number) => index === master || stack.link(index)?.master === master;
+  return stack.fdb
+    .filter(({ ifindex, flags }) => ifindex !== outside.index && isOfBridge(ifindex) && !(flags & NTF_SELF))
+    .filter((entry) => compareBytes(entry.mac, inside.link.mac) === 0)
     .map(({ ifindex, vlan }) => {
       const port = stack.link(ifindex)?.name ?? `interface ${ifindex}`;
       const evidence = `the bridge has its MAC ${mac} at ${port}, and it is at ${outside.name}`;

@@ -75,19 +75,15 @@ export function askHook(
   const stations = stationsAt(filters, context).filter(
     ({ priority }) => priority >= (bounds.from ?? priority) && priority < (bounds.below ?? Infinity),
   );
-  const tried = (assumed: ReadonlyMap<string, boolean>) => {
-    const fork = connections.fork(context.tracked);
-    return askOnce(filters, stations, {
-      context: { ...context, tracked: fork.tracked },
-      connections: fork.connections,
-      assumed,
-    });
+  const before = connections.fork(context.tracked);
+  const plain = askOnce(filters, stations, { context, connections, assumed: new Map() });
+  const assuming = (place: Doubt["place"]) => {
+    const { connections, tracked } = before.connections.fork(before.tracked);
+    const assumed = new Map([[placeKey(place), true]]);
+    return askOnce(filters, stations, { context: { ...context, tracked }, connections, assumed });
   };
-  const plain = tried(new Map());
-  const doubts = plain.doubts.filter(
-    ({ place, isRiddle }) => isRiddle || !isSameEnd(plain, tried(new Map([[placeKey(place), true]]))),
-  );
-  return { ...askOnce(filters, stations, { context, connections, assumed: new Map() }), doubts };
+  const doubts = plain.doubts.filter(({ place, isRiddle }) => isRiddle || !isSameEnd(plain, assuming(place)));
+  return { ...plain, doubts };
 }
 
 function isSameEnd(a: HookEnd, b: HookEnd): boolean {
