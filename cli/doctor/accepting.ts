@@ -2,43 +2,105 @@
 import { allOf, type ShellCommand, shell } from "../terminal/shell.ts";
 import type { Evidence } from "../trace/trail.ts";
 
+const IPTABLES = /^(ip6?) (filter|mangle|raw|security)$|^(ip6?tables-legacy) (\w+)$/;
+const ANSWERS = ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED,DNAT"];
+
 /**
- * Before whatever drops: what the container sends, the answers, and what is for published ports.
+ * Between the two interfaces that the packet was on its way between, what the container sends, the answers,
+ * and what is for published ports: before the rule that drops, or behind all rules where the policy does, so
+ * that what keeps networks apart goes on doing so.
  * @param side the host's interface to the container
  */
-export function accepting(side: string, { table = "", chain = "" }: Evidence): ShellCommand {
-  const place = [...table.split(" "), chain];
+export function accepting(side: string, rule: Evidence): ShellCommand {
+  const { table = "" } = rule;
   if (table.includes("firewalld")) return shell`firewall-cmd --zone=trusted --add-interface=${side}`;
-  if (table.startsWith("bridge ")) return shell`nft insert rule ${place} accept`;
-  const program = iptablesOf(table);
+  const passages = table.startsWith("bridge ") ? bridgePassages(side, rule) : passagesOf(side, rule);
+  if (passages.length === 0) return rule.number ? deleting(rule) : opening(rule);
+  return allOf(...passages.map((passage) => before(rule, passage)));
+}
+
+/** What is let through: between which interfaces, and whether no more than answers and published ports. */
+interface Passage {
+  readonly iif?: string | undefined;
+  readonly oif?: string | undefined;
+  readonly isAnswer?: boolean;
+  /** The key for a bridge's name, and the name. */
+  readonly bridge?: readonly [string, string];
+}
+
+/** None at hooks that come before it is known where packets go. */
+function passagesOf(side: string, { hook, iif, oif }: Evidence): Passage[] {
+  if (hook === "input") return [{ iif, isAnswer: true }];
+  if (hook === "output") return [{ oif, isAnswer: true }];
+  if (hook !== "forward") return [];
+  // a VLAN of a bridge has an interface of its own
+  const inner = [iif, oif].find((name) => name === side || name?.startsWith(`${side}.`)) ?? iif;
+  const outer = iif === inner ? oif : iif;
+  if (inner === outer) return [{ iif: inner, oif: outer }];
+  return [
+    { iif: inner, oif: outer },
+    { iif: outer, oif: inner, isAnswer: true },
+  ];
+}
+
+/** Frames of the bridge, whichever its ports. */
+function bridgePassages(side: string, { hook }: Evidence): Passage[] {
+  const isOut = hook === "output" || hook === "postrouting";
+  return [{ bridge: [isOut ? "obrname" : "ibrname", side] }];
+}
+
+function before(rule: Evidence, passage: Passage): ShellCommand {
+  const { table = "", chain = "", number, text } = rule;
+  const program = iptablesOf(rule);
   if (program === undefined) {
-    return allOf(
-      shell`nft insert rule ${place} iifname ${side} accept`,
-      shell`nft insert rule ${place} oifname ${side} ct state established,related accept`,
-      shell`nft insert rule ${place} oifname ${side} ct status dnat accept`,
-    );
+    const place = [...table.split(" "), chain];
+    const where = number
+      ? ["insert", "rule", ...place, "position", handleOf(text)]
+      : ["add", "rule", ...place];
+    return allOf(...nftRules(passage).map((words) => shell`nft ${[...where, ...words, "accept"]}`));
   }
-  const answers = ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED,DNAT"];
-  if (!/forward/i.test(chain)) return shell`${program} -I ${chain} -i ${side} ${answers} -j ACCEPT`;
-  return allOf(
-    shell`${program} -I FORWARD -i ${side} -j ACCEPT`,
-    shell`${program} -I FORWARD -o ${side} ${answers} -j ACCEPT`,
-  );
+  const { iif, oif, isAnswer } = passage;
+  const where = number ? ["-I", chain, String(number)] : ["-A", chain];
+  const words = [...(iif ? ["-i", iif] : []), ...(oif ? ["-o", oif] : []), ...(isAnswer ? ANSWERS : [])];
+  return shell`${[...program, ...where, ...words]} -j ACCEPT`;
+}
+
+/** nft has no "or" between a state and a status. */
+function nftRules({ iif, oif, isAnswer, bridge }: Passage): string[][] {
+  if (bridge !== undefined) return [["meta", bridge[0], `"${bridge[1]}"`]];
+  const between = [...(iif ? ["iifname", `"${iif}"`] : []), ...(oif ? ["oifname", `"${oif}"`] : [])];
+  if (!isAnswer) return [between];
+  return [
+    [...between, "ct", "state", "established,related"],
+    [...between, "ct", "status", "dnat"],
+  ];
+}
+
+/** A policy where no rule could tell what to let through. */
+function opening(rule: Evidence): ShellCommand {
+  const { table = "", chain = "" } = rule;
+  const program = iptablesOf(rule);
+  if (program) return shell`${program} -P ${chain} ACCEPT`;
+  return shell`nft add chain ${[...table.split(" "), chain]} '{ policy accept; }'`;
 }
 
 /** What takes the rule away: iptables-legacy's by its number, those of nf_tables by their handle. */
-export function deleting({ table = "", chain = "", text }: Evidence): ShellCommand {
+export function deleting({ table = "", chain = "", number, text }: Evidence): ShellCommand {
   const [program = "", name = ""] = table.split(" ");
-  const number = / rule (\d+)/.exec(text)?.[1] ?? "";
-  if (program.endsWith("legacy")) return shell`${program} -t ${name} -D ${chain} ${number}`;
-  const handle = / handle (\d+)/.exec(text)?.[1] ?? "";
-  return shell`nft delete rule ${program} ${name} ${chain} handle ${handle}`;
+  if (program.endsWith("legacy")) return shell`${program} -t ${name} -D ${chain} ${number ?? ""}`;
+  return shell`nft delete rule ${program} ${name} ${chain} handle ${handleOf(text)}`;
 }
 
-/** The program whose table it is; undefined for one of nftables' own. */
-function iptablesOf(table: string): string | undefined {
-  const legacy = /legacy/.test(table);
-  if (/ip6 filter|ip6tables/.test(table)) return legacy ? "ip6tables-legacy" : "ip6tables";
-  if (/ip filter|iptables/.test(table)) return legacy ? "iptables-legacy" : "iptables";
-  return undefined;
+function handleOf(text: string): string {
+  return / handle (\d+)/.exec(text)?.[1] ?? "";
+}
+
+/** The program whose table it is, with the table's option; undefined for one of nftables' own. */
+function iptablesOf({ table = "", chain, hook }: Evidence): string[] | undefined {
+  if (chain === hook) return undefined; // its own are in capitals
+  const [, family, ofNft, legacy, ofLegacy] = IPTABLES.exec(table) ?? [];
+  const program = legacy ?? { ip: "iptables", ip6: "ip6tables" }[family ?? ""];
+  const name = ofNft ?? ofLegacy;
+  if (program === undefined || name === undefined) return undefined;
+  return name === "filter" ? [program] : [program, "-t", name];
 }

@@ -60,7 +60,7 @@ export function filtered(
   );
   trail.doubts.push(...end.doubts);
   const next: Flight = { ...flight, packet: end.packet, mark: end.mark, tracked: end.tracked };
-  const evidence = end.steps.map(ruleEvidence);
+  const evidence = end.steps.map((step) => ruleEvidence(step, question));
   const isTranslated = formatPacket(packet) !== formatPacket(end.packet);
   const link = question.iif ?? question.oif;
   if (end.verdict.code !== NF_ACCEPT) {
@@ -80,15 +80,19 @@ function hookName({ family, hook }: HookQuestion): string {
   return family === "ip" ? hook : `${family} ${hook}`;
 }
 
-function ruleEvidence({ place, did, element }: RuleStep): Evidence {
+function ruleEvidence({ place, did, element }: RuleStep, question: HookQuestion): Evidence {
   const { table, chain, rule } = place;
+  const { hook, iif, oif } = question;
   const found = element?.comment ? ` (${element.comment})` : "";
   return {
     kind: "rule",
     text: `${placeText(place)}: ${did}${found}`,
     table,
     chain,
-    ...(rule && { rule: rule.text, ...(rule.comment && { comment: rule.comment }) }),
+    ...(rule && { rule: rule.text, number: rule.number, ...(rule.comment && { comment: rule.comment }) }),
+    hook,
+    ...(iif && { iif: iif.name }),
+    ...(oif && { oif: oif.name }),
   };
 }
 

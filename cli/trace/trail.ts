@@ -14,6 +14,12 @@ export interface Evidence {
   readonly chain?: string;
   readonly rule?: string;
   readonly comment?: string;
+  /** Its place in the chain, from 1; undefined of the chain's policy. */
+  readonly number?: number;
+  /** Which hook asked it, about a packet between which interfaces. */
+  readonly hook?: string;
+  readonly iif?: string;
+  readonly oif?: string;
 }
 
 /** One station of the way. */

@@ -19,7 +19,13 @@ export interface RulePlace {
   readonly table: string;
   readonly chain: string;
   /** Undefined for a chain's policy. */
-  readonly rule?: { readonly name: string; readonly comment: string; readonly text: string };
+  readonly rule?: {
+    readonly name: string;
+    readonly comment: string;
+    readonly text: string;
+    /** In its chain, from 1. */
+    readonly number: number;
+  };
 }
 
 /** A rule that had a say. */
@@ -92,7 +98,7 @@ export function askChain(set: ChainSet, course: Course): ChainEnd {
       stack.pop();
       continue;
     }
-    const place = placeOf(set, top.chain, rule);
+    const place = placeOf(set, top.chain, { rule, number: top.at });
     const end = decided(rule.evaluate(course.context), place, course);
     if (!end.holds) continue;
     apply(end, course);
@@ -118,7 +124,11 @@ function byPolicy(set: ChainSet, course: Course): ChainEnd {
   return { verdict: policy };
 }
 
-function placeOf(set: ChainSet, chain: AnyChain, rule: AnyRule): RulePlace {
+function placeOf(
+  set: ChainSet,
+  chain: AnyChain,
+  { rule, number }: { rule: AnyRule; number: number },
+): RulePlace {
   const { name, comment } = rule;
   return {
     table: set.table,
@@ -126,6 +136,7 @@ function placeOf(set: ChainSet, chain: AnyChain, rule: AnyRule): RulePlace {
     rule: {
       name,
       comment,
+      number,
       get text() {
         return rule.text();
       },
