@@ -112,6 +112,24 @@ const FILTER: readonly FaultCase[] = [
   },
   { fault: "table-foreign", cause: "nft delete table inet weft; nft add table inet weft" },
   {
+    fault: "rule-foreign",
+    cause: "nft insert rule inet weft forward ip saddr 10.9.0.2 drop",
+    evidence:
+      /^"(meta nfproto ipv4 )?ip saddr 10\.9\.0\.2 drop" \(handle \d+ of chain forward\) is not weft's/,
+  },
+  {
+    fault: "rule-foreign",
+    by: "a policy",
+    cause: "nft add chain inet weft forward '{ policy drop; }'",
+    evidence: /policy of chain forward is drop/,
+  },
+  {
+    fault: "rule-foreign",
+    by: "a chain",
+    cause: "nft 'table inet weft { chain mine { type filter hook forward priority 5; policy drop; }; }'",
+    evidence: /chain mine is not weft's/,
+  },
+  {
     fault: "isolation-differs",
     cause: "sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0",
     evidence: /is not isolated/,

@@ -76,6 +76,22 @@ function findChain(socket: NetfilterSocket, table: TableName, name: string) {
   return unlessMissing(() => socket.get(ask(table, what, "GETCHAIN", { codec: chainMessage, attributes })));
 }
 
+/** A chain as the kernel has it. */
+export interface ListedChain {
+  readonly name: string;
+  /** NF_DROP or NF_ACCEPT of a base chain; undefined of one that only jumps lead to. */
+  readonly policy: number | undefined;
+}
+
+/** Equivalent to `nft list chains`, those of one table; [] when there is no such table. */
+export function listChains(socket: NetfilterSocket, table: TableName): ListedChain[] {
+  const parts = { codec: chainMessage, attributes: {} };
+  return socket
+    .dump(ask(table, "chains", "GETCHAIN", parts))
+    .filter((chain) => chain.table === table.name)
+    .map(({ name = "", hook, policy }) => ({ name, policy: hook && policy }));
+}
+
 /** Equivalent to `nft -a list table …`, its rules, of one chain or of all; [] when there is no such table. */
 export function listRules(socket: NetfilterSocket, table: TableName, chain?: string): ListedRule[] {
   const attributes = { table: table.name, chain };

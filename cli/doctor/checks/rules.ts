@@ -6,8 +6,10 @@ import { findTableComment } from "../../../lib/nftables/query.ts";
 import { type AttachmentName, listAllRecords } from "../../../lib/state/record.ts";
 import { TABLES } from "../../../lib/weft-table/element.ts";
 import { findMissing } from "../../../lib/weft-table/restore.ts";
+import { findStrangers } from "../../../lib/weft-table/strangers.ts";
 import { missingRules } from "../../restore-rules.ts";
-import { allOf, shell } from "../../terminal/shell.ts";
+import { allOf, type ShellCommand, shell } from "../../terminal/shell.ts";
+import { ruleText } from "../../trace/filter/rule-text.ts";
 import { type Finding, finding } from "../finding.ts";
 import { type Attached, type Host, isSet, nameOf } from "../host.ts";
 
@@ -19,6 +21,7 @@ export function checkRules(host: Host): Finding[] {
     ...foreign,
     // where the table is somebody else's nothing can be put back
     ...(foreign.length === 0 ? rulesMissing(host) : []),
+    ...(foreign.length === 0 ? foreignRules() : []),
     ...host.attachments.flatMap((attached) => isolationDiffers(host, attached)),
   ];
 }
@@ -33,6 +36,34 @@ function foreignTables(): Finding[] {
     const remedy = allOf(shell`nft delete table ${table.family} ${table.name}`, shell`weft restore`);
     return finding("table-foreign", { subject, evidence, remedy });
   });
+}
+
+/** What somebody put beside weft's rules decides before them, and ends with the table. */
+function foreignRules(): Finding[] {
+  if (!hasNftables()) return [];
+  return TABLES.flatMap((table) =>
+    findStrangers(netfilterSocket(), table).map((stranger) => {
+      const place = [table.family, table.name, stranger.chain];
+      const subject = `table ${table.family} ${table.name}`;
+      const found = (evidence: string, remedy: ShellCommand) =>
+        finding("rule-foreign", { subject, evidence, remedy });
+      if (stranger.kind === "chain")
+        return found(
+          `chain ${stranger.chain} is not weft's, and packets come to it`,
+          allOf(shell`nft flush chain ${place}`, shell`nft delete chain ${place}`),
+        );
+      if (stranger.kind === "policy")
+        return found(
+          `the policy of chain ${stranger.chain} is drop`,
+          shell`nft add chain ${place} ${"{ policy accept; }"}`,
+        );
+      const { chain, handle, expressions } = stranger;
+      return found(
+        `"${ruleText(expressions)}" (handle ${handle} of chain ${chain}) is not weft's: chain user is for rules of one's own`,
+        shell`nft delete rule ${place} handle ${String(handle)}`,
+      );
+    }),
+  );
 }
 
 function rulesMissing({ attachments }: Host): Finding[] {
