@@ -2,6 +2,7 @@
 import { createInterface } from "node:readline/promises";
 import { Command } from "commander";
 import { parseAddress } from "../lib/netaddr/address.ts";
+import { COLLECT } from "./doctor/collect.ts";
 import { diagnose } from "./doctor/diagnose.ts";
 import { FAULTS } from "./doctor/faults.ts";
 import type { Finding } from "./doctor/finding.ts";
@@ -91,7 +92,7 @@ async function fix(
   for (let round = 1; round <= ROUNDS_MAX; round++) {
     const ready = findings.filter(({ isSafe, remedy }) => isSafe && !tried.has(remedy));
     if (ready.length === 0 || !(yes || (await isAgreed(ready)))) break;
-    for (const remedy of new Set(ready.map((each) => each.remedy))) {
+    for (const remedy of new Set(inOrder(ready).map((each) => each.remedy))) {
       tried.add(remedy);
       const each = ready.find((it) => it.remedy === remedy);
       if (each) tell(mend(each), { isQuiet: json === true });
@@ -103,6 +104,11 @@ async function fix(
   const idle = new Set(findings.map(({ remedy }) => remedy).filter((remedy) => tried.has(remedy)));
   for (const remedy of idle) console.error(`weft: it did not help: ${remedy}`);
   return { findings, mended };
+}
+
+/** Whatever takes away what several findings are about comes last: their own commands would miss it. */
+function inOrder(ready: readonly Finding[]): Finding[] {
+  return ready.toSorted((a, b) => Number(a.remedy === COLLECT) - Number(b.remedy === COLLECT));
 }
 
 function isSameFinding(a: Finding, b: Finding): boolean {

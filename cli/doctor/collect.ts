@@ -7,9 +7,13 @@ import { delNetwork } from "../runtime/network.ts";
 import type { NetworkList, PluginConfig } from "../runtime/network-list.ts";
 import { newcomersOn } from "../runtime/newcomers.ts";
 import { pluginConfig, pluginVariables, type Request, requestPlugin } from "../runtime/plugin-request.ts";
+import { shell } from "../terminal/shell.ts";
 import { type Attached, type Host, nameOf } from "./host.ts";
 import { findLeftovers, findStrangers, isGone, type Leftover } from "./leftovers.ts";
 import { findPluginFile, isThisExecutable, type OwnPlugins } from "./own-plugins.ts";
+
+/** The command: of every network, also of those that have no file any more. */
+export const COLLECT = shell`weft gc`;
 
 /** The version that GC came with; ours speak it, whatever a network's file says. */
 const GC_SINCE = "1.1.0";

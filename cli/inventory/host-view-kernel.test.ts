@@ -11,6 +11,7 @@ import { kindText } from "./link-kind.ts";
 import { listNamespaces, type Namespace } from "./namespaces.ts";
 import { readOverlayTables } from "./overlay-entries.ts";
 import { openStack } from "./stack.ts";
+import { refuseBlind } from "./unseen.ts";
 
 let host: TestNetns;
 let web: TestNetns;
@@ -187,6 +188,64 @@ kernelTest("attachments that this user may not look into are as their end on the
   expect(() => findByHostLink(view, "vweb")).toThrow("cannot be opened: run as root");
   expect(findByHostLink(view, "up0")?.name).toBe("host");
 });
+
+kernelTest(
+  "attachments whose interface has another name by now are found by its other end, or addresses",
+  () => {
+    const link = (from: string, to: string) =>
+      `ip link set ${from} down; ip link set ${from} name ${to}; ip link set ${to} up`;
+    web.run(link("eth0", "lan0"));
+    db.run(`ip addr add 10.3.0.9/24 dev eth1`);
+    const result = { ips: [{ address: "10.3.0.9/24" }] };
+    using view = openView({
+      records: [],
+      cached: [cached("c1", web), cached("c2", db, { network: "wire", ifname: "net1", result })],
+    });
+    expect(view.attachments).toMatchObject([
+      { containerId: "c1", renamed: "lan0", hostLink: { name: "vweb" }, bridge: "br0", state: "up" },
+      { containerId: "c2", renamed: "eth1", hostLink: { name: "up0" }, state: "down" },
+    ]);
+    web.run(`${link("lan0", "eth0")}; ip route add default via 10.1.0.1`);
+    db.run("ip addr del 10.3.0.9/24 dev eth1");
+  },
+);
+
+kernelTest("attachments in namespaces that are not seen are not gone while the host's end is there", () => {
+  const unseen = { netns: "/proc/self/nowhere" };
+  const wire = { ...unseen, network: "wire", list: '{"plugins": [{"type": "macvlan"}]}' };
+  const result = { interfaces: [{ name: "br0" }, { name: "vdb" }, { name: "eth0", sandbox: "/nowhere" }] };
+  const sources = {
+    records: [],
+    cached: [
+      cached("c1", web, unseen),
+      cached("c2", db, { ...unseen, result }),
+      cached("c3", db, unseen),
+      cached("c4", db, wire),
+    ],
+  };
+  const statesOf = ({ attachments }: HostView) =>
+    attachments.map(({ containerId, state }) => `${containerId} ${state}`).sort();
+  using blind = new HostView({ stacks: [openStack(namespaceOf(host, "host"))], sources });
+  expect(statesOf(blind)).toEqual(["c1 up", "c2 up", "c3 gone", "c4 unknown"]);
+  expect(() => refuseBlind(blind.attachments)).toThrow("cannot see the containers' namespaces here: of c1 ");
+  using view = openView(sources);
+  expect(statesOf(view)).toEqual(["c1 up", "c2 up", "c3 gone", "c4 gone"]);
+  expect(() => refuseBlind(view.attachments)).not.toThrow();
+});
+
+kernelTest(
+  "attachments of namespaces that may not be opened, or whose directory is not there, may live",
+  () => {
+    const record = { network: "wire", ifname: "eth0", plugin: "macvlan", details: {} };
+    const records = [
+      { ...record, containerId: "c5", netns: "/var/run/netns/closed" },
+      { ...record, containerId: "c6", netns: "/nowhere/netns/c6" },
+    ];
+    using view = openView({ records, cached: [], closed: ["/run/netns/closed"] });
+    const ofWire = view.attachments.filter(({ network }) => network === "wire");
+    expect(ofWire.map(({ state }) => state)).toEqual(["unknown", "unknown"]);
+  },
+);
 
 kernelTest("findStack() and findByHostLink() take what people call a container", () => {
   using view = openView({ records: [], cached: [cached("0123456789abcdef", web)] });

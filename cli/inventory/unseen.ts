@@ -17,8 +17,9 @@ export function refuseBlind(attachments: readonly AttachmentView[]): void {
   const [first, ...more] = attachments.filter(isUnseen);
   if (!first || attachments.some(({ namespace }) => namespace !== undefined)) return;
   const others = more.length > 0 ? `, and ${more.length} more` : "";
+  const { container, ifname, network } = first;
   throw new Error(
-    `cannot see the containers' namespaces here: of ${first.container} (${first.ifname} on ${first.network}) ${whyUnseen(first)}${others}
+    `cannot see the containers' namespaces here: of ${container} (${ifname} on ${network}) ${whyUnseen(first)}${others}
 run it as root among the host's mounts and processes: nsenter --target 1 --mount --pid`,
   );
 }

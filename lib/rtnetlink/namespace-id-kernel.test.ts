@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect } from "bun:test";
 import { kernelTest, noNetnsReason, TestNetns } from "../testing/netns.ts";
 import { linkByName } from "./link.ts";
 import { linkCounters, readLinkCounters } from "./link-counters.ts";
-import { namespaceId } from "./namespace-id.ts";
+import { isNamespaceAlive, namespaceId } from "./namespace-id.ts";
 import { openRouteSocket } from "./route-socket.ts";
 
 let here: TestNetns;
@@ -27,6 +27,14 @@ kernelTest("namespaceId() is what IFLA_LINK_NETNSID says, and undefined before a
   const [link] = here.json("ip -j link show v0");
   expect(namespaceId(socket, there.netns)).toBe(link.link_netnsid);
   expect(linkByName(socket, "v0").linkNetnsid).toBe(link.link_netnsid);
+});
+
+kernelTest("isNamespaceAlive() is true of what a link leads to, and false of an id that nobody has", () => {
+  using socket = openRouteSocket(here.netns);
+  const id = namespaceId(socket, there.netns);
+  expect(id === undefined ? undefined : isNamespaceAlive(socket, id)).toBe(true);
+  expect(isNamespaceAlive(socket, 4711)).toBe(false);
+  expect(isNamespaceAlive(socket, -1)).toBe(false);
 });
 
 kernelTest("linkCounters() are what ip -s says", () => {

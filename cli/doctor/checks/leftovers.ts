@@ -9,6 +9,7 @@ import type { Link } from "../../../lib/rtnetlink/link.ts";
 import { attachmentFileName, listDamagedRecords } from "../../../lib/state/record.ts";
 import { isUnseen, whyUnseen } from "../../inventory/unseen.ts";
 import { allOf, inNamespace, shell } from "../../terminal/shell.ts";
+import { COLLECT } from "../collect.ts";
 import type { FaultId } from "../faults.ts";
 import { type Finding, finding } from "../finding.ts";
 import { type Attached, type Host, nameOf, promisedAddresses } from "../host.ts";
@@ -16,8 +17,6 @@ import { findLeftovers, isBlind, isGone, type Leftover } from "../leftovers.ts";
 import { reattaching } from "../reattaching.ts";
 import { subnetsOf } from "./subnets.ts";
 
-/** Of every network, also of those that have no file any more. */
-const COLLECT = shell`weft gc`;
 /** More than these are not looked through. */
 const CONNECTIONS_MAX = 200_000;
 
