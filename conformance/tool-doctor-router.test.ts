@@ -2,9 +2,10 @@
  * `weft doctor`: faults of the host as the containers' router, of its packet filters, of published ports and
  * of MTU. Each is caused, named, mended by the command it printed, and gone.
  */
+import { writeFileSync } from "node:fs";
 import t from "tap";
-import { type FaultCase, showFamilies } from "./fixtures/doctor-stage.ts";
-import { missing } from "./fixtures/kernel.ts";
+import { diagnose, type FaultCase, makeDoctorStage, showFamilies, WEFT } from "./fixtures/doctor-stage.ts";
+import { missing, skip } from "./fixtures/kernel.ts";
 
 t.setTimeout(1_200_000);
 const lacks = await missing("bridge", "br_netfilter", "nf_tables");
@@ -211,3 +212,41 @@ ip netns exec outside0 sysctl -qw net.ipv4.ip_forward=1`,
 ];
 
 await showFamilies(t, { ROUTER, FILTER, PUBLISHING, MTU }, lacks);
+
+await t.test("what keeps networks apart stays, whatever drops", { timeout: 240_000 }, async (t) => {
+  if (lacks) return skip(t, lacks);
+  const { host, outside } = await makeDoctorStage(t);
+  for (const [i, name] of ["left", "right"].entries()) {
+    const plugins = [
+      {
+        type: "bridge",
+        bridge: `br-${name}`,
+        isDefaultGateway: true,
+        ipMasq: true,
+        ipam: { type: "host-local", subnet: `10.${71 + i}.0.0/24` },
+      },
+      { type: "firewall", backend: "iptables", ingressPolicy: "same-bridge" },
+    ];
+    const list = { cniVersion: "1.0.0", name, plugins };
+    writeFileSync(host.view(`/etc/cni/net.d/20-${name}.conflist`), JSON.stringify(list));
+    await host.container(name);
+    await host.exec(WEFT, ["add", name, name]);
+  }
+  const left = host.containers.get("left");
+  const causes = [
+    "iptables -I FORWARD -s 10.71.0.0/24 -d 192.0.2.0/24 -j DROP",
+    // and without what let through before: what mended, and the plugin's own
+    `for i in 1 2 3; do iptables -D FORWARD 1; done; iptables -F CNI-FORWARD; iptables -P FORWARD DROP`,
+  ];
+  for (const cause of causes) {
+    await host.exec("sh", ["-c", cause]);
+    t.notOk(await left?.ping(outside.address4), `${cause}: dropped`);
+    for (let round = 1; round <= 4; round++) {
+      const dropped = (await diagnose(host)).filter(({ fault }) => fault === "forward-dropped");
+      for (const { remedy } of dropped) await host.exec("sh", ["-ec", remedy]);
+      if (dropped.length === 0) break;
+    }
+    t.ok(await left?.ping(outside.address4), "mended");
+    t.notOk(await left?.ping("10.72.0.2"), "and the networks are apart as before");
+  }
+});

@@ -52,7 +52,7 @@ test.each<[Evidence, string]>([
   [rule("ip filter", "OUTPUT", { hook: "output", oif: "br0" }), `iptables -I OUTPUT 3 -o br0 ${ANSWERS}`],
   [
     rule("bridge mine", "f", { hook: "forward", iif: "veth1", oif: "veth2" }),
-    `nft insert rule bridge mine f position 7 meta ibrname '"br0"' accept`,
+    "nft delete rule bridge mine f handle 7",
   ],
   [rule("inet firewalld", "filter_FORWARD", OUTWARD), "firewall-cmd --zone=trusted --add-interface=br0"],
   [

@@ -14,7 +14,7 @@ const ANSWERS = ["-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED,DNAT"];
 export function accepting(side: string, rule: Evidence): ShellCommand {
   const { table = "" } = rule;
   if (table.includes("firewalld")) return shell`firewall-cmd --zone=trusted --add-interface=${side}`;
-  const passages = table.startsWith("bridge ") ? bridgePassages(side, rule) : passagesOf(side, rule);
+  const passages = passagesOf(side, rule);
   if (passages.length === 0) return rule.number ? deleting(rule) : opening(rule);
   return allOf(...passages.map((passage) => before(rule, passage)));
 }
@@ -24,12 +24,11 @@ interface Passage {
   readonly iif?: string | undefined;
   readonly oif?: string | undefined;
   readonly isAnswer?: boolean;
-  /** The key for a bridge's name, and the name. */
-  readonly bridge?: readonly [string, string];
 }
 
-/** None at hooks that come before it is known where packets go. */
-function passagesOf(side: string, { hook, iif, oif }: Evidence): Passage[] {
+/** None at hooks that come before it is known where packets go, nor between ports of a bridge. */
+function passagesOf(side: string, { table = "", hook, iif, oif }: Evidence): Passage[] {
+  if (table.startsWith("bridge ")) return [];
   if (hook === "input") return [{ iif, isAnswer: true }];
   if (hook === "output") return [{ oif, isAnswer: true }];
   if (hook !== "forward") return [];
@@ -41,12 +40,6 @@ function passagesOf(side: string, { hook, iif, oif }: Evidence): Passage[] {
     { iif: inner, oif: outer },
     { iif: outer, oif: inner, isAnswer: true },
   ];
-}
-
-/** Frames of the bridge, whichever its ports. */
-function bridgePassages(side: string, { hook }: Evidence): Passage[] {
-  const isOut = hook === "output" || hook === "postrouting";
-  return [{ bridge: [isOut ? "obrname" : "ibrname", side] }];
 }
 
 function before(rule: Evidence, passage: Passage): ShellCommand {
@@ -66,8 +59,7 @@ function before(rule: Evidence, passage: Passage): ShellCommand {
 }
 
 /** nft has no "or" between a state and a status. */
-function nftRules({ iif, oif, isAnswer, bridge }: Passage): string[][] {
-  if (bridge !== undefined) return [["meta", bridge[0], `"${bridge[1]}"`]];
+function nftRules({ iif, oif, isAnswer }: Passage): string[][] {
   const between = [...(iif ? ["iifname", `"${iif}"`] : []), ...(oif ? ["oifname", `"${oif}"`] : [])];
   if (!isAnswer) return [between];
   return [
