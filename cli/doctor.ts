@@ -2,18 +2,15 @@
 import { createInterface } from "node:readline/promises";
 import { Command } from "commander";
 import { parseAddress } from "../lib/netaddr/address.ts";
-import { COLLECT } from "./doctor/collect.ts";
 import { diagnose } from "./doctor/diagnose.ts";
 import { FAULTS } from "./doctor/faults.ts";
 import type { Finding } from "./doctor/finding.ts";
+import { fix } from "./doctor/fix.ts";
 import { type Mending, mend } from "./doctor/mend.ts";
 import { countOf, formatFinding } from "./doctor/report.ts";
 import { EXIT_FAILED } from "./failure.ts";
 import { networksDirectory, runtimeOf } from "./runtime-command.ts";
 import { formatTable } from "./terminal/table.ts";
-
-/** What is mended may uncover what hung on it, such as the routes of an interface that was down. */
-const ROUNDS_MAX = 6;
 
 interface Options {
   readonly fix?: true;
@@ -60,9 +57,14 @@ async function doctor(options: Options): Promise<void> {
   const probed = (options.probe ?? []).map(parseAddress);
   const look = () => diagnose({ ...place, probed });
   const before = await look();
-  const { findings, mended } = options.fix
-    ? await fix(before, look, options)
-    : { findings: before, mended: [] };
+  const { findings, mended, idle } = options.fix
+    ? await fix(before, {
+        look,
+        isAgreed: async (ready) => options.yes === true || isAgreed(ready),
+        run: (each) => tell(mend(each), { isQuiet: options.json === true }),
+      })
+    : { findings: before, mended: [], idle: [] };
+  for (const remedy of idle) console.error(`weft: it did not help: ${remedy}`);
   if (options.json) console.log(JSON.stringify({ findings, mended }, null, 2));
   else report(findings, { isFixing: options.fix === true });
   if (findings.length > 0) process.exitCode = EXIT_FAILED;
@@ -78,41 +80,6 @@ function report(findings: readonly Finding[], { isFixing }: { isFixing: boolean 
   const hint =
     !isFixing && safe > 0 ? `; weft doctor --fix mends ${safe === findings.length ? "them" : safe}` : "";
   console.log(`${countOf(findings)}${hint}`);
-}
-
-/** Mends, and looks again, until there is nothing more that is safe to mend, or it does not help. */
-async function fix(
-  before: readonly Finding[],
-  look: () => Promise<Finding[]>,
-  { yes, json }: Options,
-): Promise<{ findings: readonly Finding[]; mended: Finding[] }> {
-  const tried = new Set<string>();
-  const mended: Finding[] = [];
-  let findings = before;
-  for (let round = 1; round <= ROUNDS_MAX; round++) {
-    const ready = findings.filter(({ isSafe, remedy }) => isSafe && !tried.has(remedy));
-    if (ready.length === 0 || !(yes || (await isAgreed(ready)))) break;
-    for (const remedy of new Set(inOrder(ready).map((each) => each.remedy))) {
-      tried.add(remedy);
-      const each = ready.find((it) => it.remedy === remedy);
-      if (each) tell(mend(each), { isQuiet: json === true });
-    }
-    const after = await look();
-    mended.push(...ready.filter((each) => !after.some((it) => isSameFinding(it, each))));
-    findings = after;
-  }
-  const idle = new Set(findings.map(({ remedy }) => remedy).filter((remedy) => tried.has(remedy)));
-  for (const remedy of idle) console.error(`weft: it did not help: ${remedy}`);
-  return { findings, mended };
-}
-
-/** Whatever takes away what several findings are about comes last: their own commands would miss it. */
-function inOrder(ready: readonly Finding[]): Finding[] {
-  return ready.toSorted((a, b) => Number(a.remedy === COLLECT) - Number(b.remedy === COLLECT));
-}
-
-function isSameFinding(a: Finding, b: Finding): boolean {
-  return a.fault === b.fault && a.subject === b.subject;
 }
 
 function tell({ finding, failure }: Mending, { isQuiet }: { isQuiet: boolean }): void {
