@@ -27,6 +27,10 @@ function exchange(directory: string, plugin: string): string {
   return `cp ${installed?.dir}/${plugin} ${directory}/new; mv ${directory}/new ${directory}/${plugin}`;
 }
 
+/** What c2 is known by on its network. */
+const SHOW =
+  "{ ip -n c2 -br -4 address show eth0 | grep -o '10\\.9.*'; ip -n c2 -br link show eth0 | grep -o 'UP .*<'; }";
+
 const LEFTOVERS: readonly FaultCase[] = [
   {
     fault: "attachment-gone",
@@ -55,6 +59,12 @@ weft gc; ip -n c2 link show lan0`,
     fault: "veth-orphaned",
     cause: "ip link add veth01234567 master br-front type veth peer name stray",
     evidence: /in the bridge of containers, and its other end stray is on the host/,
+  },
+  {
+    fault: "veth-orphaned",
+    by: "its end in the bridge, which has a name that somebody chose",
+    cause: "ip link add mine0 master br-front type veth peer name mine1; ip link set mine0 up",
+    isSafe: false,
   },
   {
     fault: "veth-orphaned",
@@ -102,9 +112,12 @@ conntrack -I -p udp -s 192.0.2.2 -d 192.0.2.1 --sport 5555 --dport 8081 --dst-na
   {
     fault: "record-damaged",
     by: "of a container that lives",
-    cause: "file=$(grep -l netns/c2 /run/weft/attachments/front/*:firewall); echo '{' > $file",
+    cause: `
+${SHOW} > /run/was
+file=$(grep -l netns/c2 /run/weft/attachments/front/*:firewall); echo '{' > $file`,
     evidence: /c2 \(eth0 on front\) lives/,
     also: ["attachment-differs"],
+    after: `${SHOW} | diff /run/was -`,
   },
 ];
 
@@ -132,6 +145,20 @@ const ADDRESSES: readonly FaultCase[] = [
     evidence: /a route to 10\.7\.0\.0\/25 by vpn, and its subnet is 10\.7\.0\.0\/24/,
     editor: "sed -i s/10.7.0/10.78.0/",
     after: "weft network rm mine; ip link del vpn",
+  },
+  {
+    fault: "subnets-overlap",
+    by: "a connected subnet around it, and not the routes of a VPN",
+    cause: `
+ip link add vpn up type bridge
+for wide in 0.0.0.0/1 128.0.0.0/1 10.0.0.0/8 10.9.0.0/16 fd00::/8; do ip route add $wide dev vpn; done
+weft doctor
+ip addr add 10.9.1.1/16 dev vpn noprefixroute`,
+    subject: "front",
+    evidence: /this host has a route to 10\.9\.0\.0\/16 by vpn, and its subnet is 10\.9\.0\.0\/24/,
+    isUnmended: true,
+    editor: "true",
+    after: "ip link del vpn",
   },
   {
     fault: "subnets-overlap",

@@ -130,6 +130,6 @@ function portsOf({ portMappings }: JsonObject): readonly unknown[] {
   return Array.isArray(portMappings) ? portMappings : [];
 }
 
-function declares({ plugins }: NetworkList, capability: string): boolean {
+export function declares({ plugins }: NetworkList, capability: string): boolean {
   return plugins.some(({ capabilities }) => isObject(capabilities) && capabilities[capability] === true);
 }

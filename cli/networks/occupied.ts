@@ -45,8 +45,12 @@ export interface Wanted {
   readonly leased?: readonly Range[];
 }
 
-/** A wider route is a default route in parts (0.0.0.0/1, 2000::/3), and stands for no subnet. */
 const ROUTE_LENGTH_MIN = { 4: 8, 6: 16 } as const;
+
+/** Whether a route stands for a subnet: a wider one is a default route in parts (0.0.0.0/1, 2000::/3). */
+export function isOfSubnet({ address, length }: Prefix): boolean {
+  return length >= ROUTE_LENGTH_MIN[address.family];
+}
 
 /** What overlaps, the most telling first. */
 export function findOverlap(wanted: Wanted, occupied: readonly Occupied[]): Occupied | undefined {
@@ -128,9 +132,9 @@ function ofKernel(host: RouteSocket): Occupied[] {
     });
   const routes = ([4, 6] as const)
     .flatMap((family) => listReservedRoutes(host, family))
-    .filter(({ dst: { address, length } }) => {
-      const isSubnet = length >= ROUTE_LENGTH_MIN[address.family];
-      return isSubnet && !isLinkLocal(address) && !isLoopback(address) && !isMulticast(address);
+    .filter(({ dst }) => {
+      const { address } = dst;
+      return isOfSubnet(dst) && !isLinkLocal(address) && !isLoopback(address) && !isMulticast(address);
     })
     .map((route): Occupied => {
       const ifname = route.oif === undefined ? undefined : names.get(route.oif);

@@ -45,7 +45,7 @@ export function readAttachment(netns: string, ifname: string | undefined, variab
 }
 
 /** The id that cnitool has for the container in that namespace. */
-function containerIdOf(netnsPath: string): string {
+export function containerIdOf(netnsPath: string): string {
   const digest = new Bun.CryptoHasher("sha512").update(netnsPath).digest().subarray(0, ID_BYTES);
   return `cnitool-${digest.toHex()}`;
 }

@@ -15,7 +15,7 @@ import { allOf, shell } from "../../terminal/shell.ts";
 import { type Finding, finding } from "../finding.ts";
 import { type Attached, type Host, hostSideOf, isSet, nameOf, promisedBridge } from "../host.ts";
 import { readTables } from "../iptables.ts";
-import { reattaching } from "../reattaching.ts";
+import { publishingElsewhere } from "../reattaching.ts";
 
 const PORT_MAX = 65_535;
 const BRIDGED = {
@@ -151,7 +151,7 @@ function portsShadowed(host: Host, attached: Attached, listeners: readonly Liste
   }));
   const shadowed = findShadowed(ports, families(attached), listeners);
   if (shadowed.length === 0) return [];
-  const remedy = reattaching({ ...attached, ports: portsBeside(host, attached, listeners) });
+  const remedy = publishingElsewhere(attached, portsBeside(host, attached, listeners));
   const holders = findHolders(new Set(shadowed.map(({ inode }) => inode)));
   return shadowed.map(({ protocol, address, port, inode }) => {
     const holder = holders.get(inode);

@@ -3,12 +3,17 @@ import { isObject } from "../../../lib/cni/json.ts";
 import { hasFreeAddress } from "../../../lib/ipam/lease-store.ts";
 import { formatRangeSet } from "../../../lib/ipam/ranges.ts";
 import { addressBits } from "../../../lib/netaddr/address.ts";
-import { formatPrefix, type Prefix, parsePrefix, prefixesOverlap } from "../../../lib/netaddr/prefix.ts";
+import {
+  formatPrefix,
+  networkOf,
+  type Prefix,
+  parsePrefix,
+  prefixesOverlap,
+} from "../../../lib/netaddr/prefix.ts";
 import { formatRange, rangesOverlap } from "../../../lib/netaddr/range.ts";
 import type { Link } from "../../../lib/rtnetlink/link.ts";
-import { RT_SCOPE_LINK } from "../../../lib/rtnetlink/route.ts";
 import { leaseDirectories } from "../../networks/leases.ts";
-import { rangeSetsOf } from "../../networks/occupied.ts";
+import { isOfSubnet, rangeSetsOf } from "../../networks/occupied.ts";
 import type { NetworkFile } from "../../runtime/network-list.ts";
 import type { ShellCommand } from "../../terminal/shell.ts";
 import { editing, type Finding, finding } from "../finding.ts";
@@ -62,22 +67,26 @@ function segmentOf({ name, plugins: [main] }: NetworkFile): string {
 
 /**
  * Addresses and routes of the host that are not the network's own: what lies within its subnet is not
- * reached by containers, and a connected subnet around it loses those machines.
+ * reached by containers, and a connected subnet around it loses those machines. Any other route around it is
+ * the way to whatever has no better one, such as to a VPN.
  */
 function usedByHost(host: Host, network: NetworkFile): Finding[] {
   const { stack } = host;
   if (!OWN_SEGMENT.includes(network.plugins[0]?.type ?? "")) return [];
   const own = new Set(ownLinks(host, network).map(({ index }) => index));
+  const connected = new Set(
+    stack.addresses.map(({ ifindex, prefix }) => `${ifindex} ${formatPrefix(networkOf(prefix))}`),
+  );
   for (const subnet of subnetsOf(network)) {
     const route = stack.routes.find(
-      ({ dst, oif, gateway, scope }) =>
+      ({ dst, oif }) =>
         dst.length > 0 &&
         // of one address it is "route-elsewhere" that tells
         dst.length < addressBits(dst.address.family) &&
         oif !== undefined &&
         !own.has(oif) &&
         prefixesOverlap(subnet, dst) &&
-        (dst.length >= subnet.length || (!gateway && scope === RT_SCOPE_LINK)),
+        (dst.length >= subnet.length ? isOfSubnet(dst) : connected.has(`${oif} ${formatPrefix(dst)}`)),
     );
     if (!route) continue;
     const name = route.oif === undefined ? undefined : stack.link(route.oif)?.name;
