@@ -220,7 +220,8 @@ await t.test("T16: --live tells of the rules that a packet meets, and leaves not
   t.equal(dropped.exitCode, 2, "a rule drops it");
   t.match(dropped.stdout, /dropped in host: bridge no c/, "which is named");
   const killed = `${WEFT} trace --live --listen --wait 60 c1 ${two.address(4)} > /run/live & sleep 1
-    nft list tables; kill -9 $!; wait; nft list tables`;
-  const { stdout } = await host.exec("sh", ["-c", killed]);
+    nft list tables; ${WEFT} trace --live c1 ${two.address(4)}; kill -9 $!; wait; nft list tables`;
+  const { stdout, stderr } = await host.exec("sh", ["-c", killed]);
+  t.match(stderr, /^weft: another weft trace --live \(pid \d+\) listens in c1: one at a time$/m);
   t.equal(stdout.split("inet weft-trace").length, 2, "a kill takes the table away", { stdout });
 });

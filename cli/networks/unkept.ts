@@ -1,6 +1,6 @@
 /**
- * Attachments that weft's records tell of, and of which no result was kept here: ADD was cut off, by a kill or
- * a full disk, or goes on just now, or was run by a runtime that keeps its results elsewhere.
+ * Attachments that weft's records tell of, and of which no result was kept here: ADD was cut off, by a kill
+ * or a full disk, or goes on just now, or was run by a runtime that keeps its results elsewhere.
  */
 import { type AttachmentName, listAllRecords } from "../../lib/state/record.ts";
 import { type Container, namespaceInode } from "../containers/container.ts";

@@ -1,6 +1,7 @@
 /** The tables that have the kernel tell of one flow, for as long as the socket is open that made them. */
 import { addressBytes, formatAddress } from "../../lib/netaddr/address.ts";
 import { type NetfilterSocket, openNetfilterSocket } from "../../lib/netfilter/socket.ts";
+import { findTableComment } from "../../lib/nftables/query.ts";
 import {
   daddr,
   etherType,
@@ -34,6 +35,8 @@ import {
 import type { Node } from "./node.ts";
 
 export const LIVE_TABLE = "weft-trace";
+/** Of the table, for who would make another. */
+const COMMENT = `weft trace --live (pid ${process.pid})`;
 /** Before and after all that anybody has (linux/netfilter_ipv4.h NF_IP_PRI_RAW_BEFORE_DEFRAG is -450). */
 const FIRST = -1_000;
 const LAST = 1_000;
@@ -41,11 +44,13 @@ const LAST = 1_000;
 /**
  * Marks packets of these flows in a namespace where they begin, and has chains at the ends of its hooks, so
  * that one sees how far they came. The kernel deletes it when the socket is closed, also by a kill.
- * @throws NetlinkError EEXIST where another trace runs there
+ * @throws Error where another trace listens there: each would tell of the other's packets
  */
 export function openLiveTable(node: Node, packets: readonly Packet[]): NetfilterSocket {
   const socket = openNetfilterSocket(node.stack.netns);
   try {
+    const other = findTableComment(socket, { family: "inet", name: LIVE_TABLE });
+    if (other) throw new Error(`another ${other} listens in ${node.name}: one at a time`);
     const transaction = new Transaction();
     transaction.createTable(tableOf("inet", packets));
     if (node.stack.links.some(({ kind }) => kind === "bridge")) {
@@ -63,7 +68,7 @@ function tableOf(family: "inet" | "bridge", packets: readonly Packet[]): TableDe
   const rules = packets.map((packet) => flowRule(family, packet));
   const last = (["input", "forward", "postrouting"] as const).map((hook) => chain(hook, LAST, []));
   const chains = [chain("prerouting", FIRST, rules), chain("output", FIRST, rules), ...last];
-  return { family, name: LIVE_TABLE, comment: "weft trace --live", isOwned: true, sets: [], chains };
+  return { family, name: LIVE_TABLE, comment: COMMENT, isOwned: true, sets: [], chains };
 }
 
 function chain(hook: Hook["hook"], priority: number, rules: readonly Rule[]): ChainDefinition {
