@@ -3,6 +3,7 @@
  * with packets. T2, T3, T7, T14 and T15 of the topologies.
  */
 import { readFileSync, writeFileSync } from "node:fs";
+import { setTimeout } from "node:timers/promises";
 import t from "tap";
 import { attempt, done, refused, WEFT } from "./fixtures/command.ts";
 import { makeHost } from "./fixtures/host.ts";
@@ -16,6 +17,9 @@ t.setTimeout(8 * TIMEOUT_MS);
 const lacks = await missing("bridge", "nf_tables");
 /** For a program to begin. */
 const START_TIMEOUT_MS = 30_000;
+/** Each begins somewhat later in the course of a connect. */
+const GC_ROUNDS = 6;
+const GC_STEP_MS = 12;
 
 await t.test(
   "networks of their own, and a second one for a container",
@@ -262,6 +266,24 @@ await t.test("an ADD that was cut off is no connection", { timeout: TIMEOUT_MS }
   t.strictSame(await c1.ip("route", "show"), [], "disconnect takes it off all the same");
   t.strictSame(await changesSince(before, host), [], "and all that it had");
   t.match(await done(t, host, "network", "connect", "blue", "c1"), /^c1: eth0 /);
+});
+
+await t.test("gc takes nothing of what connect makes beside it", { timeout: TIMEOUT_MS }, async (t) => {
+  if (lacks) return skip(t, lacks);
+  const host = await makeHost(t);
+  await host.container("c1");
+  await done(t, host, "network", "create", "blue");
+  for (const gc of [["gc"], ["gc", "blue"]]) {
+    for (let round = 0; round < GC_ROUNDS; round++) {
+      const connecting = attempt(host, "network", "connect", "blue", "c1");
+      await setTimeout(round * GC_STEP_MS);
+      const [connected, collected] = await Promise.all([connecting, attempt(host, ...gc)]);
+      t.match(connected, { exitCode: 0, stderr: "" });
+      t.match(collected, { exitCode: 0, stderr: "" });
+      await done(t, host, "check", "blue", "c1");
+      await done(t, host, "network", "disconnect", "blue", "c1");
+    }
+  }
 });
 
 await t.test("files of others are listed and used, and never removed", { timeout: TIMEOUT_MS }, async (t) => {
