@@ -106,7 +106,13 @@ const FAULTS: readonly Fault[] = [
     name: "forwarding is off",
     cause: ({ host }) => host.run("sysctl -qw net.ipv4.ip_forward=0"),
     to: OUTSIDE,
-    reason: /forwarding is off on br0 of host.*sysctl/,
+    reason: /forwarding is off on br0 of host.*: sysctl -w net\.ipv4\.ip_forward=1$/,
+  },
+  {
+    name: "forwarding is off on the interface alone",
+    cause: ({ host }) => host.run("sysctl -qw net.ipv4.conf.br0.forwarding=0"),
+    to: OUTSIDE,
+    reason: /forwarding is off on br0 of host.*: sysctl -w net\.ipv4\.conf\.br0\.forwarding=1$/,
   },
   {
     name: "the other container's interface is down",
