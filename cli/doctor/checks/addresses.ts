@@ -62,16 +62,8 @@ interface Conflict {
   readonly holders: readonly Member[];
 }
 
-/** Who was not given the address has to give it up; where that is nobody, or all, the last. */
 function addressConflict(host: Host, { bridge, text, holders }: Conflict): Finding {
-  const isGiven = (holder: Member) => {
-    const attached = attachedAt(host, holder);
-    const isPromised =
-      attached && promisedAddresses(attached).some(({ address }) => formatAddress(address.address) === text);
-    return isPromised || holder.port === undefined;
-  };
-  const strangers = holders.filter((holder) => !isGiven(holder));
-  const loser = strangers[0] ?? (holders.at(-1) as Member); // at least two
+  const loser = loserOf(holders, (holder) => addressesGiven(host, holder).includes(text));
   const prefix = loser.stack
     .addressesOf(loser.link)
     .find((each) => formatAddress(each.prefix.address) === text)?.prefix;
@@ -85,18 +77,45 @@ function addressConflict(host: Host, { bridge, text, holders }: Conflict): Findi
 }
 
 function macConflict(host: Host, { bridge, text, holders }: Conflict): Finding {
-  const strangers = holders.filter((holder) => {
-    const was = attachedAt(host, holder)?.result.interfaces?.find(({ sandbox }) => sandbox)?.mac;
-    return holder.port !== undefined && was?.toLowerCase() !== text;
-  });
-  const loser = strangers[0] ?? (holders.at(-1) as Member); // at least two
-  const own = attachedAt(host, loser)
-    ?.result.interfaces?.find(({ sandbox }) => sandbox)
-    ?.mac?.toLowerCase();
-  const mac = own && own !== text ? own : formatMac(randomMac());
+  const loser = loserOf(holders, (holder) => macGiven(host, holder) === text);
+  const own = macGiven(host, loser);
+  const mac = own !== undefined && own !== text ? own : formatMac(randomMac());
   const evidence = `${holders.map(placeOf).join(" and ")} have it, on bridge ${bridge.name}`;
-  const remedy = inNamespace(loser.stack.namespace, shell`ip link set ${loser.link.name} address ${mac}`);
+  const command = shell`ip link set ${loser.link.name} address ${mac}`;
+  const remedy = inNamespace(loser.stack.namespace, command);
   return finding("mac-conflict", { subject: text, evidence, remedy });
+}
+
+/** Who was not given it has to give it up; where that is nobody, or all, the last, which is no bridge. */
+function loserOf(holders: readonly Member[], isGiven: (holder: Member) => boolean): Member {
+  const strangers = holders.filter((holder) => !isGiven(holder));
+  const stranger = strangers.length < holders.length ? strangers[0] : undefined;
+  return stranger ?? (holders.at(-1) as Member); // at least two
+}
+
+/** A container's by its ADD; the bridge's as its containers' gateway. */
+function addressesGiven(host: Host, holder: Member): string[] {
+  const attached = attachedAt(host, holder);
+  if (holder.port) {
+    return attached ? promisedAddresses(attached).map(({ address }) => formatAddress(address.address)) : [];
+  }
+  const gateways = behind(host, holder).flatMap(({ result }) => result.ips ?? []);
+  return gateways.flatMap(({ gateway }) => (gateway ? formatAddress(gateway) : []));
+}
+
+function macGiven(host: Host, holder: Member): string | undefined {
+  const interfaces = (holder.port ? [attachedAt(host, holder)] : behind(host, holder)).flatMap(
+    (attached) => attached?.result.interfaces ?? [],
+  );
+  const own = interfaces.find(({ name, sandbox, mac }) =>
+    holder.port ? sandbox : !sandbox && name === holder.link.name && mac,
+  );
+  return own?.mac?.toLowerCase();
+}
+
+/** Whose host's end is a port of the bridge. */
+function behind({ attachments }: Host, bridge: Member): Attached[] {
+  return attachments.filter(({ outside }) => outside?.master === bridge.link.index);
 }
 
 function attachedAt({ attachments }: Host, { stack, link }: Port): Attached | undefined {
@@ -155,14 +174,20 @@ function forwardingWrong({ stack }: Host, attached: Attached): Finding[] {
   const { master } = outside;
   const mac = formatMac(inside.link.mac);
   const isOfBridge = (index: number) => index === master || stack.link(index)?.master === master;
-  return stack.fdb
-    .filter(({ ifindex, flags }) => ifindex !== outside.index && isOfBridge(ifindex) && !(flags & NTF_SELF))
-    .filter((entry) => compareBytes(entry.mac, inside.link.mac) === 0)
-    .map(({ ifindex, vlan }) => {
-      const port = stack.link(ifindex)?.name ?? `interface ${ifindex}`;
-      const evidence = `the bridge has its MAC ${mac} at ${port}, and it is at ${outside.name}`;
-      const inVlan = vlan === undefined ? [] : ["vlan", String(vlan)];
-      const remedy = shell`bridge fdb del ${mac} dev ${port} master ${inVlan}`;
-      return finding("forwarding-entry-wrong", { subject: nameOf(attached), evidence, remedy });
-    });
+  return (
+    stack.fdb
+      .filter(({ ifindex, flags }) => ifindex !== outside.index && isOfBridge(ifindex) && !(flags & NTF_SELF))
+      .filter((entry) => compareBytes(entry.mac, inside.link.mac) === 0)
+      // of an interface that has the MAC itself it is "mac-conflict" that tells
+      .filter((entry) => compareBytes(entry.mac, stack.link(entry.ifindex)?.mac ?? new Uint8Array(0)) !== 0)
+      .map(({ ifindex, vlan }) => {
+        const port = stack.link(ifindex)?.name ?? `interface ${ifindex}`;
+        const evidence = `the bridge has its MAC ${mac} at ${port}, and it is at ${outside.name}`;
+        const inVlan = vlan === undefined ? [] : ["vlan", String(vlan)];
+        // the bridge's own are in the same table, but it has no master
+        const where = ifindex === master ? [] : ["master"];
+        const remedy = shell`bridge fdb del ${mac} dev ${port} ${[...where, ...inVlan]}`;
+        return finding("forwarding-entry-wrong", { subject: nameOf(attached), evidence, remedy });
+      })
+  );
 }

@@ -3,6 +3,7 @@ import { networkAlias } from "../../../lib/alias.ts";
 import { formatAddress } from "../../../lib/netaddr/address.ts";
 import { formatPrefix, type Prefix } from "../../../lib/netaddr/prefix.ts";
 import { bridge as bridgeAttributes } from "../../../lib/rtnetlink/link-attributes.ts";
+import { setting, settingName } from "../../inventory/setting.ts";
 import type { NetworkFile } from "../../runtime/network-list.ts";
 import { allOf, type ShellCommand, shell } from "../../terminal/shell.ts";
 import { editing, type Finding, finding } from "../finding.ts";
@@ -131,9 +132,13 @@ function gatewaysMissing(host: Host): Finding[] {
     for (const gateway of gatewaysOf(attached)) {
       const { family, value } = gateway.address;
       if (has.some((address) => address.family === family && address.value === value)) continue;
-      const evidence = `${link.name} has no address ${formatAddress(gateway.address)}, the gateway of ${nameOf(attached)}`;
       const nodad = family === 6 ? ["nodad"] : [];
-      const remedy = shell`ip address add ${formatPrefix(gateway)} dev ${link.name} ${nodad}`;
+      const adding = shell`ip address add ${formatPrefix(gateway)} dev ${link.name} ${nodad}`;
+      const key = `net/ipv6/conf/${link.name}/disable_ipv6`;
+      const isDisabled = family === 6 && host.stack.sysctl(key) === "1";
+      const remedy = isDisabled ? allOf(setting(key, 0), adding) : adding;
+      const why = isDisabled ? `: ${settingName(key)} is 1` : "";
+      const evidence = `${link.name} has no address ${formatAddress(gateway.address)}, the gateway of ${nameOf(attached)}${why}`;
       const subject = link.name;
       found.set(remedy, finding("gateway-missing", { subject, evidence, remedy }));
     }

@@ -1,12 +1,12 @@
 /** The host as the containers' router: that it forwards, that it knows its way to them, and to the world. */
-import { type Address, formatAddress } from "../../../lib/netaddr/address.ts";
+import { type Address, formatAddress, sameAddress } from "../../../lib/netaddr/address.ts";
 import { containsAddress, formatPrefix, samePrefix } from "../../../lib/netaddr/prefix.ts";
 import type { Link } from "../../../lib/rtnetlink/link.ts";
 import type { Route } from "../../../lib/rtnetlink/route.ts";
 import { lookUpRoute, ROUTE_TYPES, type RouteFound } from "../../../lib/rtnetlink/route-lookup.ts";
 import { setting, settingName } from "../../inventory/setting.ts";
 import type { Stack } from "../../inventory/stack.ts";
-import { allOf, shell } from "../../terminal/shell.ts";
+import { allOf, type ShellCommand, shell } from "../../terminal/shell.ts";
 import { type Finding, finding } from "../finding.ts";
 import {
   type Attached,
@@ -101,26 +101,47 @@ interface Way {
   readonly way: RouteFound | string;
 }
 
-function wrongWay({ stack }: Host, attached: Attached, { side, address, way }: Way): Finding {
+function wrongWay({ stack }: Host, attached: Attached, { side, address, way }: Way): Finding[] {
   const subject = nameOf(attached);
   const text = formatAddress(address);
   const remedy = shell`ip route replace ${text} dev ${side.name}`;
   const isInTable = stack.routes.some(({ dst, oif }) => oif === side.index && containsAddress(dst, address));
   const refusal = typeof way === "string" ? way : REFUSING[way.type];
+  if (typeof way !== "string" && way.type === ROUTE_TYPES.local) {
+    return heldByHost(stack, attached, { side, address, way });
+  }
   if (refusal !== undefined && isInTable) {
     // The route is there, and a rule comes before it, or a route that leads nowhere.
     const evidence = `${text} is behind ${side.name}, and a rule or a route of this host forbids it (${refusal})`;
-    const show = allOf(shell`ip rule show`, shell`ip route show table all match ${text}`);
-    return finding("route-elsewhere", { subject, evidence, remedy: show });
+    return [finding("route-elsewhere", { subject, evidence, remedy: showing(text) })];
   }
   if (typeof way === "string" || way.oif === undefined || way.prefixLength === 0) {
     const evidence = `no route of this host leads to ${text}, which is behind ${side.name}`;
-    return finding("host-route-missing", { subject, evidence, remedy });
+    return [finding("host-route-missing", { subject, evidence, remedy })];
   }
   const other = stack.link(way.oif)?.name ?? `interface ${way.oif}`;
   const by = formatPrefix({ address, length: way.prefixLength });
   const evidence = `${text} is behind ${side.name}, but this host sends it by ${other} (route to ${by})`;
-  return finding("route-elsewhere", { subject, evidence, remedy });
+  return [finding("route-elsewhere", { subject, evidence, remedy })];
+}
+
+/** Table local comes first: no other route leads there while the host has the address itself. */
+function heldByHost(stack: Stack, attached: Attached, { side, address }: Way): Finding[] {
+  const text = formatAddress(address);
+  const held = stack.addresses.find(({ prefix }) => sameAddress(prefix.address, address));
+  const link = held && stack.link(held.ifindex);
+  if (!held || !link) {
+    const evidence = `${text} is behind ${side.name}, and a route of this host's table local takes it for its own`;
+    return [finding("route-elsewhere", { subject: nameOf(attached), evidence, remedy: showing(text) })];
+  }
+  if (link.index === side.index && side.kind === "bridge") return []; // seen among those on the bridge
+  const evidence = `${link.name} of this host has it, and it was given to ${nameOf(attached)}`;
+  const remedy = shell`ip address del ${formatPrefix(held.prefix)} dev ${link.name}`;
+  return [finding("address-conflict", { subject: text, evidence, remedy })];
+}
+
+function showing(address: string): ShellCommand {
+  return allOf(shell`ip rule show`, shell`ip route show table all match ${address}`);
 }
 
 /**

@@ -4,9 +4,10 @@ import type { Route as ResultRoute } from "../../../lib/cni/result.ts";
 import { formatAddress } from "../../../lib/netaddr/address.ts";
 import { formatMac } from "../../../lib/netaddr/mac.ts";
 import { formatPrefix, samePrefix } from "../../../lib/netaddr/prefix.ts";
-import { RT_TABLE_MAIN } from "../../../lib/rtnetlink/route.ts";
+import { type Route, RT_TABLE_MAIN } from "../../../lib/rtnetlink/route.ts";
 import type { Port } from "../../inventory/peers.ts";
 import { setting, settingName } from "../../inventory/setting.ts";
+import type { Stack } from "../../inventory/stack.ts";
 import { type ShellCommand, shell } from "../../terminal/shell.ts";
 import { type Finding, finding } from "../finding.ts";
 import {
@@ -28,7 +29,7 @@ export function checkInterfaces(host: Host): Finding[] {
     return [
       ...ipv6Disabled(attached),
       ...addressesMissing(attached),
-      ...routesMissing(attached),
+      ...routesMissing(host, attached),
       ...macsChanged(host, attached),
     ];
   });
@@ -74,7 +75,7 @@ function addressesMissing(attached: Present): Finding[] {
   });
 }
 
-function routesMissing(attached: Present): Finding[] {
+function routesMissing(host: Host, attached: Present): Finding[] {
   const { stack, link } = attached.inside;
   const own = stack.routes.filter(({ oif }) => oif === link.index);
   const promised = (attached.result.routes ?? []).filter(
@@ -90,13 +91,35 @@ function routesMissing(attached: Present): Finding[] {
     if (isThere) return [];
     const dst = route.dst.length === 0 ? "default" : formatPrefix(route.dst);
     const via = gateway ? ["via", formatAddress(gateway)] : [];
-    const evidence = `no route ${[dst, ...via].join(" ")} by ${link.name}`;
+    const there = stack.routes.filter((each) => samePrefix(each.dst, route.dst));
+    const other = there.find((each) => !isPromised(host, attached, each));
+    const instead = other ? `, and another to there${wayText(stack, other)}` : "";
+    const evidence = `no route ${[dst, ...via].join(" ")} by ${link.name}${instead}`;
+    const verb = other ? "replace" : there.length > 0 ? "append" : "add";
     const remedy = inContainer(
       attached,
-      shell`ip ${family === 6 ? ["-6"] : []} route add ${dst} ${via} dev ${link.name}`,
+      shell`ip ${family === 6 ? ["-6"] : []} route ${verb} ${dst} ${via} dev ${link.name}`,
     );
-    return finding("route-missing", { subject: nameOf(attached), evidence, remedy });
+    // where somebody made another may be where they want it
+    const isSafe = other === undefined;
+    return finding("route-missing", { subject: nameOf(attached), evidence, remedy, isSafe });
   });
+}
+
+/** Whether some ADD of the same container gave it. */
+function isPromised({ attachments }: Host, { inside }: Present, { dst, oif, gateway }: Route): boolean {
+  return attachments.filter(isPresent).some((each) => {
+    if (each.inside.stack !== inside.stack || each.inside.link.index !== oif) return false;
+    return (each.result.routes ?? []).some(
+      (route) => samePrefix(route.dst, dst) && gatewayOf(each, route)?.value === gateway?.value,
+    );
+  });
+}
+
+/** " via 10.9.0.9 by eth0" */
+function wayText(stack: Stack, { gateway, oif, oifs }: Route): string {
+  const names = [oif, ...(oifs ?? [])].flatMap((index) => (index ? (stack.link(index)?.name ?? []) : []));
+  return `${gateway ? ` via ${formatAddress(gateway)}` : ""} by ${names.join(" and ")}`;
 }
 
 /** A route without a gateway of its own goes by that of the addresses. */
