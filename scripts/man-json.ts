@@ -8,12 +8,12 @@ interface JsonKeys {
 const PORT = "hostPort, containerPort, protocol, hostIP";
 const ATTACHMENT =
   "container, containerId, network, ifname, netns, pids, plugins, kind, mac, addresses, hostInterface, hostIfindex, " +
-  `bridge, ports (${PORT}), state (up, down, gone), isOurs (made by weft's plugins)`;
+  `bridge, ports (${PORT}), state (up, down, gone, unknown), isOurs (made by weft's plugins)`;
 const RULES = "topic, says (sentences), by (nftables, iptables, …), elements (text, isMissing)";
 const LEG =
   "packet, verdict (delivered, left, dropped), reason, place, hops; a hop has place, device, text, evidence " +
   "(kind, text; of a rule table, chain, rule, comment)";
-const MEMBER = "container, containerId, ifname, addresses, mac, state (up, down, gone)";
+const MEMBER = "container, containerId, ifname, addresses, mac, state (up, down, gone, unknown)";
 
 /** By the verb whose page it is. */
 export const JSON_KEYS: Readonly<Record<string, JsonKeys>> = {
