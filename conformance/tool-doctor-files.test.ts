@@ -2,8 +2,10 @@
  * `weft doctor`: faults in files and what is left of containers that are gone; `weft gc` without a network.
  * Each is caused, named, mended by the command it printed, and gone.
  */
+import { writeFileSync } from "node:fs";
 import t from "tap";
 import { type FaultCase, makeDoctorStage, showFamilies, WEFT } from "./fixtures/doctor-stage.ts";
+import { makeHost } from "./fixtures/host.ts";
 import { changesSince, hostState } from "./fixtures/host-state.ts";
 import { missing, skip } from "./fixtures/kernel.ts";
 import { BUILT_PLUGINS } from "./fixtures/project.ts";
@@ -299,6 +301,32 @@ await t.test("containers that cannot be seen stay as they are", { timeout: 120_0
   t.equal((await blind(["network", "prune", "--yes"])).exitCode, 0, "no network is pruned");
   t.strictSame(await changesSince(before, host), [], "nothing is changed");
   t.ok(await pings(), "and c1 lives");
+});
+
+await t.test("a container without a pair, likewise", { timeout: 120_000 }, async (t) => {
+  if (lacks) return skip(t, lacks);
+  const host = await makeHost(t);
+  await host.container("d1");
+  const file = { cniVersion: "1.0.0", name: "alone", plugins: [{ type: "dummy" }] };
+  await host.exec("mkdir", ["-p", NETWORKS]);
+  writeFileSync(host.view(`${NETWORKS}/10-alone.conflist`), JSON.stringify(file));
+  await host.exec(WEFT, ["add", "alone", "d1"]);
+  const before = await hostState(host);
+  for (const script of [
+    "mount -t tmpfs t /run/netns",
+    "mount -t tmpfs t /mnt; mkdir /mnt/weft; mount --bind /run/weft /mnt/weft; mount --move /mnt /run",
+    "umount /run/netns/d1",
+  ]) {
+    const blind = `${script}; exec ${WEFT} gc`;
+    t.match(
+      await host.exec("unshare", ["-m", "sh", "-e", "-c", blind], { reject: false }),
+      { exitCode: 1, stderr: /cannot see the containers' namespaces here: of d1 \(eth0 on alone\) / },
+      script,
+    );
+  }
+  t.strictSame(await changesSince(before, host), [], "nothing is changed");
+  await host.exec("ip", ["netns", "del", "d1"]);
+  t.match(await host.exec(WEFT, ["gc"]), { stdout: /^removed d1 \(eth0 on alone\): .* is gone$/m }, "gone");
 });
 
 await showFamilies(t, { LEFTOVERS, ADDRESSES, CONFIGURATION }, lacks);

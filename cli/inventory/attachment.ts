@@ -5,7 +5,6 @@
  * results that libcni and runtimes keep (/var/lib/cni), and the kernel's links with our alias.
  */
 import { existsSync } from "node:fs";
-import { dirname } from "node:path";
 import { attachmentOf, isSameAttachment } from "../../lib/alias.ts";
 import { isObject, type JsonObject } from "../../lib/cni/json.ts";
 import { isLinkLocal } from "../../lib/netaddr/address.ts";
@@ -19,7 +18,7 @@ import { containerName } from "./container-name.ts";
 import { compareTexts, type Namespace } from "./namespaces.ts";
 import type { Peers, Port } from "./peers.ts";
 import type { Stack } from "./stack.ts";
-import { isUnseen } from "./unseen.ts";
+import { isPlaceHidden, isUnseen } from "./unseen.ts";
 
 export interface AttachmentView {
   readonly network: string;
@@ -238,7 +237,8 @@ function isRenamed({ name, cached }: Known, { stack, link }: Port): boolean {
   return addressesOf({ stack, link }).some((address) => given.includes(address));
 }
 
-function isAt({ paths }: Namespace, netns: string): boolean {
+/** Whether the path leads to the namespace. */
+export function isAt({ paths }: Namespace, netns: string): boolean {
   return netns !== "" && paths.includes(netns.replace(/^\/var\/run\//, "/run/"));
 }
 
@@ -259,10 +259,9 @@ function isInDoubt(
 ): boolean {
   if (state !== "gone" || namespace || netns === "") return false;
   if (closed.includes(netns.replace(/^\/var\/run\//, "/run/"))) return true;
-  // records are of this boot; a process takes its directory with it
-  const isPlaceMissing = !netns.startsWith("/proc/") && !existsSync(dirname(netns));
-  if (isPlaceMissing && records.length > 0) return true;
-  return isBlind && !plugins.some((plugin) => OF_PAIRS.includes(plugin));
+  if (records.length > 0 && isPlaceHidden(netns)) return true;
+  // a file where a namespace is bound in other mounts is empty in these
+  return (isBlind || existsSync(netns)) && !plugins.some((plugin) => OF_PAIRS.includes(plugin));
 }
 
 function addressesOf({ stack, link }: Port): string[] {

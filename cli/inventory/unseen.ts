@@ -1,4 +1,6 @@
 /** Containers that live where this process does not see: in namespaces of other mounts or processes. */
+import { type Stats, statSync } from "node:fs";
+import { dirname } from "node:path";
 import type { AttachmentView } from "./attachment.ts";
 
 /** Whether it lives, or may live, in a namespace that is not seen from here. */
@@ -22,4 +24,23 @@ export function refuseBlind(attachments: readonly AttachmentView[]): void {
     `cannot see the containers' namespaces here: of ${container} (${ifname} on ${network}) ${whyUnseen(first)}${others}
 run it as root among the host's mounts and processes: nsenter --target 1 --mount --pid`,
   );
+}
+
+/**
+ * Whether the directory of a namespace that a record of weft's tells of, and so was made at this boot, is not
+ * the one that it was made in: not there, or not of the file system of the records, the host's /run.
+ */
+export function isPlaceHidden(netns: string): boolean {
+  if (netns.startsWith("/proc/")) return false; // it goes with its process
+  const place = statusOf(dirname(netns));
+  if (!place) return true;
+  return /^(\/var)?\/run\/netns\//.test(netns) && place.dev !== statusOf("/run/weft")?.dev;
+}
+
+function statusOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
 }
