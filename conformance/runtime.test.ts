@@ -67,7 +67,7 @@ await t.test("weft add connects, weft check finds it so, weft del leaves nothing
   t.match(await weft("del net c1"), { exitCode: 0, stdout: "", stderr: "" });
   t.same(await resultsOf(host), []);
   t.match(await weft("del net c1"), { exitCode: 0, stderr: /no result of an ADD/ });
-  t.match(await weft("gc net"), { exitCode: 0, stdout: "", stderr: "" });
+  t.match(await weft("gc net"), { exitCode: 0, stdout: "nothing was left behind\n", stderr: "" });
   t.same(
     (await host.ip("link", "show")).map(({ ifname }) => ifname),
     ["lo"],
@@ -106,7 +106,7 @@ await t.test("weft add refuses what is there, and harms nothing", async (t) => {
   await host.exec("rm", ["-r", RESULTS]);
   t.match(await weft("add net c1"), {
     exitCode: 1,
-    stderr: 'weft: "c1" has an interface eth0 already: choose another --ifname\n',
+    stderr: /^weft: "c1" is on network "net" already, as eth0, and no result of that is kept: /,
   });
   t.same(normalise(await host.snapshot()), before);
 });
@@ -119,7 +119,7 @@ await t.test("weft gc removes what a vanished container left, and keeps the othe
   await container.remove();
   t.match(await weft("gc net"), {
     exitCode: 0,
-    stdout: /^removed cnitool-\S+ eth0: \/var\/run\/netns\/c1 is gone\n$/,
+    stdout: /^removed \S+ \(eth0 on net\): \/var\/run\/netns\/c1 is gone\n$/,
   });
   t.equal((await resultsOf(host)).length, 1);
   const { files } = await host.snapshot();
@@ -127,6 +127,28 @@ await t.test("weft gc removes what a vanished container left, and keeps the othe
   t.same(leases, ["/var/lib/cni/networks/net/10.9.0.3"]);
   t.ok(await other.ping("10.9.0.1"));
 });
+
+await t.test(
+  "weft gc keeps a container whose result is not in /var/lib/cni, and names what it takes",
+  async (t) => {
+    const { host, container, weft } = await prepare(t);
+    await weft("add net c1");
+    await host.exec("rm", ["-r", RESULTS]);
+    const lease = "/var/lib/cni/networks/net/10.9.0.9";
+    const dead = "printf 'dead\\r\\neth0' > ";
+    await host.exec("sh", [
+      "-c",
+      `${dead}${lease}; mkdir /var/lib/cni/networks/old; ${dead}${lease.replace("net/", "old/")}`,
+    ]);
+    const stdout = `removed ${lease} of dead\n`;
+    t.match(await weft("gc net"), { exitCode: 0, stdout, stderr: "" });
+    t.ok(await container.ping("10.9.0.1"), "it lives");
+    const { files } = await host.snapshot();
+    const leases = Object.keys(files).filter((path) => /\/10\.9\.0\.\d+$/.test(path));
+    t.same(leases, ["/var/lib/cni/networks/net/10.9.0.2", "/var/lib/cni/networks/old/10.9.0.9"]);
+    t.match(await weft("gc net"), { exitCode: 0, stdout: "nothing was left behind\n", stderr: "" });
+  },
+);
 
 await t.test("weft says what is wrong before anything is begun", async (t) => {
   const { host, weft } = await prepare(t);
@@ -145,7 +167,7 @@ await t.test("weft says what is wrong before anything is begun", async (t) => {
   await refused("add net", /missing required argument 'container'\n\(--help says more\)/);
   await refused("ad net c1", /unknown command 'ad'/);
   const { files } = await host.snapshot();
-  t.same(Object.keys(files), ["/run/weft/locks/network:net"]); // what is locked, and no more
+  t.same(Object.keys(files), ["/run/weft/locks/attachments", "/run/weft/locks/network:net"]); // what is locked, and no more
   const nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", WEFT, "add", "net", "c1"];
   t.match(await host.exec("setpriv", nobody, { reject: false }), {
     exitCode: 1,

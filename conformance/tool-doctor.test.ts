@@ -25,6 +25,15 @@ ip -n c1 address del 10.9.0.2/24 dev eth0`,
     also: ["route-missing"],
   },
   { fault: "route-missing", cause: "ip -n c1 route del default" },
+  {
+    fault: "address-missing",
+    by: "in a namespace that the container has made",
+    cause: "ip netns add inner; ip -n c2 link set eth0 netns inner; ip -n inner link set eth0 up",
+    also: ["route-missing"],
+    after: `
+ip -n inner link set eth0 netns c2; ip netns del inner; ip -n c2 link set eth0 up
+weft doctor --fix --yes > /dev/null`,
+  },
   { fault: "ipv6-disabled", cause: "ip netns exec c1 sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1" },
   {
     fault: "mac-changed",

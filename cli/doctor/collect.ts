@@ -1,4 +1,4 @@
-/** Garbage collection on every network of the host, also on those that have no file any more. */
+/** Garbage collection on the networks of the host, also on those that have no file any more. */
 import { CniError, toCniError } from "../../lib/cni/error.ts";
 import { answerOf } from "../../lib/cni/plugin.ts";
 import { atLeast } from "../../lib/cni/version.ts";
@@ -33,8 +33,10 @@ export interface Collection {
 /**
  * DEL for each attachment that is gone, then GC on each network. Attachments that nobody has told us of, but
  * whose addresses are in use, count as valid: their runtime keeps its results elsewhere.
+ * @param network the one that is meant; all without
  */
-export function collectAll(host: Host, own: OwnPlugins): Collection {
+export function collectAll(host: Host, own: OwnPlugins, network?: string): Collection {
+  const isMeant = (name: string) => network === undefined || name === network;
   const removed: string[] = [];
   const failures: string[] = [];
   const attempt = (what: string, act: () => void) => {
@@ -47,7 +49,7 @@ export function collectAll(host: Host, own: OwnPlugins): Collection {
       return false;
     }
   };
-  for (const attached of host.attachments.filter(isGone)) {
+  for (const attached of host.attachments.filter((each) => isMeant(each.network) && isGone(each))) {
     const { cached, list } = attached;
     const isDone =
       !cached || !list || attempt(nameOf(attached), () => delNetwork(host.runtime, list, cached));
@@ -57,7 +59,7 @@ export function collectAll(host: Host, own: OwnPlugins): Collection {
   const before = findLeftovers(host);
   const strangers = findStrangers(host);
   for (const list of networksOf(host, before)) {
-    if (list.disableGC) continue;
+    if (list.disableGC || !isMeant(list.name)) continue;
     const known = validOn(host, list.name, strangers);
     for (const plugin of list.plugins) {
       attempt(`GC of ${plugin.type} on ${list.name}`, () => {

@@ -8,7 +8,7 @@ import { ALL_VERSIONS } from "../../lib/cni/version.ts";
 import type { Family } from "../../lib/netaddr/address.ts";
 import type { Link } from "../../lib/rtnetlink/link.ts";
 import type { AttachmentName, AttachmentRecord } from "../../lib/state/record.ts";
-import { type AttachmentView, readAttachmentSources } from "../inventory/attachment.ts";
+import { type AttachmentView, isAt, readAttachmentSources } from "../inventory/attachment.ts";
 import type { HostView } from "../inventory/host-view.ts";
 import type { Port } from "../inventory/peers.ts";
 import type { Stack } from "../inventory/stack.ts";
@@ -155,9 +155,14 @@ export function isRoutedByHost({ stack }: Host, { inside, outside }: Attached, f
   );
 }
 
-/** A command in the container's namespace. */
-export function inContainer({ netns, inside }: Attached, command: ShellCommand): ShellCommand {
-  return inNamespace({ path: netns || inside?.stack.namespace.path || "" }, command);
+/** A command in the namespace that the container's interface is in. */
+export function inContainer(attached: Attached, command: ShellCommand): ShellCommand {
+  return inNamespace({ path: pathOf(attached) }, command);
+}
+
+/** As its ADD had it, but where somebody has moved the interface to another since. */
+export function pathOf({ netns, namespace }: Attached): string {
+  return namespace && !isAt(namespace, netns) ? namespace.path : netns;
 }
 
 /** A key of a plugin's configuration that is a true or false. */

@@ -77,18 +77,13 @@ export function checkNetwork(runtime: Runtime, network: NetworkList, attachment:
 
 /**
  * Runs DEL for each attachment whose namespace is gone, then GC on every plugin, the others being valid.
- * @param isLiving of one whose namespace is not at its path, whether it lives all the same
  * @returns those whose namespace was gone
  */
-export function gcNetwork(
-  runtime: Runtime,
-  network: NetworkList,
-  isLiving: (attachment: CachedAttachment) => boolean = () => false,
-): CachedAttachment[] {
+export function gcNetwork(runtime: Runtime, network: NetworkList): CachedAttachment[] {
   const { name, plugins } = network;
   const cniVersion = negotiateVersion(runtime, network);
-  const { stale = [], valid = [] } = Object.groupBy(listCached(runtime.cacheDirectory, name), (attachment) =>
-    isGone(attachment.netns) && !isLiving(attachment) ? "stale" : "valid",
+  const { stale = [], valid = [] } = Object.groupBy(listCached(runtime.cacheDirectory, name), ({ netns }) =>
+    isGone(netns) ? "stale" : "valid",
   );
   const list = valid.map(({ containerId, ifname }) => ({ containerID: containerId, ifname }));
   // The second key is that of an early text of the specification; libcni sends both.

@@ -3,7 +3,7 @@ import { parseResult, type Result } from "../../../lib/cni/result.ts";
 import { atLeast } from "../../../lib/cni/version.ts";
 import type { PluginConfig } from "../../runtime/network-list.ts";
 import { type Finding, finding } from "../finding.ts";
-import { type Attached, type Host, nameOf } from "../host.ts";
+import { type Attached, type Host, nameOf, pathOf } from "../host.ts";
 import { type OwnPlugins, refusalOf } from "../own-plugins.ts";
 import { reattaching } from "../reattaching.ts";
 
@@ -28,6 +28,8 @@ function differs(host: Host, own: OwnPlugins, attached: Attached): Finding[] {
   const { cached, list, network, isOurs, inside } = attached;
   const isCheckable = list && !list.disableCheck && atLeast(list.cniVersions.at(-1) ?? "", CHECK_SINCE);
   if (!cached || !isCheckable || !isOurs || !inside) return [];
+  // CHECK looks for it where its ADD has put it
+  if (pathOf(attached) !== attached.netns) return [];
   const prevResult = resultOf(attached);
   const check = (plugin: PluginConfig) => {
     const request = {

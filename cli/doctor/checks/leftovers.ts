@@ -8,15 +8,17 @@ import { netfilterSocket } from "../../../lib/netfilter/socket.ts";
 import type { Link } from "../../../lib/rtnetlink/link.ts";
 import { attachmentFileName, listDamagedRecords } from "../../../lib/state/record.ts";
 import { isUnseen, whyUnseen } from "../../inventory/unseen.ts";
-import { allOf, inNamespace, shell } from "../../terminal/shell.ts";
+import { allOf, shell } from "../../terminal/shell.ts";
 import { COLLECT } from "../collect.ts";
 import type { FaultId } from "../faults.ts";
 import { type Finding, finding } from "../finding.ts";
-import { type Attached, type Host, nameOf, promisedAddresses } from "../host.ts";
+import { type Attached, type Host, inContainer, nameOf, pathOf, promisedAddresses } from "../host.ts";
 import { findLeftovers, isBlind, isGone, type Leftover } from "../leftovers.ts";
 import { reattaching } from "../reattaching.ts";
 import { subnetsOf } from "./subnets.ts";
 
+/** Of the host's end of a pair, as weft's plugins and the reference's give it. */
+const GENERATED_NAME = /^veth[0-9a-f]{8}$/;
 /** More than these are not looked through. */
 const CONNECTIONS_MAX = 200_000;
 
@@ -59,11 +61,10 @@ function unseen(attachments: readonly Attached[]): Finding[] {
 
 /** It lives, and nothing of it is looked for by its new name. */
 function renamedInside(attached: Attached): Finding[] {
-  const { renamed, ifname, netns, namespace } = attached;
-  if (renamed === undefined || !namespace) return [];
-  const path = netns || namespace.path;
-  const evidence = `there is no ${ifname} in ${path}, and ${renamed} there is its interface`;
-  const remedy = inNamespace({ path }, shell`ip link set ${renamed} name ${ifname}`);
+  const { renamed, ifname } = attached;
+  if (renamed === undefined) return [];
+  const evidence = `there is no ${ifname} in ${pathOf(attached)}, and ${renamed} there is its interface`;
+  const remedy = inContainer(attached, shell`ip link set ${renamed} name ${ifname}`);
   return [finding("interface-renamed", { subject: nameOf(attached), evidence, remedy })];
 }
 
@@ -110,9 +111,9 @@ function vethOrphaned(host: Host, link: Link): Finding[] {
     .addressesOf(peer.link)
     .some(({ prefix }) => prefix.length > 0 && prefix.address.family === 4);
   const evidence = `it is in the bridge of containers, and its other end ${peer.link.name} is on the host as well`;
-  return [
-    finding("veth-orphaned", { subject: link.name, evidence, remedy, isSafe: !isUsed && !peer.link.up }),
-  ];
+  // an administrator gives other names
+  const isSafe = GENERATED_NAME.test(link.name) && !isUsed && !peer.link.up;
+  return [finding("veth-orphaned", { subject: link.name, evidence, remedy, isSafe })];
 }
 
 /** A client's packets of a connection that is known are led where its first one was. */
