@@ -46,6 +46,41 @@ sysctl -qw net.ipv4.conf.uplink9.rp_filter=1`,
     after: "ip link del uplink9",
   },
   {
+    fault: "way-blocked",
+    by: "a rule of routing",
+    cause: "ip rule add from 10.9.0.2 prohibit",
+    subject: "c1 (eth0 on front)",
+    evidence: /from 10\.9\.0\.2 to the uplink is dropped: host has no route to \S+ \(EACCES\)/,
+    after: "ip rule del from 10.9.0.2 prohibit",
+    isUnmended: true,
+  },
+  {
+    fault: "way-blocked",
+    by: "what a container takes for its neighbour's MAC",
+    cause: "ip -n c1 neighbour replace 10.9.0.3 lladdr 02:00:00:00:00:77 dev eth0 nud permanent",
+    evidence:
+      /to its neighbour 10\.9\.0\.3 is dropped: no port of br-front in host leads to 02:00:00:00:00:77/,
+    after: "ip -n c1 neighbour del 10.9.0.3 dev eth0",
+    isUnmended: true,
+  },
+  {
+    fault: "uplink-missing",
+    cause: "ip route del default; ip -6 route del default",
+    evidence: /from 10\.9\.0\.2 to what is beyond this host is dropped: host has no route to /,
+    after: "ip route add default via 192.0.2.2; ip -6 route add default via 2001:db8:1::2",
+    isUnmended: true,
+  },
+  {
+    fault: "uplink-missing",
+    by: "an interface that is down",
+    cause: "ip -6 address show dev uplink0 scope global > /run/addresses; ip link set uplink0 down",
+    evidence: /; uplink0 is down$/,
+    after: `
+ip address replace $(awk '/inet6/ { print $2 }' /run/addresses) dev uplink0 nodad; rm /run/addresses
+ip route add default via 192.0.2.2; ip -6 route add default via 2001:db8:1::2`,
+    isUnmended: true,
+  },
+  {
     fault: "rp-filter",
     by: "a second network of a container",
     cause: `

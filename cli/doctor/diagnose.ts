@@ -13,14 +13,17 @@ import { checkLeftovers } from "./checks/leftovers.ts";
 import { checkLimits } from "./checks/limits.ts";
 import { checkManagers } from "./checks/managers.ts";
 import { checkMtu } from "./checks/mtu.ts";
+import { checkNeighbours } from "./checks/neighbours.ts";
 import { checkPlugins } from "./checks/plugins.ts";
 import { checkPublishing } from "./checks/publish.ts";
+import { checkReach } from "./checks/reach.ts";
 import { checkRules } from "./checks/rules.ts";
 import { checkSubnets } from "./checks/subnets.ts";
 import { checkUnderlay } from "./checks/underlay.ts";
 import type { Finding } from "./finding.ts";
 import { examine, type Host } from "./host.ts";
 import { loadOwnPlugins } from "./own-plugins.ts";
+import { followWays } from "./ways.ts";
 
 export interface Look {
   readonly networksDirectory: string;
@@ -35,12 +38,14 @@ export async function diagnose({ networksDirectory, runtime, probed }: Look): Pr
   const host = examine(view, runtime);
   const lists = host.attachments.flatMap(({ list }) => list ?? []);
   const own = await loadOwnPlugins([...view.networks, ...lists]);
+  const ways = followWays(host);
   const checks: readonly ((host: Host) => Finding[])[] = [
     checkInterfaces,
     checkBridges,
     checkAddresses,
+    checkNeighbours,
     checkForwarding,
-    checkForward,
+    (host) => checkForward(host, ways),
     checkRules,
     checkPublishing,
     (host) => checkMtu(host, { probed }),
@@ -52,6 +57,7 @@ export async function diagnose({ networksDirectory, runtime, probed }: Look): Pr
     checkLeftovers,
   ];
   const found = checks.flatMap((check) => check(host));
+  found.push(...checkReach(host, ways, found));
   found.push(...checkPlugins(host, own, found), ...checkAttachments(host, own, found));
   const { error = [], warning = [] } = Object.groupBy(merged(found), ({ severity }) => severity);
   return [...error, ...warning];

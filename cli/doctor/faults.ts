@@ -34,6 +34,10 @@ export const FAULTS = {
   "route-elsewhere": careful(error("packets to a container leave by another interface")),
   "host-route-missing": error("the host has no route to a container"),
   "rp-filter": careful(error("reverse path filtering drops what comes in by a second way")),
+  "way-blocked": careful(error("what is for containers, or from them, ends on its way")),
+  "uplink-missing": careful(
+    warning("this host has no way to what is beyond it, and so its containers have none"),
+  ),
   "forward-dropped": careful(error("the host's packet filter drops what is for containers, or from them")),
   // the packet filter
   "rules-missing": error("rules that ADD made are gone"),
@@ -75,7 +79,7 @@ export const FAULTS = {
   "subnets-overlap": careful(error("a network's subnet is in use elsewhere")),
   "address-conflict": careful(error("two interfaces have one address")),
   "mac-conflict": careful(error("two interfaces of a bridge have one MAC")),
-  "neighbour-wrong": error("the host takes another MAC for a container's"),
+  "neighbour-wrong": error("the host takes another MAC for a container's, or it for the host's"),
   "forwarding-entry-wrong": error("the bridge has a container's MAC at another port"),
   "lease-missing": error("a container's address is not leased to it, and will be given to another"),
   "pool-full": careful(error("no address is left for another container")),

@@ -125,7 +125,7 @@ function forward(walk: Walk, place: Place, flight: Flight): End {
   return deliver(walk, place, known.link, flight);
 }
 
-/** A question comes first to who has the address: where many are on a bridge, the others need not be asked. */
+/** A question comes first to who has the address: of many on a bridge the others need not be asked. */
 function ownersFirst(
   walk: Walk,
   { port: { node } }: Place,

@@ -68,7 +68,7 @@ export function filtered(
     const by = last ? ` by ${placeText(last.place)}` : "";
     trail.add(node, link, `${hookName(question)}: ${end.did}`, evidence);
     const reason = `${end.did} at ${hookName(question)} of ${node.name}${by}`;
-    return { end: dropped({ node, link }, next, reason) };
+    return { end: { ...dropped({ node, link }, next, reason), isFiltered: true } };
   }
   if (isTranslated)
     trail.add(node, link, `${hookName(question)}: translated to ${formatPacket(end.packet)}`, evidence);

@@ -33,6 +33,8 @@ export interface End {
   readonly at: { readonly node: Node; readonly link: NodePort["link"] | undefined };
   /** Who has the address. */
   readonly mac?: Uint8Array;
+  /** A packet filter ended it. */
+  readonly isFiltered?: true;
 }
 
 /** The steps of the way; each calls others, and none imports them. */

@@ -28,6 +28,8 @@ export interface Leg {
   readonly reason: string;
   /** The namespace where that is. */
   readonly place: string;
+  /** A packet filter dropped it. */
+  readonly isFiltered: boolean;
 }
 
 export interface TraceResult {
@@ -130,6 +132,7 @@ function legOf(packet: Packet, end: End, hopsBefore: number): Leg {
     verdict: verdict === "delivered" || verdict === "left" ? verdict : "dropped",
     reason: reason === "" && verdict !== "delivered" ? "nobody takes it" : reason,
     place: at.node.name,
+    isFiltered: end.isFiltered === true,
   };
 }
 
