@@ -6,6 +6,7 @@ import { type Finding, finding } from "../finding.ts";
 import { type Attached, type Host, nameOf, pathOf } from "../host.ts";
 import { type OwnPlugins, refusalOf } from "../own-plugins.ts";
 import { reattaching } from "../reattaching.ts";
+import { unexplained } from "../unexplained.ts";
 
 /** A result of an earlier version says too little. */
 const CHECK_SINCE = "0.4.0";
@@ -13,15 +14,7 @@ const VERSION = "1.1.0";
 
 /** @param found what the other checks have found */
 export function checkAttachments(host: Host, own: OwnPlugins, found: readonly Finding[]): Finding[] {
-  // A fault of the host, or of a bridge, shows in every attachment.
-  const explained = new Set(
-    found.filter(({ severity }) => severity === "error").map(({ subject }) => subject),
-  );
-  const names = new Set(host.attachments.map(nameOf));
-  if ([...explained].some((subject) => !names.has(subject))) return [];
-  return host.attachments.flatMap((attached) =>
-    explained.has(nameOf(attached)) ? [] : differs(host, own, attached),
-  );
+  return [...unexplained(host, found)].flatMap((attached) => differs(host, own, attached));
 }
 
 function differs(host: Host, own: OwnPlugins, attached: Attached): Finding[] {
