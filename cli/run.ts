@@ -1,11 +1,12 @@
 /** weft run: a process in a network, with no container runtime at all. */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import { Command } from "commander";
 import { isObject, type JsonObject } from "../lib/cni/json.ts";
 import { linkByName, setLink } from "../lib/rtnetlink/link.ts";
 import { openRouteSocket } from "../lib/rtnetlink/route-socket.ts";
+import { overwriteFile } from "../lib/sys/file.ts";
 import { warnOfAbsentAddresses } from "./absent-addresses.ts";
 import { collect } from "./collect-option.ts";
 import { type Container, HOST } from "./containers/container.ts";
@@ -186,8 +187,8 @@ function resolvConfOf(results: readonly JsonObject[], end: DisposableStack): str
   ];
   const path = `${RESOLV_CONF_DIR}/${process.pid}`;
   mkdirSync(RESOLV_CONF_DIR, { recursive: true });
-  writeFileSync(path, `${lines.join("\n")}\n`, { mode: 0o644 });
   end.defer(() => rmSync(path, { force: true }));
+  overwriteFile(path, `${lines.join("\n")}\n`, 0o644);
   return path;
 }
 

@@ -231,6 +231,16 @@ await t.test("T15: subnets, gateways, ranges and addresses", { timeout: TIMEOUT_
     exitCode: 1,
     stderr: /^weft: there is no directory \/etc\/cni\/nets\.d .*\nmkdir -p /,
   });
+  const full =
+    "mkdir /etc/cni/full; mount -t tmpfs -o size=4k full /etc/cni/full; echo no > /etc/cni/full/room";
+  await host.exec("sh", ["-c", full]);
+  const written = await host.exec(WEFT, ["network", "create", "x"], {
+    env: { NETCONFPATH: "/etc/cni/full" },
+    reject: false,
+  });
+  t.match(written, { exitCode: 1, stderr: /^weft: write "\/etc\/cni\/full\/\S+": ENOSPC / });
+  t.strictSame((await host.exec("ls", ["-A", "/etc/cni/full"])).stdout, "room\n", "nor is half a file left");
+  await host.exec("umount", ["/etc/cni/full"]);
   await refused(t, host, "network create x --driver overlay", /an overlay is --driver vxlan/);
   await refused(t, host, "network rm absent", /no network "absent" in \/etc\/cni\/net\.d: it has blue\n/);
   const made = await done(t, host, "network", "create", "x", "--subnet", "0.0.0.0/26", "--dry-run");

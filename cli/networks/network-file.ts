@@ -7,9 +7,10 @@
  * network takes this one by accident. That we wrote it is told by the name and by the key "weft" in it, which
  * runtimes pass over. It says two versions: a runtime that knows the key cniVersions runs it in the later.
  */
-import { linkSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { isObject, type JsonObject } from "../../lib/cni/json.ts";
+import { overwriteFile } from "../../lib/sys/file.ts";
 import type { NetworkFile } from "../runtime/network-list.ts";
 
 const MARK = "weft";
@@ -43,8 +44,8 @@ export function networkText(name: string, plugins: readonly JsonObject[], making
 export function writeNetworkFile(directory: string, name: string, text: string): string {
   const path = networkPath(directory, name);
   const temporary = join(directory, `.${basename(path)}.${process.pid}`);
-  writeFileSync(temporary, text, { mode: 0o644 });
   try {
+    overwriteFile(temporary, text, 0o644);
     linkSync(temporary, path);
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "EEXIST")

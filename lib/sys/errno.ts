@@ -34,6 +34,9 @@ export class ErrnoError extends Error {
   readonly errno: number;
   /** The errno's name, for example "ENOENT". */
   readonly code: string;
+  /** What it was about, such as a path. */
+  readonly subject: string | undefined;
+  readonly #text: string;
 
   constructor(call: string, errno: number, options: { text: string; subject?: string | undefined }) {
     super(`${call}${options.subject === undefined ? "" : ` "${options.subject}"`}: ${options.text}`);
@@ -41,6 +44,15 @@ export class ErrnoError extends Error {
     this.call = call;
     this.errno = errno;
     this.code = errnoName(errno);
+    this.subject = options.subject;
+    this.#text = options.text;
+  }
+
+  /** The same error, of a call that knows a descriptor alone, where what that is can be said. */
+  about(subject: string): ErrnoError {
+    return this.subject === undefined
+      ? new ErrnoError(this.call, this.errno, { text: this.#text, subject })
+      : this;
   }
 }
 

@@ -61,7 +61,7 @@ describe("readTextFile(), findTextFile(), writeFile()", () => {
   });
 
   test("findTextFile() throws what is no absence", () => {
-    expect(() => files.findTextFile(root)).toThrow("read: EISDIR");
+    expect(() => files.findTextFile(root)).toThrow(`read "${root}": EISDIR`);
   });
 
   test("writeFile() writes over what is there, and makes no file", () => {
@@ -100,7 +100,7 @@ describe.each([
     prepare();
     spyOn(libc, "write").mockImplementation(failing("write", ENOSPC));
     const path = freshPath();
-    expect(() => files.createFileExclusive(path, "text", 0o600)).toThrow("write");
+    expect(() => files.createFileExclusive(path, "text", 0o600)).toThrow(`write "${path}": as`);
     expect(readdirSync(root)).not.toContain(path.slice(root.length + 1));
   });
 
@@ -157,7 +157,7 @@ describe("replaceFile()", () => {
     files.replaceFile(path, "one", 0o600);
     const before = readdirSync(root);
     spyOn(libc, "write").mockImplementation(failing("write", ENOSPC));
-    expect(() => files.replaceFile(path, "two", 0o600)).toThrow("write");
+    expect(() => files.replaceFile(path, "two", 0o600)).toThrow(`write "${path}": as`);
     mock.restore();
     spyOn(libc, "rename").mockImplementation(failing("rename", ENOSPC));
     expect(() => files.replaceFile(path, "two", 0o600)).toThrow("rename");

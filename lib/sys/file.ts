@@ -85,7 +85,7 @@ export function createFileExclusive(path: string, text: string, mode: number): b
   const bytes = new TextEncoder().encode(text);
   try {
     withFile(directoryOf(path), libc.O_TMPFILE | libc.O_WRONLY, mode, (fd) => {
-      writeFd(fd, bytes);
+      naming(path, () => writeFd(fd, bytes));
       libc.linkDescriptor(fd, path);
     });
     return true;
@@ -131,7 +131,7 @@ export function replaceFile(
   const { temporary = ownName() } = options;
   try {
     withFile(temporary, libc.O_CREAT | libc.O_TRUNC | libc.O_WRONLY, mode, (fd) => {
-      writeFd(fd, new TextEncoder().encode(text));
+      naming(path, () => writeFd(fd, new TextEncoder().encode(text)));
       if (options.durable) libc.fsync(fd);
     });
     libc.rename(temporary, path);
@@ -284,9 +284,18 @@ export function setModificationTime(path: string, timeNs: bigint): void {
 function withFile<T>(path: string, flags: number, mode: number, use: (fd: number) => T): T {
   const fd = libc.open(path, flags, mode);
   try {
-    return use(fd);
+    return naming(path, () => use(fd));
   } finally {
     libc.close(fd);
+  }
+}
+
+/** What fails says of which file. */
+function naming<T>(path: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    throw isErrno(error) ? error.about(path) : error;
   }
 }
 
