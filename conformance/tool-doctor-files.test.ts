@@ -304,17 +304,21 @@ await t.test("containers that cannot be seen stay as they are", { timeout: 120_0
 });
 
 await t.test("a container without a pair, likewise", { timeout: 120_000 }, async (t) => {
-  if (lacks) return skip(t, lacks);
+  const lack = lacks ?? (await missing("macvlan"));
+  if (lack) return skip(t, lack);
   const host = await makeHost(t);
   await host.container("d1");
-  const file = { cniVersion: "1.0.0", name: "alone", plugins: [{ type: "dummy" }] };
+  await host.exec("ip", ["link", "add", "wire0", "type", "veth", "peer", "name", "wire1"]);
+  const ipam = { type: "host-local", subnet: "10.4.0.0/24" };
+  const plugins = [{ type: "macvlan", master: "wire0", ipam }];
+  const file = { cniVersion: "1.0.0", name: "alone", plugins };
   await host.exec("mkdir", ["-p", NETWORKS]);
   writeFileSync(host.view(`${NETWORKS}/10-alone.conflist`), JSON.stringify(file));
   await host.exec(WEFT, ["add", "alone", "d1"]);
   const before = await hostState(host);
   for (const script of [
     "mount -t tmpfs t /run/netns",
-    "mount -t tmpfs t /mnt; mkdir /mnt/weft; mount --bind /run/weft /mnt/weft; mount --move /mnt /run",
+    "mount --bind /run/weft /mnt; mount -t tmpfs t /run; mkdir /run/weft; mount --bind /mnt /run/weft",
     "umount /run/netns/d1",
   ]) {
     const blind = `${script}; exec ${WEFT} gc`;
