@@ -163,7 +163,7 @@ await t.test("weft demo colours its words on a terminal, unless NO_COLOR is set"
     ["", true],
     ["1", false],
   ] as const) {
-    const { stdout } = await host.exec("script", typescript, { env: { NO_COLOR } });
+    const { stdout } = await host.exec("script", typescript, { env: { NO_COLOR, TERM: "xterm" } });
     t.equal(stdout.includes(ESCAPE), coloured, `NO_COLOR ${NO_COLOR}`);
   }
 });

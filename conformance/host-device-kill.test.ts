@@ -1,5 +1,5 @@
 /**
- * ADD and DEL of host-device, killed before every fourth of their system calls, and with every fourth
+ * ADD and DEL of host-device, killed before every eighth of their system calls, and with every eighth
  * failing: afterwards DEL, or GC where the runtime never calls DEL, leaves the host as it was.
  *
  * The device is a tap that no program has open: it never has carrier, so nothing changes by itself.
@@ -24,7 +24,7 @@ const plugin = { type: "host-device", device: DEVICE, ipam };
 const LIST = { cniVersion: "1.1.0", name: "net", plugins: [plugin] };
 
 /** How many system calls. WEFT_FAULTS=all leaves none out, WEFT_SEED repeats the choice. */
-const APART = 4;
+const APART = 8;
 
 t.setTimeout(FAULT_CASES.length * FAULTS_TIMEOUT_MS);
 t.comment(`WEFT_SEED=${SEED}`);

@@ -1,6 +1,6 @@
 /**
- * ADD and DEL of macvlan + host-local with hostAccess, killed before every fourth of their system calls, and
- * with every fourth failing: afterwards DEL, or GC where the runtime never calls DEL, leaves the host as it
+ * ADD and DEL of macvlan + host-local with hostAccess, killed before every eighth of their system calls, and
+ * with every eighth failing: afterwards DEL, or GC where the runtime never calls DEL, leaves the host as it
  * was, with neither the container's link nor the one that the host had for it.
  */
 import t from "tap";
@@ -28,7 +28,7 @@ const PLUGIN = {
 const LIST = { cniVersion: "1.1.0", name: "net", plugins: [PLUGIN] };
 
 /** How many system calls. WEFT_FAULTS=all leaves none out, WEFT_SEED repeats the choice. */
-const APART = 4;
+const APART = 8;
 
 t.setTimeout(FAULT_CASES.length * FAULTS_TIMEOUT_MS);
 t.comment(`WEFT_SEED=${SEED}`);
