@@ -20,8 +20,9 @@ export function refuseBlind(attachments: readonly AttachmentView[]): void {
   if (!first || attachments.some(({ namespace }) => namespace !== undefined)) return;
   const others = more.length > 0 ? `, and ${more.length} more` : "";
   const { container, ifname, network } = first;
+  const of = `${container} (${ifname} on ${network})`;
   throw new Error(
-    `cannot see the containers' namespaces here: of ${container} (${ifname} on ${network}) ${whyUnseen(first)}${others}
+    `cannot see the containers' namespaces here: of ${of} ${whyUnseen(first)}${others}
 run it as root among the host's mounts and processes: nsenter --target 1 --mount --pid`,
   );
 }
