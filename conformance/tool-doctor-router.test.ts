@@ -140,6 +140,14 @@ const FILTER: readonly FaultCase[] = [
     evidence: /from this host to port 8080 is dropped by ip filter INPUT /,
     after: "iptables -F INPUT",
   },
+  {
+    fault: "forward-dropped",
+    by: "of what the host sends",
+    cause: "iptables -A OUTPUT -o br-front -p tcp -d 10.9.0.3 -j DROP",
+    subject: "c2 (eth0 on front)",
+    evidence: /from this host to 10\.9\.0\.3 is dropped by ip filter OUTPUT /,
+    after: "iptables -F OUTPUT",
+  },
   { fault: "rules-missing", cause: "nft flush ruleset" },
   {
     fault: "rules-missing",

@@ -30,7 +30,7 @@ interface Passage {
 function passagesOf(side: string, { table = "", hook, iif, oif }: Evidence): Passage[] {
   if (table.startsWith("bridge ")) return [];
   if (hook === "input") return [{ iif, isAnswer: true }];
-  if (hook === "output") return [{ oif, isAnswer: true }];
+  if (hook === "output") return [{ oif }];
   if (hook !== "forward") return [];
   // a VLAN of a bridge has an interface of its own
   const inner = [iif, oif].find((name) => name === side || name?.startsWith(`${side}.`)) ?? iif;

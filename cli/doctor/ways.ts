@@ -1,6 +1,7 @@
 /**
- * The ways that packets of containers are to go: of each network to the uplink, to a neighbour, and from the
- * uplink and the host to each published port. Each is followed as `weft trace` does.
+ * The ways that packets of containers are to go: of each network to the uplink, to a neighbour, from the
+ * uplink and the host to each published port, and from the host to each container. Each is followed as `weft
+ * trace` does.
  */
 import {
   type Address,
@@ -71,6 +72,8 @@ export interface NetworkWays {
   readonly sideways: readonly Followed[];
   /** To published ports. */
   readonly inward: readonly Followed[];
+  /** From this host, as a kubelet probes. */
+  readonly local: readonly Followed[];
 }
 
 export function followWays(host: Host): NetworkWays[] {
@@ -89,7 +92,8 @@ export function followWays(host: Host): NetworkWays[] {
           .map((way) => ({ way, result: follow(world, host, way) }));
       const outward = isInternal ? [] : followed(toUplink);
       const inward = isInternal ? [] : followed(toPorts);
-      return { network, family, hasDefault, outward, sideways: followed(toNeighbours), inward };
+      const [sideways, local] = [followed(toNeighbours), followed(fromHost)];
+      return { network, family, hasDefault, outward, sideways, inward, local };
     });
   });
 }
@@ -149,6 +153,15 @@ function toPorts({ uplink, family }: Surroundings, attachments: readonly Attache
     ...(family === 4 ? waysFrom("this host", local, published.slice(0, 1)) : []),
     ...(outer ? waysFrom("the uplink", outer, published) : []),
   ];
+}
+
+function fromHost({ family }: Surroundings, attachments: readonly Attached[]): Way[] {
+  return attachments.flatMap((attached) => {
+    const to = addressOf(attached, family);
+    if (to === undefined) return [];
+    const course = `from this host to ${to}`;
+    return { attached, from: "host", to: parseAddress(to), port: WEB, course };
+  });
 }
 
 function firewallOf({ list }: Attached) {

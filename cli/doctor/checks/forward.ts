@@ -11,8 +11,8 @@ const INTENDED = /^(inet|bridge) weft|CNI-/;
 
 /** The ways of one kind after the other: what ends one ends others, by the same rule. */
 export function checkForward(host: Host, networks: readonly NetworkWays[]): Finding[] {
-  return networks.flatMap(({ outward, sideways, inward }) => {
-    for (const followed of [outward, sideways, inward]) {
+  return networks.flatMap(({ outward, sideways, inward, local }) => {
+    for (const followed of [outward, sideways, inward, local]) {
       const found = endings(host, followed);
       if (found.length > 0) return found;
     }
