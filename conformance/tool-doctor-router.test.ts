@@ -13,13 +13,26 @@ const lacks = await missing("bridge", "br_netfilter", "nf_tables");
 const ROUTER: readonly FaultCase[] = [
   { fault: "forwarding-off", cause: "sysctl -qw net.ipv4.ip_forward=0" },
   { fault: "forwarding-off", by: "the bridge's", cause: "sysctl -qw net.ipv4.conf.br-front.forwarding=0" },
+  {
+    fault: "forwarding-off",
+    by: "an interface with a dot",
+    cause: `
+ip link add up.10 type veth peer name beyond; ip link set beyond up; ip link set up.10 up
+ip address add 203.0.113.1/24 dev up.10; ip route add default via 203.0.113.2 metric 300
+sysctl -qw net/ipv4/conf/up.10/forwarding=0`,
+    evidence: /^net\/ipv4\/conf\/up\.10\/forwarding is 0/,
+    after: "ip link del up.10",
+  },
   { fault: "forwarding-off", by: "IPv6", cause: "sysctl -qw net.ipv6.conf.all.forwarding=0" },
   {
     fault: "router-advertisements-ignored",
     cause: `
+ip -n outside0 address add fe80::1/64 dev eth0 nodad
 ip -6 route del default; ip -6 route add default via fe80::1 dev uplink0 proto ra
 sysctl -qw net.ipv6.conf.uplink0.accept_ra=1`,
-    after: "ip -6 route del default; ip -6 route add default via 2001:db8:1::2",
+    after: `
+ip -n outside0 address del fe80::1/64 dev eth0
+ip -6 route del default; ip -6 route add default via 2001:db8:1::2`,
   },
   { fault: "host-route-missing", cause: "ip route del 10.6.0.2" },
   {
@@ -35,15 +48,6 @@ sysctl -qw net.ipv6.conf.uplink0.accept_ra=1`,
     evidence: /a rule or a route of this host forbids it/,
     after: "ip rule del to 10.6.0.2 prohibit",
     isUnmended: true,
-  },
-  {
-    fault: "rp-filter",
-    cause: `
-ip link add uplink9 type veth peer name beyond; ip link set beyond up; ip link set uplink9 up
-ip address add 203.0.113.1/24 dev uplink9; ip route add default via 203.0.113.2 metric 300
-sysctl -qw net.ipv4.conf.uplink9.rp_filter=1`,
-    evidence: /rp_filter of uplink9 is 1, .* leave by uplink0/,
-    after: "ip link del uplink9",
   },
   {
     fault: "way-blocked",
@@ -66,7 +70,7 @@ sysctl -qw net.ipv4.conf.uplink9.rp_filter=1`,
   {
     fault: "uplink-missing",
     cause: "ip route del default; ip -6 route del default",
-    evidence: /from 10\.9\.0\.2 to what is beyond this host is dropped: host has no route to /,
+    evidence: /goes from \S+ to what is beyond this host is dropped: host has no route to /,
     after: "ip route add default via 192.0.2.2; ip -6 route add default via 2001:db8:1::2",
     isUnmended: true,
   },
@@ -79,6 +83,15 @@ sysctl -qw net.ipv4.conf.uplink9.rp_filter=1`,
 ip address replace $(awk '/inet6/ { print $2 }' /run/addresses) dev uplink0 nodad; rm /run/addresses
 ip route add default via 192.0.2.2; ip -6 route add default via 2001:db8:1::2`,
     isUnmended: true,
+  },
+  {
+    fault: "rp-filter",
+    cause: `
+ip link add uplink9 type veth peer name beyond; ip link set beyond up; ip link set uplink9 up
+ip address add 203.0.113.1/24 dev uplink9; ip route add default via 203.0.113.2 metric 300
+sysctl -qw net.ipv4.conf.uplink9.rp_filter=1`,
+    evidence: /rp_filter of uplink9 is 1, .* leave by uplink0/,
+    after: "ip link del uplink9",
   },
   {
     fault: "rp-filter",

@@ -26,6 +26,12 @@ ip -n c1 address del 10.9.0.2/24 dev eth0`,
   },
   { fault: "route-missing", cause: "ip -n c1 route del default" },
   {
+    fault: "route-missing",
+    by: "another in its place",
+    cause: "ip -n c1 route replace default via 10.9.0.3",
+    evidence: /^no route default via 10\.9\.0\.1 by eth0, and another to there via 10\.9\.0\.3 by eth0$/,
+  },
+  {
     fault: "address-missing",
     by: "in a namespace that the container has made",
     cause: "ip netns add inner; ip -n c2 link set eth0 netns inner; ip -n inner link set eth0 up",
@@ -74,6 +80,12 @@ const BRIDGE: readonly FaultCase[] = [
   },
   { fault: "port-blocked", cause: "bridge link set dev $VETH state 0", evidence: /disabled/ },
   { fault: "gateway-missing", cause: "ip address del 10.9.0.1/24 dev br-front" },
+  {
+    fault: "gateway-missing",
+    by: "IPv6 that is off",
+    cause: "sysctl -qw net.ipv6.conf.br-front.disable_ipv6=1",
+    evidence: /net\.ipv6\.conf\.br-front\.disable_ipv6 is 1$/,
+  },
   { fault: "gateway-missing", by: "a pair's", cause: "ip address flush dev $PAIR" },
   {
     fault: "bridge-full",
@@ -100,6 +112,29 @@ ip link set stranger up; ip -n stranger link set eth0 up; ip -n stranger address
   },
   {
     fault: "address-conflict",
+    by: "an interface that is named as a command",
+    cause: `
+ip -n stranger link set eth0 down; ip -n stranger link set eth0 name ';id>&2;#'
+ip -n stranger link set ';id>&2;#' up; ip -n stranger address add 10.9.0.2/24 dev ';id>&2;#'`,
+    after: `
+ip -n stranger link set ';id>&2;#' down; ip -n stranger link set ';id>&2;#' name eth0
+ip -n stranger link set eth0 up`,
+  },
+  {
+    fault: "address-conflict",
+    by: "the bridge",
+    cause: "ip address add 10.9.0.2/24 dev br-front",
+    evidence: /^br-front of this host and eth0 of c1 have it, on bridge br-front$/,
+    remedy: "ip address del 10.9.0.2/24 dev br-front",
+  },
+  {
+    fault: "address-conflict",
+    by: "another interface of the host",
+    cause: "ip address add 10.9.0.2/32 dev lo; ip address add 10.6.0.2/32 dev $PAIR",
+    evidence: /^lo of this host has it, and it was given to c1 \(eth0 on front\)$/,
+  },
+  {
+    fault: "address-conflict",
     by: "duplicate detection",
     cause: `
 ip -n stranger address add fd00:9::99/64 dev eth0 nodad
@@ -116,11 +151,26 @@ ip -n stranger address del fd00:9::99/64 dev eth0`,
     after: "ip netns del stranger",
   },
   {
+    fault: "mac-conflict",
+    by: "the bridge",
+    cause: "ip link set br-front address $MAC",
+    evidence: /^br-front of this host and eth0 of c1 have it/,
+    also: ["mac-changed", "neighbour-wrong"],
+  },
+  {
     fault: "neighbour-wrong",
     cause: "ip neighbour replace 10.9.0.2 lladdr 02:00:00:00:00:77 dev br-front nud stale",
     evidence: /02:00:00:00:00:77/,
   },
+  {
+    fault: "neighbour-wrong",
+    by: "a container's, of its gateway",
+    cause: "ip -n c1 neighbour replace 10.9.0.1 lladdr 02:00:00:00:00:77 dev eth0 nud permanent",
+    subject: "c1 (eth0 on front)",
+    evidence: /it sends what is for 10\.9\.0\.1 to 02:00:00:00:00:77/,
+  },
   { fault: "forwarding-entry-wrong", cause: "bridge fdb replace $MAC dev $VETH2 master static" },
+  { fault: "forwarding-entry-wrong", by: "the bridge's own", cause: "bridge fdb replace $MAC dev br-front" },
 ];
 
 await showFamilies(t, { INTERFACE, BRIDGE, ADDRESSES }, lacks);
