@@ -61,7 +61,7 @@ export function filtered(
   trail.doubts.push(...end.doubts);
   const next: Flight = { ...flight, packet: end.packet, mark: end.mark, tracked: end.tracked };
   const evidence = end.steps.map((step) => ruleEvidence(step, question));
-  const isTranslated = formatPacket(packet) !== formatPacket(end.packet);
+  const isTranslated = packet !== end.packet && formatPacket(packet) !== formatPacket(end.packet);
   const link = question.iif ?? question.oif;
   if (end.verdict.code !== NF_ACCEPT) {
     const last = end.steps.at(-1);
