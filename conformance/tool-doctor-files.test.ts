@@ -35,6 +35,15 @@ const SHOW =
 
 const LEFTOVERS: readonly FaultCase[] = [
   {
+    fault: "attachment-unfinished",
+    cause: "rm $(grep -l netns/c2 /var/lib/cni/results/*)",
+    subject: "c2 (eth0 on front)",
+    evidence: /^bridge, firewall, masquerade recorded it, and there is no result: ADD was cut off/,
+    remedy: "weft del front /var/run/netns/c2 --ifname eth0",
+    isSafe: false,
+    after: "weft add front c2",
+  },
+  {
     fault: "attachment-gone",
     cause: "ip netns del c2",
     evidence: /its namespace \/var\/run\/netns\/c2 is gone/,

@@ -88,6 +88,7 @@ export const FAULTS = {
   "conntrack-full": careful(error("the kernel's table of connections is full")),
   // what is left over
   "container-unseen": careful(warning("a container lives where its namespace cannot be seen from here")),
+  "attachment-unfinished": careful(error("an ADD was cut off, and what it made is there")),
   "attachment-gone": warning("a container is gone, and what it had is not"),
   "veth-orphaned": warning("a veth pair belongs to no container"),
   "lease-orphaned": warning("an address is leased to nobody"),

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { listContainerdContainers } from "../containers/containerd.ts";
 import { podName } from "../containers/pod.ts";
+import { isNamedByPath } from "../runtime/attachment.ts";
 import { givenName, type Namespace } from "./namespaces.ts";
 
 /** Where podman's storage lists its containers, with their names. */
@@ -29,7 +30,7 @@ export function containerName({ containerId, args, namespace, netns }: Named): s
     podmanNames().get(id) ??
     (path && !isProcess(path) ? path.name : undefined) ??
     (HEX_ID.test(id) ? id.slice(0, ID_SHOWN) : undefined) ??
-    (containerId.startsWith("cnitool-") ? (namespace?.name ?? givenName(netns)) : undefined) ??
+    (isNamedByPath(containerId) ? (namespace?.name ?? givenName(netns)) : undefined) ??
     containerId
   );
 }

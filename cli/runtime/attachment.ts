@@ -22,6 +22,7 @@ export type Pair = readonly [key: string, value: string];
 
 /** Where `ip netns` keeps its namespaces, spelled as cnitool's users spell it: the id depends on it. */
 const NAMED_NETNS = "/var/run/netns";
+const ID_START = "cnitool-";
 /** Bytes of the hash of the path, of which the id is made. */
 const ID_BYTES = 10;
 
@@ -47,7 +48,12 @@ export function readAttachment(netns: string, ifname: string | undefined, variab
 /** The id that cnitool has for the container in that namespace. */
 export function containerIdOf(netnsPath: string): string {
   const digest = new Bun.CryptoHasher("sha512").update(netnsPath).digest().subarray(0, ID_BYTES);
-  return `cnitool-${digest.toHex()}`;
+  return `${ID_START}${digest.toHex()}`;
+}
+
+/** Whether it is such an id: of an attachment that cnitool or weft made, for a container without a runtime. */
+export function isNamedByPath(containerId: string): boolean {
+  return containerId.startsWith(ID_START);
 }
 
 function parsePairs(text: string): Pair[] {

@@ -8,6 +8,7 @@ import { netfilterSocket } from "../../../lib/netfilter/socket.ts";
 import type { Link } from "../../../lib/rtnetlink/link.ts";
 import { attachmentFileName, listDamagedRecords } from "../../../lib/state/record.ts";
 import { isUnseen, whyUnseen } from "../../inventory/unseen.ts";
+import { isNamedByPath } from "../../runtime/attachment.ts";
 import { allOf, shell } from "../../terminal/shell.ts";
 import { COLLECT } from "../collect.ts";
 import type { FaultId } from "../faults.ts";
@@ -32,12 +33,27 @@ export function checkLeftovers(host: Host): Finding[] {
   return [
     ...gone(host.attachments.filter(isGone)),
     ...unseen(host.attachments.filter(isUnseen)),
+    ...host.attachments.flatMap(unfinished),
     ...host.attachments.flatMap(renamedInside),
     ...leftBehind(host),
     ...host.stack.links.filter(({ kind }) => kind === "veth").flatMap((link) => vethOrphaned(host, link)),
     ...connectionsStale(host),
     ...recordsDamaged(host),
   ];
+}
+
+/**
+ * Made by weft or cnitool, which keep the result of every ADD that comes to its end; other runtimes may keep it
+ * where nobody looks.
+ */
+function unfinished(attached: Attached): Finding[] {
+  const { cached, records, namespace, network, netns, ifname, containerId } = attached;
+  const isKept = cached !== undefined || !isNamedByPath(containerId);
+  if (isKept || records.length === 0 || namespace === undefined || netns === "") return [];
+  const plugins = [...new Set(records.map(({ plugin }) => plugin))].sort().join(", ");
+  const evidence = `${plugins} recorded it, and there is no result: ADD was cut off, or goes on just now`;
+  const remedy = shell`weft del ${network} ${netns} --ifname ${ifname}`;
+  return [finding("attachment-unfinished", { subject: nameOf(attached), evidence, remedy })];
 }
 
 /** One finding for all: one command collects them. */
