@@ -51,7 +51,7 @@ export function containerIdOf(netnsPath: string): string {
   return `${ID_START}${digest.toHex()}`;
 }
 
-/** Whether it is such an id: of an attachment that cnitool or weft made, for a container without a runtime. */
+/** Whether it is such an id: cnitool or weft made the attachment, for a container without a runtime. */
 export function isNamedByPath(containerId: string): boolean {
   return containerId.startsWith(ID_START);
 }

@@ -43,8 +43,8 @@ export function checkLeftovers(host: Host): Finding[] {
 }
 
 /**
- * Made by weft or cnitool, which keep the result of every ADD that comes to its end; other runtimes may keep it
- * where nobody looks.
+ * Made by weft or cnitool, which keep the result of every ADD that comes to its end; other runtimes may keep
+ * it where nobody looks.
  */
 function unfinished(attached: Attached): Finding[] {
   const { cached, records, namespace, network, netns, ifname, containerId } = attached;
