@@ -109,7 +109,7 @@ function listFaults({ json }: Options): string {
     { title: "FAULT" },
     { title: "SEVERITY" },
     { title: "FIX" },
-    { title: "WHAT IS WRONG", shrink: 1 },
+    { title: "WHAT IS WRONG", shrink: 1, folds: true },
   ];
   const rows = faults.map(({ fault, severity, isSafe, title }) => [
     fault,

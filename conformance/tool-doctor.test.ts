@@ -286,6 +286,8 @@ await t.test("who may not, and who is not asked", { timeout: TIMEOUT_MS }, async
   });
   const nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", WEFT, "doctor"];
   t.match(await host.exec("setpriv", nobody, { reject: false }), { exitCode: 1, stderr: /run as root\n$/ });
+  const listed = await host.exec(WEFT, ["doctor", "--faults"], { env: { COLUMNS: "80" } });
+  t.notMatch(listed.stdout, "…", "what is wrong is said whole");
   const known = await host.exec(WEFT, ["doctor", "--faults", "--json"]);
   t.ok(
     JSON.parse(known.stdout).some(({ fault }: { fault: string }) => fault === "bridge-down"),

@@ -37,6 +37,20 @@ test("formatTable() takes from the next one when that has given all, and never f
   expect(formatTable([{ title: "A" }], [["a text that is long"]], 5)).toBe("A\na text that is long");
 });
 
+test("formatTable() goes on below with what folds", () => {
+  const columns = [{ title: "NAME" }, { title: "WHAT IT IS", shrink: 1, folds: true }];
+  const rows = [
+    ["web", "a server of pages"],
+    ["db", "a store"],
+  ];
+  expect(formatTable(columns, rows, 16).split("\n")).toEqual([
+    "NAME  WHAT IT IS",
+    "web   a server",
+    "      of pages",
+    "db    a store",
+  ]);
+});
+
 test("formatTable() leaves out what it can do without, before anything is cut below use", () => {
   const columns: readonly Column[] = [
     { title: "NAME", shrink: 1, least: 12, dispensable: 1 },

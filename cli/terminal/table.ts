@@ -1,4 +1,5 @@
 /** Tables for the terminal: columns as wide as they need, and as narrow as it takes to fit. */
+import { fold } from "./fold.ts";
 import { bold } from "./style.ts";
 import { terminalColumns } from "./width.ts";
 
@@ -11,6 +12,8 @@ export interface Column {
   /** Which is left out first where not all can keep as much as that: the largest; 0 or none never. */
   readonly dispensable?: number;
   readonly align?: "left" | "right";
+  /** What there is no room for goes on below, in place of being cut. */
+  readonly folds?: boolean;
 }
 
 const GAP = "  ";
@@ -19,8 +22,8 @@ const ELLIPSIS = "…";
 const SHRUNK_MIN = 6;
 
 /**
- * A header and a line a row, none longer than `width` as far as the columns that may give way allow it. No
- * newline at the end.
+ * A header and a line a row, or as many as take what folds, none longer than `width` as far as the columns
+ * that may give way allow it. No newline at the end.
  */
 export function formatTable(
   columns: readonly Column[],
@@ -28,12 +31,17 @@ export function formatTable(
   width = terminalColumns(),
 ): string {
   const shown = shownColumns(columns, rows, width);
-  const line = (cells: readonly string[]) =>
+  const line = (cells: readonly (string | undefined)[]) =>
     shown
-      .map(({ column: { align }, width: own, i }) => pad(cut(cells[i] ?? "", own), own, align ?? "left"))
+      .map(({ column: { align }, width: own, i }) => pad(cells[i] ?? "", own, align ?? "left"))
       .join(GAP)
       .trimEnd();
-  return [bold(line(columns.map(({ title }) => title))), ...rows.map(line)].join("\n");
+  const lines = (cells: readonly string[]) => {
+    const parts = new Map(shown.map((each) => [each.i, partsOf(each, cells[each.i] ?? "")]));
+    const height = Math.max(...[...parts.values()].map(({ length }) => length));
+    return Array.from({ length: height }, (_, at) => line(columns.map((_, i) => parts.get(i)?.[at])));
+  };
+  return [...lines(columns.map(({ title }) => title)).map(bold), ...rows.flatMap(lines)].join("\n");
 }
 
 interface ShownColumn {
@@ -41,6 +49,10 @@ interface ShownColumn {
   /** Which of the table's. */
   readonly i: number;
   readonly width: number;
+}
+
+function partsOf({ column, width }: ShownColumn, text: string): string[] {
+  return column.folds ? fold(text, { width }) : [cut(text, width)];
 }
 
 /** Those that fit, as wide as there is room. */
