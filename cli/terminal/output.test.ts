@@ -21,6 +21,13 @@ test("run() says that a full disk has not taken what was to be written, and fail
   });
 });
 
+test.each(["--help", "ls --help", "network create --help"])("run() says it of %s", (words) => {
+  expect(shell(`weft ${words} > /dev/full`)).toMatchObject({
+    exitCode: 1,
+    stderr: expect.stringContaining("weft: cannot write to standard output: ENOSPC"),
+  });
+});
+
 test("run() is silent where nobody reads on", () => {
   expect(shell("weft completion bash | true")).toEqual({ exitCode: 0, stdout: "", stderr: "" });
 });
@@ -35,4 +42,10 @@ test("watchOutput() writes all to a reader that is slower", () => {
 test("watchOutput() ends a line that nothing is in", () => {
   const blank = `import { watchOutput } from "${join(import.meta.dir, "output.ts")}"; watchOutput(); console.log()`;
   expect(shell(`"$0" -e '${blank}' | wc -l`)).toEqual({ exitCode: 0, stdout: "1", stderr: "" });
+});
+
+test("watchOutput() lets no name steer the terminal, on standard error neither", () => {
+  const steer = `import { watchOutput } from "${join(import.meta.dir, "output.ts")}"; watchOutput();
+    console.log("a\\x1b[2Jb"); console.error("c\\x1b[2Jd")`;
+  expect(shell(`"$0" -e '${steer}'`)).toEqual({ exitCode: 0, stdout: "a?[2Jb", stderr: "c?[2Jd" });
 });

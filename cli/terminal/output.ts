@@ -1,4 +1,7 @@
-/** Standard output, noticing what could not be written: a script may fill a file on a full disk. */
+/**
+ * Standard output, noticing what could not be written: a script may fill a file on a full disk; and what is
+ * said on standard error, which may name what others have named as well.
+ */
 import { writeSync } from "node:fs";
 import { printableText } from "./printable.ts";
 
@@ -13,6 +16,23 @@ let failure: string | undefined;
  */
 export function watchOutput(): void {
   console.log = (text = "") => writeAll(Buffer.from(`${printableText(text)}\n`));
+  const say = console.error;
+  console.error = (text = "") => say(printableText(String(text)));
+}
+
+/** The same for a help, after which the command ends the process itself. */
+export function writeHelp(text: string): void {
+  writeAll(Buffer.from(text));
+  if (failure === undefined) return;
+  reportOutput();
+  process.exit(1);
+}
+
+/** Says what could not be written, and has the tool fail. */
+export function reportOutput(): void {
+  if (failure === undefined) return;
+  console.error(`weft: cannot write to standard output: ${failure}`);
+  process.exitCode = 1;
 }
 
 /** "ENOSPC: no space left on device, write"; undefined where all is written, or nobody reads any more. */
