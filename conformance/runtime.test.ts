@@ -167,7 +167,8 @@ await t.test("weft says what is wrong before anything is begun", async (t) => {
   await refused("add net", /missing required argument 'container'\n\(--help says more\)/);
   await refused("ad net c1", /unknown command 'ad'/);
   const { files } = await host.snapshot();
-  t.same(Object.keys(files), ["/run/weft/locks/attachments", "/run/weft/locks/network:net"]); // what is locked, and no more
+  const locks = ["/run/weft/locks/attachments", "/run/weft/locks/network:net"];
+  t.same(Object.keys(files), locks); // what is locked, and no more
   const nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", WEFT, "add", "net", "c1"];
   t.match(await host.exec("setpriv", nobody, { reject: false }), {
     exitCode: 1,
