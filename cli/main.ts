@@ -1,7 +1,7 @@
 /** weft: the operator's tool. Its verbs are one file each, and only the one that is called is loaded. */
 import { Command } from "commander";
 import { version } from "../package.json" with { type: "json" };
-import { outputFailure, watchOutput } from "./terminal/output.ts";
+import { reportOutput, watchOutput, writeHelp } from "./terminal/output.ts";
 import { terminalColumns } from "./terminal/width.ts";
 
 type Load = () => Promise<{ readonly command: () => Command }>;
@@ -55,10 +55,7 @@ export async function run(): Promise<void> {
     console.error(`weft: ${withRemedy(error instanceof Error ? error.message : String(error))}`);
     process.exitCode = error instanceof Error && "exitCode" in error ? Number(error.exitCode) : 1;
   }
-  const failure = outputFailure();
-  if (failure === undefined) return;
-  console.error(`weft: cannot write to standard output: ${failure}`);
-  process.exitCode = 1;
+  reportOutput();
 }
 
 /** The program with the command of that name alone, or with all where it is none's. */
@@ -66,6 +63,7 @@ export async function loadProgram(verb = ""): Promise<Command> {
   const program = new Command("weft")
     .description("CNI plugins, and the tool to see and mend container networks")
     .version(version)
+    .configureOutput({ writeOut: writeHelp })
     .configureHelp({
       helpWidth: terminalColumns(),
       minWidthToWrap: 30,
@@ -88,7 +86,9 @@ async function addVerbs(program: Command, called: string): Promise<void> {
   const wanted = all.filter(({ name }) => name === called);
   for (const { group, load } of wanted.length > 0 ? wanted : all) {
     const { command } = await load();
-    program.addCommand(command().copyInheritedSettings(program).helpGroup(group));
+    const added = command().copyInheritedSettings(program).helpGroup(group);
+    for (const each of added.commands) each.copyInheritedSettings(program);
+    program.addCommand(added);
   }
 }
 

@@ -27,6 +27,6 @@ export function command(): Command {
     connectCommand(),
     disconnectCommand(),
   ];
-  for (const each of commands) network.addCommand(each.copyInheritedSettings(network));
+  for (const each of commands) network.addCommand(each);
   return network;
 }

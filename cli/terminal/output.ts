@@ -35,11 +35,6 @@ export function reportOutput(): void {
   process.exitCode = 1;
 }
 
-/** "ENOSPC: no space left on device, write"; undefined where all is written, or nobody reads any more. */
-export function outputFailure(): string | undefined {
-  return failure;
-}
-
 function writeAll(bytes: Uint8Array): void {
   let written = 0;
   while (written < bytes.length) {
