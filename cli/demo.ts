@@ -38,8 +38,9 @@ export function command(): Command {
     .description(
       `${summary}
 
-Runs in namespaces of its own, also without root where the kernel lets a user make them: \
-the host is not touched, and Ctrl-C leaves nothing. All topologies in turn, or those named:
+Runs in namespaces of its own, also without root where the kernel lets a user
+make them: the host is not touched, and Ctrl-C leaves nothing. All topologies in
+turn, or those named:
 
 ${listed().join("\n")}
 

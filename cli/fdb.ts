@@ -21,9 +21,9 @@ export function command(): Command {
     .description(
       `${description}
 
-Of each bridge what it has learned, and whose MACs these are. Of each overlay what
-the kernel has for the other hosts, beside what the store says has to be there,
-where weft agent runs.
+Of each bridge what it has learned, and whose MACs these are. Of each overlay
+what the kernel has for the other hosts, beside what the store says has to be
+there, where weft agent runs.
 
   weft fdb
   weft fdb docker0`,

@@ -16,10 +16,11 @@ export function command(): Command {
     description: "remove what attachments that are no more have left behind",
     network: "[network]",
     more: `Runs DEL for every attachment whose namespace or interface is gone, then GC on
-every plugin (of version 1.1.0) of every network of this host, also of those that
-have no file any more; with a name, of that network. Valid is an attachment of
-which a result under /var/lib/cni, or a record of weft's, leads to a namespace
-that exists, or whose address an interface has; a plugin removes all others.
+every plugin (of version 1.1.0) of every network of this host, also of those
+that have no file any more; with a name, of that network. Valid is an attachment
+of which a result under /var/lib/cni, or a record of weft's, leads to a
+namespace that exists, or whose address an interface has; a plugin removes all
+others.
 
 Nothing that lives is taken away: not a container whose interface has another
 name by now, nor one of which only the host's end of its pair can be seen. Where

@@ -5,7 +5,7 @@ import { installExecutable } from "./executables/install-executable.ts";
 
 export function command(): Command {
   return new Command("install")
-    .description("install this executable and a link for each plugin; safe while plugins are running")
+    .description("install this executable and a link for each plugin; safe while plugins run")
     .requiredOption("--to <directory>", "where the runtime looks for plugins, such as /opt/cni/bin")
     .action(({ to }: { to: string }) => {
       if (!import.meta.path.startsWith("/$bunfs/")) {

@@ -21,12 +21,12 @@ export function command(): Command {
     .description(
       `${description}
 
-One line an interface: the container, its network, its name there, its addresses,
-the other end of its cable on the host (or the device below), the bridge that is
-a port of, what of the host's ports leads to it, and whether it is up. Known are
-those of weft's plugins and those of every runtime that keeps results in
-/var/lib/cni/results. A narrow terminal has no room for the ports: weft ports.
-Loopback, which some runtimes attach as cni-loopback, is left out.
+One line an interface: the container, its network, its name there, its
+addresses, the other end of its cable on the host (or the device below), the
+bridge that is a port of, what of the host's ports leads to it, and whether it
+is up. Known are those of weft's plugins and those of every runtime that keeps
+results in /var/lib/cni/results. A narrow terminal has no room for the ports:
+weft ports. Loopback, which some runtimes attach as cni-loopback, is left out.
 
   weft ls
   weft ls --network mynet --json`,

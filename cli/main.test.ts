@@ -24,6 +24,12 @@ test("loadProgram() has help that fits a terminal of 80 columns, with every comm
       .split("\n")
       .filter((line) => line.length > 80);
     expect([command.name(), wide]).toEqual([command.name(), []]);
+    // a longer line would be wrapped, and leave a word or two on a line of their own
+    const long = command
+      .description()
+      .split("\n")
+      .filter((line) => line.length > 80);
+    expect([command.name(), long]).toEqual([command.name(), []]);
   }
   expect(program.helpInformation()).not.toContain("\nCommands:");
 });

@@ -21,8 +21,9 @@ export function rmCommand(): Command {
     .description(
       `${description}
 
-A network with containers is refused, and they are named. With the file goes what
-the network has on the host: its bridge, its leases. Files that others wrote stay.
+A network with containers is refused, and they are named. With the file goes
+what the network has on the host: its bridge, its leases. Files that others
+wrote stay.
 
   weft network rm blue`,
     )

@@ -16,7 +16,7 @@ interface Options {
 }
 
 export function command(): Command {
-  const description = "draw the host: its bridges, uplinks and overlays, and each container at its cable";
+  const description = "draw the host: bridges, uplinks, overlays, and each container at its cable";
   return new Command("topology")
     .summary(description)
     .description(

@@ -31,15 +31,17 @@ export function command(): Command {
     .description(
       `${description}
 
-Nothing is sent: the way of the first packet of a new connection, and of the first
-answer, is worked out from what the kernel of each namespace says of its routes,
-neighbours, bridges and packet filters. Each hop says what it is known from. A
-rule that asks for what nobody can know is named, and the verdict says so.
+Nothing is sent: the way of the first packet of a new connection, and of the
+first answer, is worked out from what the kernel of each namespace says of its
+routes, neighbours, bridges and packet filters. Each hop says what it is known
+from. A rule that asks for what nobody can know is named, and the verdict says
+so.
 
-With --live the packet is sent, and the kernel tells of every rule that it and its
-answer meet. The table of nftables that this takes is for this one flow, and goes
-with the command, however that ends. Rules of iptables-legacy are told of by the
-trace without --live alone.
+With --live the packet is sent, and the kernel tells of every rule that it and
+its answer meet. The table of nftables that this takes is for this one flow, and
+goes with the command, however that ends; a namespace has room for one such
+trace at a time. Rules of iptables-legacy are told of by the trace without
+--live alone.
 
   weft trace web db 5432          from a container to another, TCP
   weft trace web 192.0.2.1 53/udp to an address
