@@ -124,6 +124,16 @@ test("formatPorts() in 80 columns", () => {
   ]);
 });
 
+test("formatPorts() leaves out what there is no room for, in place of cutting it below use", () => {
+  expect(formatPorts(SHOWN.slice(0, 2), 40).split("\n")).toEqual([
+    "PORT      CONTAINER  STATE",
+    "5353/udp  web        open",
+    "8080/tcp  web        missing",
+  ]);
+  const [, dns] = formatPorts(SHOWN.slice(0, 2), 60).split("\n");
+  expect(dns).toBe("5353/udp  172.17.0.2:53                  web        open");
+});
+
 test("formatPorts() in 160 columns", () => {
   expect(formatPorts(SHOWN, 160).split("\n")).toEqual([
     "PORT           ADDRESS    LEADS TO                                     CONTAINER                         NETWORK  BY        STATE",

@@ -5,11 +5,11 @@ import type { PortState, PortView } from "./ports.ts";
 
 const COLUMNS: readonly Column[] = [
   { title: "PORT" },
-  { title: "ADDRESS", shrink: 2, least: 15 },
-  { title: "LEADS TO", shrink: 4, least: 22 },
+  { title: "ADDRESS", shrink: 2, least: 15, dispensable: 2 },
+  { title: "LEADS TO", shrink: 4, least: 22, dispensable: 1 },
   { title: "CONTAINER", shrink: 3, least: 12 },
-  { title: "NETWORK", shrink: 2, least: 10 },
-  { title: "BY", shrink: 1, least: 8, dispensable: 1 },
+  { title: "NETWORK", shrink: 2, least: 10, dispensable: 3 },
+  { title: "BY", shrink: 1, least: 8, dispensable: 4 },
   { title: "STATE" },
 ];
 
