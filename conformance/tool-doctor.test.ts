@@ -50,6 +50,7 @@ weft doctor --fix --yes > /dev/null`,
     fault: "mac-changed",
     by: "udev, of the bridge",
     cause: "ip link set br-front address 02:00:00:00:00:98",
+    also: ["neighbour-wrong"],
   },
   {
     fault: "attachment-differs",
