@@ -2,6 +2,7 @@
 import { isLinkLocal } from "../../lib/netaddr/address.ts";
 import { parsePrefix } from "../../lib/netaddr/prefix.ts";
 import { type Fact, formatFacts } from "../terminal/facts.ts";
+import { fold } from "../terminal/fold.ts";
 import { countOf, formatBytes } from "../terminal/quantity.ts";
 import { bold, dim, green, red, yellow } from "../terminal/style.ts";
 import type { AttachmentView } from "./attachment.ts";
@@ -65,7 +66,7 @@ function formatInterface(each: ContainerView["interfaces"][number], width: numbe
     ["traffic", trafficText(each)],
     ["id", attachment?.containerId],
   ];
-  return [title, ...formatFacts(name === "lo" ? loopback : facts, width)];
+  return [...fold(title, { hanging: 2, width }), ...formatFacts(name === "lo" ? loopback : facts, width)];
 }
 
 /** What was attached, as the results say; the kernel has nothing of it. */

@@ -167,7 +167,8 @@ test("formatOverlayTable() says where nobody knows what has to be there", () => 
   const entry = { mac: "00:00:00:00:00:00", addresses: [], host: "", vtep: "192.0.2.2", differences: [] };
   const table = { ...OVERLAY, source: "kernel", entries: [{ ...entry, state: "flood" }] } as const;
   expect(formatOverlayTable(table, 80).join("\n").split("\n")).toEqual([
-    "overlay over  VNI 42, vx42: as the kernel has it: no agent says what has to be there",
+    "overlay over  VNI 42, vx42: as the kernel has it: no agent says what has to be",
+    "  there",
     "MAC                ADDRESSES  HOST  VTEP       STATE",
     "00:00:00:00:00:00  -          -     192.0.2.2  flood",
   ]);

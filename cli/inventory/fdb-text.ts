@@ -1,4 +1,5 @@
 /** Forwarding tables for people. */
+import { fold } from "../terminal/fold.ts";
 import { countOf } from "../terminal/quantity.ts";
 import { bold, dim, green, type Paint, red } from "../terminal/style.ts";
 import { type Column, formatTable } from "../terminal/table.ts";
@@ -33,15 +34,15 @@ const PAINTS: Readonly<Record<EntryState, Paint>> = {
 export function formatBridgeTable({ bridge, networks, entries }: BridgeTable, width?: number): string[] {
   const on =
     networks.length > 0 ? `  ${networks.length === 1 ? "network" : "networks"} ${networks.join(", ")}` : "";
-  const title = `bridge ${bold(bridge)}${on}`;
-  if (entries.length === 0) return [title, dim("no container has been heard of yet")];
+  const title = fold(`bridge ${bold(bridge)}${on}`, { hanging: 2, width });
+  if (entries.length === 0) return [...title, dim("no container has been heard of yet")];
   const rows = entries.map((entry) => [
     entry.mac,
     portText(entry),
     entry.owner || NOTHING,
     originText(entry),
   ]);
-  return [title, formatTable(BRIDGE_COLUMNS, rows, width)];
+  return [...title, formatTable(BRIDGE_COLUMNS, rows, width)];
 }
 
 function portText({ port, vlan }: BridgeEntry): string {
@@ -64,8 +65,8 @@ export function formatOverlayTable(table: OverlayTable, width?: number): string[
       : wrong > 0
         ? red(`${countOf(wrong, "entry", "entries")} not as the store says`)
         : green("as the store says");
-  const title = `overlay ${bold(network)}  VNI ${vni}, ${device}: ${state}`;
-  if (entries.length === 0) return [title, dim("nothing is known of another host")];
+  const title = fold(`overlay ${bold(network)}  VNI ${vni}, ${device}: ${state}`, { hanging: 2, width });
+  if (entries.length === 0) return [...title, dim("nothing is known of another host")];
   const rows = entries.map((entry) => [
     entry.mac,
     entry.addresses.join(" ") || NOTHING,
@@ -73,7 +74,7 @@ export function formatOverlayTable(table: OverlayTable, width?: number): string[
     entry.vtep || NOTHING,
     PAINTS[entry.state](stateText(entry)),
   ]);
-  return [title, formatTable(OVERLAY_COLUMNS, rows, width)];
+  return [...title, formatTable(OVERLAY_COLUMNS, rows, width)];
 }
 
 function stateText({ state, differences }: OverlayEntry): string {

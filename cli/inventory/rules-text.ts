@@ -39,7 +39,7 @@ export function formatRules(
   for (const { attachment, rules } of explained) {
     if (lines.length > 0) lines.push("");
     const { container, network, ifname, addresses } = attachment;
-    lines.push(`${bold(container)}  ${network} ${ifname}  ${addresses.join(", ")}`.trimEnd());
+    lines.push(...folded(`${bold(container)}  ${network} ${ifname}  ${addresses.join(", ")}`, 0));
     lines.push(...rules.flatMap((rule) => formatRule(rule, folded)));
     const isHidden = tables.some(({ state }) => state === "unreadable");
     if (rules.length === 0) lines.push(...folded(isHidden ? HIDDEN : nothingFor(attachment), 2));

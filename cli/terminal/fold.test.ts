@@ -50,3 +50,10 @@ test.each([
   [1.5e9, "1.5 GB"],
   [7e18, "7000 PB"],
 ])("formatBytes(%d)", (bytes, text) => expect(formatBytes(bytes)).toBe(text));
+
+test("fold() counts what is seen of a painted text", () => {
+  expect(fold("\u001b[1mone\u001b[22m two three", { width: 7, hanging: 2 })).toEqual([
+    "\u001b[1mone\u001b[22m two",
+    "  three",
+  ]);
+});

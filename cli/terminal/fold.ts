@@ -9,7 +9,7 @@ interface FoldOptions {
   readonly width?: number | undefined;
 }
 
-/** A word that is longer than a line stays whole. */
+/** A word that is longer than a line stays whole. Colours take no room. */
 export function fold(
   text: string,
   { indent = 0, hanging = indent, width = terminalColumns() }: FoldOptions = {},
@@ -17,7 +17,7 @@ export function fold(
   const lines: string[] = [];
   let line = " ".repeat(indent);
   for (const word of text.split(/(?<= )(?! )/)) {
-    if (line.trimStart() !== "" && line.length + word.trimEnd().length > width) {
+    if (line.trimStart() !== "" && Bun.stringWidth(line + word.trimEnd()) > width) {
       lines.push(line.trimEnd());
       line = " ".repeat(hanging);
     }
