@@ -30,6 +30,7 @@ ip -n c1 address del 10.9.0.2/24 dev eth0`,
     by: "another in its place",
     cause: "ip -n c1 route replace default via 10.9.0.3",
     evidence: /^no route default via 10\.9\.0\.1 by eth0, and another to there via 10\.9\.0\.3 by eth0$/,
+    isSafe: false,
   },
   {
     fault: "address-missing",
