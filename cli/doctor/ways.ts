@@ -9,6 +9,7 @@ import {
   formatAddress,
   isLinkLocal,
   parseAddress,
+  sameAddress,
 } from "../../lib/netaddr/address.ts";
 import { parsePrefix } from "../../lib/netaddr/prefix.ts";
 import { parseService, readQuestion } from "../trace/endpoints.ts";
@@ -176,7 +177,14 @@ function areNeighbours(one: Attached, other: Attached): boolean {
   return !isApart && !isSet(one.main, "portIsolation");
 }
 
-function addressOf({ addresses }: Attached, family: Family): string | undefined {
-  const prefix = addresses.map(parsePrefix).find(({ address }) => address.family === family);
+/** The first that is in use: one that duplicate detection still holds back answers nobody. */
+function addressOf({ addresses, inside }: Attached, family: Family): string | undefined {
+  const held = (inside?.stack.addressesOf(inside.link) ?? []).filter(
+    ({ tentative, optimistic, dadFailed }) => dadFailed || (tentative && !optimistic),
+  );
+  const isHeld = (address: Address) => held.some(({ prefix }) => sameAddress(prefix.address, address));
+  const prefix = addresses
+    .map(parsePrefix)
+    .find(({ address }) => address.family === family && !isHeld(address));
   return prefix && formatAddress(prefix.address);
 }

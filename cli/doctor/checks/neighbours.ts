@@ -1,7 +1,7 @@
 /** What containers remember of this host: the MAC of their gateway. */
 import { formatAddress, sameAddress } from "../../../lib/netaddr/address.ts";
 import { formatMac } from "../../../lib/netaddr/mac.ts";
-import { NUD_NOARP } from "../../../lib/rtnetlink/neighbour.ts";
+import { NUD_PERMANENT } from "../../../lib/rtnetlink/neighbour.ts";
 import { shell } from "../../terminal/shell.ts";
 import { compareBytes } from "../../trace/filter/known-bytes.ts";
 import { type Finding, finding } from "../finding.ts";
@@ -11,7 +11,7 @@ export function checkNeighbours(host: Host): Finding[] {
   return host.attachments.flatMap((attached) => gatewaysWrong(host, attached));
 }
 
-/** As "neighbour-wrong" of the host: what the container sends by it goes to nobody, or to a stranger. */
+/** What is not permanent the container's kernel asks for again, as after a change of the bridge's MAC. */
 function gatewaysWrong(host: Host, attached: Attached): Finding[] {
   const { inside } = attached;
   const side = hostSideOf(host, attached);
@@ -19,7 +19,8 @@ function gatewaysWrong(host: Host, attached: Attached): Finding[] {
   const own = host.stack.addressesOf(side).map(({ prefix }) => prefix.address);
   return inside.stack.neighbours
     .filter(
-      ({ ifindex, mac, state }) => ifindex === inside.link.index && mac.length === 6 && !(state & NUD_NOARP),
+      ({ ifindex, mac, state }) =>
+        ifindex === inside.link.index && mac.length === 6 && (state & NUD_PERMANENT) !== 0,
     )
     .filter(({ address }) => own.some((each) => sameAddress(each, address)))
     .filter(({ mac }) => compareBytes(mac, side.mac) !== 0)

@@ -4,12 +4,13 @@
  */
 import { formatAddress, isLinkLocal, isLoopback } from "../../../lib/netaddr/address.ts";
 import type { Link } from "../../../lib/rtnetlink/link.ts";
-import type { Stack } from "../../inventory/stack.ts";
 import { allOf, shell } from "../../terminal/shell.ts";
 import { type Finding, finding } from "../finding.ts";
 import { type Host, nameOf } from "../host.ts";
 import { unexplained } from "../unexplained.ts";
 import { droppedLeg, type Followed, type NetworkWays, type Way } from "../ways.ts";
+
+const LEADING_NOWHERE = new Set(["bridge", "dummy"]);
 
 /** @param found what the other checks have found */
 export function checkReach(
@@ -48,8 +49,10 @@ interface End {
 function endOf({ stack }: Host, { way, result }: Followed): End[] {
   const leg = droppedLeg(result);
   if (!leg || leg.isFiltered || result.unknown.length > 0) return [];
-  const { from, attached } = way;
+  const { from, attached, neighbour = attached } = way;
   if (attached.inside === undefined || from === "host") return [];
+  // what others do with it, in namespaces that happen to be seen from here, is their affair
+  if (![stack.name, attached.container, neighbour.container].includes(leg.place)) return [];
   const isAnswer = leg === result.back;
   const isOwnWish = !isAnswer && leg.hops.length === 0; // it has not sent it at all
   const isUnrouted = leg.place === stack.name && leg.reason.includes(" has no route to ");
@@ -72,11 +75,13 @@ function blocked(ends: readonly End[]): Finding[] {
   });
 }
 
-function uplinkMissing({ stack }: Host, ends: readonly End[]): Finding[] {
+/** Of a host that leads somewhere at all. */
+function uplinkMissing(host: Host, ends: readonly End[]): Finding[] {
   const [first] = ends;
-  if (!first) return [];
+  const uplinks = uplinksOf(host);
+  if (!first || uplinks.length === 0) return [];
   const { subject, evidence } = said(first, ends);
-  const down = stack.links.filter((link) => isUplinkDown(stack, link));
+  const down = uplinks.filter(({ up }) => !up);
   const remedy = down[0] ? shell`ip link set ${down[0].name} up` : shell`ip route show table all`;
   const causes = down.map(({ name }) => `${name} is down`);
   return [finding("uplink-missing", { subject, evidence: [evidence, ...causes].join("; "), remedy })];
@@ -91,10 +96,13 @@ function said({ way, reason, isAnswer }: End, all: readonly End[]): Pick<Finding
   };
 }
 
-/** It leads elsewhere, or would if it were up: it has kept its addresses. */
-function isUplinkDown(stack: Stack, link: Link): boolean {
-  if (link.up || link.kind === "bridge") return false;
-  return stack
-    .addressesOf(link)
-    .some(({ prefix: { address } }) => !isLoopback(address) && !isLinkLocal(address));
+/** What leads elsewhere, or would if it were up: it keeps its addresses then, but those of IPv6. */
+function uplinksOf({ stack, attachments }: Host): Link[] {
+  const toContainers = new Set(attachments.map(({ outside }) => outside?.index));
+  return stack.links.filter((link) => {
+    if (LEADING_NOWHERE.has(link.kind ?? "") || toContainers.has(link.index)) return false;
+    return stack
+      .addressesOf(link)
+      .some(({ prefix: { address } }) => !isLoopback(address) && !isLinkLocal(address));
+  });
 }
