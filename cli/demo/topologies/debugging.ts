@@ -42,6 +42,7 @@ async function show(stage: Stage): Promise<void> {
   const { narrator } = stage;
   narrator.step("A host in the world outside, a network, and two containers");
   const outside = await stage.outside();
+  stage.run(`ip route add default via ${outside.addresses.map(addressOf)[0]}`);
   stage.network(NETWORK);
   for (const name of ["web", "db"]) stage.sandbox(name);
   const web = stage.connect("web", "shop", { ports: [PORT] });
