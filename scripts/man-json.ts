@@ -12,7 +12,7 @@ const ATTACHMENT =
 const RULES = "topic, says (sentences), by (nftables, iptables, …), elements (text, isMissing)";
 const LEG =
   "packet, verdict (delivered, left, dropped), reason, place, hops; a hop has place, device, text, evidence " +
-  "(kind, text; of a rule table, chain, rule, comment)";
+  "(kind, text; of a rule table, chain, rule, comment, number, hook, iif, oif)";
 const MEMBER = "container, containerId, ifname, addresses, mac, state (up, down, gone, unknown)";
 
 /** By the verb whose page it is. */
