@@ -135,6 +135,8 @@ kernelTest(
     expect(await refusal(UPLINK, onEth0, [network("a", wire)])).toContain('overlaps network "a"');
     const apart = { ...onEth0, ranges: ["192.0.2.64/26"] };
     expect(subnets(await plan(UPLINK, apart, [network("a", wire)]))).toEqual(["192.0.2.0/24"]);
+    const noRouter = `${UPLINK}; ip route del default; ip address add 192.0.2.1/24 dev eth0`;
+    expect(await refusal(noRouter, apart)).toContain("192.0.2.1 would be the containers' router");
     const twoLinks = `${UPLINK}; ip link add eth1 type bridge`;
     expect(await refusal(twoLinks, { ...apart, options: ["parent=eth1"] })).toContain(
       "overlaps address 192.0.2.7/24",

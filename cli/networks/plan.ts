@@ -1,7 +1,13 @@
 /** From what a user asks for to a network that is decided in every point: subnets, gateway, bridge. */
 import { faultOfIfname, isIdentifier } from "../../lib/cni/environment.ts";
 import { IPV6_MTU_MIN } from "../../lib/mtu.ts";
-import { type Family, parseAddress } from "../../lib/netaddr/address.ts";
+import {
+  type Address,
+  type Family,
+  formatAddress,
+  parseAddress,
+  sameAddress,
+} from "../../lib/netaddr/address.ts";
 import { formatPrefix } from "../../lib/netaddr/prefix.ts";
 import { findLink, IFNAME_MAX } from "../../lib/rtnetlink/link.ts";
 import type { RouteSocket } from "../../lib/rtnetlink/route-socket.ts";
@@ -12,6 +18,7 @@ import { NAME_MAX } from "./network-file.ts";
 import { findOverlap, type Occupied, occupiedSubnets } from "./occupied.ts";
 import type { NetworkPlan } from "./plugin-list.ts";
 import {
+  gatewayOf,
   isAnySubnet,
   leasedRanges,
   rangeSets,
@@ -145,10 +152,21 @@ function settleSubnets(
     const gateway = request.gateway ?? there?.gateway;
     const reserved = [...request.reserved, ...(there?.ownAddresses ?? [])];
     const complete = { ...request, gateway, reserved };
+    if (request.gateway === undefined && !words.internal) refuseOwnAsRouter(complete, there?.ownAddresses);
     refuseOverlap(complete, all, words, { ifname: parent ?? bridge, wire });
     settled.push(complete);
   }
   return settled;
+}
+
+/** A container on the wire of the host's interface does not reach the host by it. */
+function refuseOwnAsRouter(request: SubnetRequest, ownAddresses: readonly Address[] = []): void {
+  const router = gatewayOf(request);
+  if (!ownAddresses.some((own) => sameAddress(own, router))) return;
+  throw new SyntaxError(
+    `${formatAddress(router)} would be the containers' router, and is this host's own, which they do not reach
+name the router with --gateway; a network without one is --internal`,
+  );
 }
 
 /** The plugins would refuse every container. */
