@@ -69,7 +69,7 @@ await t.test("colours are the terminal's alone", { timeout: TIMEOUT_MS }, async 
   const host = await makeToolHost(t);
   await makeListedHost(host);
   const onTerminal = async (words: string, env: Record<string, string>) => {
-    const all = { TERM: "xterm", COLUMNS: "100", CNI_PATH: "/opt/cni/bin", ...env };
+    const all = { NO_COLOR: undefined, TERM: "xterm", COLUMNS: "100", CNI_PATH: "/opt/cni/bin", ...env };
     const script = ["--quiet", "--return", "--command", `/opt/cni/bin/weft ${words}`, "/dev/null"];
     return (await host.exec("script", script, { env: all })).stdout.replaceAll("\r\n", "\n");
   };

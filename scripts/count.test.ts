@@ -138,3 +138,10 @@ test("a file that runs others and broke off counts as a failure, whatever they d
   expect(countTap(broken)).toEqual({ passed: 2, failed: 1, skipped: 0 });
   expect(failedFilesInTap(broken)).toEqual(["machine.test.ts"]);
 });
+
+test("what tap adds about a file that timed out is not a file", () => {
+  const timedOut = `${OTHERS}not ok 2 - timeout!\n`;
+  expect(failedFilesInTap(timedOut)).toEqual(["machine.test.ts > b.test.ts"]);
+  expect(countTap(timedOut, AGAIN)).toEqual({ passed: 3, failed: 0, skipped: 1 });
+  expect(countTap(`${AGAIN}not ok 2 - timeout!\n`).failed).toBe(1);
+});
