@@ -22,7 +22,7 @@ import { BUILT_PLUGINS } from "./fixtures/project.ts";
 import { referencePlugins } from "./reference.ts";
 
 const TIMEOUT_MS = 120_000;
-t.setTimeout(6 * TIMEOUT_MS);
+t.setTimeout(3 * TIMEOUT_MS);
 const lacks = await missing("bridge", "br_netfilter", "nf_tables");
 
 const managed = (fault: string, also: readonly string[] = []): FaultCase => ({
