@@ -104,7 +104,9 @@ function isKnown(word: string): boolean {
 /** Runs it as it would run in a terminal. Returns the exit code. */
 function run(name: string, command: readonly string[]): number {
   console.log(`\n== ${name}`);
-  return Bun.spawnSync([...command], { cwd: ROOT, stdio: ["ignore", "inherit", "inherit"] }).exitCode;
+  const stdio: ["ignore", "inherit", "inherit"] = ["ignore", "inherit", "inherit"];
+  // as it is now: without it the program sees what was there when this one began
+  return Bun.spawnSync([...command], { cwd: ROOT, stdio, env: process.env }).exitCode;
 }
 
 /**

@@ -2,7 +2,7 @@
  * Attachments that weft's records tell of, and of which no result was kept here: ADD was cut off, by a kill
  * or a full disk, or goes on just now, or was run by a runtime that keeps its results elsewhere.
  */
-import { type AttachmentName, listAllRecords } from "../../lib/state/record.ts";
+import { type AttachmentName, listNetworkRecords } from "../../lib/state/record.ts";
 import { type Container, namespaceInode } from "../containers/container.ts";
 import type { Attachment } from "../runtime/attachment.ts";
 import type { Runtime } from "../runtime/plugin-request.ts";
@@ -15,12 +15,10 @@ export function unkeptOn(
   { containerId, runtime }: { containerId: string; runtime: Runtime },
 ): Attachment[] {
   const inode = namespaceInode(netnsPath);
-  const records = listAllRecords<unknown>()
-    .filter((record) => record.network === network)
-    .filter(
-      (record) =>
-        record.containerId === containerId || (inode !== undefined && namespaceInode(record.netns) === inode),
-    );
+  const records = listNetworkRecords<unknown>(network).filter(
+    (record) =>
+      record.containerId === containerId || (inode !== undefined && namespaceInode(record.netns) === inode),
+  );
   return [...Map.groupBy(records, (record) => `${record.containerId}:${record.ifname}`).values()]
     .flatMap(([first]) => first ?? [])
     .map(({ containerId, ifname, netns }) => ({

@@ -1,10 +1,10 @@
 /** Attachments that a runtime has made, or makes just now, since somebody listed those that there were. */
 import { isSameAttachment } from "../../lib/alias.ts";
-import { type AttachmentName, listAllRecords } from "../../lib/state/record.ts";
+import { type AttachmentName, listNetworkRecords } from "../../lib/state/record.ts";
 
 /** ADD writes its record before it makes anything, so that what has none is nobody's yet. */
 export function newcomersOn(network: string, known: readonly AttachmentName[]): AttachmentName[] {
-  return listAllRecords<unknown>()
-    .filter((record) => record.network === network)
-    .filter((record) => !known.some((each) => isSameAttachment(each, record)));
+  return listNetworkRecords<unknown>(network).filter(
+    (record) => !known.some((each) => isSameAttachment(each, record)),
+  );
 }

@@ -119,7 +119,7 @@ function pad(text: string, width: number, align: "left" | "right"): string {
 }
 
 /** Columns that a text takes; what is shown is Latin, so one a character. */
-export function textWidth(text: string): number {
+function textWidth(text: string): number {
   return [...unpainted(text)].length;
 }
 

@@ -90,7 +90,7 @@ function hasArrived({ verdict }: End): boolean {
 }
 
 /** Of the copies of a frame the one that came furthest; of equals, one that says why not further. */
-export function bestEnd(ends: readonly End[]): End | undefined {
+function bestEnd(ends: readonly End[]): End | undefined {
   const rank = ({ verdict, reason }: End) => 2 * RANKS[verdict] + (reason === "" ? 0 : 1);
   return ends.reduce<End | undefined>(
     (best, end) => (!best || rank(end) > rank(best) ? end : best),

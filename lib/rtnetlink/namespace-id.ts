@@ -29,14 +29,7 @@ export const namespaceIdMessage = messageCodec(rtgenmsg, namespaceIdAttributes);
  * leads there. Equivalent to `ip netns list-id`.
  */
 export function namespaceId(socket: RouteSocket, netns: Netns): number | undefined {
-  const { nsid } = socket.get({
-    doing: "find the id of a namespace",
-    name: "RTM_GETNSID",
-    type: RTM_GETNSID,
-    codec: namespaceIdMessage,
-    header: { family: AF_UNSPEC },
-    attributes: { fd: netns.fd },
-  });
+  const { nsid } = ask(socket, { fd: netns.fd });
   return nsid === NETNSA_NSID_NOT_ASSIGNED ? undefined : nsid;
 }
 
@@ -47,18 +40,22 @@ export function namespaceId(socket: RouteSocket, netns: Netns): number | undefin
  */
 export function isNamespaceAlive(socket: RouteSocket, nsid: number): boolean {
   try {
-    socket.get({
-      doing: "find a namespace by its id",
-      name: "RTM_GETNSID",
-      type: RTM_GETNSID,
-      codec: namespaceIdMessage,
-      header: { family: AF_UNSPEC },
-      attributes: { nsid },
-    });
+    ask(socket, { nsid });
     return true;
   } catch (error) {
     if (error instanceof NetlinkError && error.code === "ENOENT") return false;
     if (error instanceof NetlinkError && error.code === "EINVAL") return nsid >= 0;
     throw error;
   }
+}
+
+function ask(socket: RouteSocket, attributes: { fd: number } | { nsid: number }) {
+  return socket.get({
+    doing: "find the id of a namespace",
+    name: "RTM_GETNSID",
+    type: RTM_GETNSID,
+    codec: namespaceIdMessage,
+    header: { family: AF_UNSPEC },
+    attributes,
+  });
 }

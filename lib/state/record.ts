@@ -130,20 +130,23 @@ export function recordedInterfaces({ plugin, network, containerId }: Omit<Record
 
 /** Every plugin's records on every network. */
 export function listAllRecords<Details>(): AttachmentRecord<Details>[] {
-  return listDirectory(ATTACHMENTS_DIR).flatMap((network) => {
-    const directory = networkDirectory(network);
-    const names = listDirectory(directory).filter((name) => !name.endsWith(UNFINISHED));
-    return names.flatMap((name) => readRecord<Details>(`${directory}/${name}`) ?? []);
-  });
+  return listDirectory(ATTACHMENTS_DIR).flatMap((network) => listNetworkRecords<Details>(network));
+}
+
+/** Every plugin's records on the network. */
+export function listNetworkRecords<Details>(network: string): AttachmentRecord<Details>[] {
+  return recordPaths(network).flatMap((path) => readRecord<Details>(path) ?? []);
 }
 
 /** The files of records that cannot be read: damaged from outside. */
 export function listDamagedRecords(): string[] {
-  return listDirectory(ATTACHMENTS_DIR).flatMap((network) => {
-    const directory = networkDirectory(network);
-    const names = listDirectory(directory).filter((name) => !name.endsWith(UNFINISHED));
-    return names.map((name) => `${directory}/${name}`).filter((path) => isDamaged(path));
-  });
+  return listDirectory(ATTACHMENTS_DIR).flatMap(recordPaths).filter(isDamaged);
+}
+
+function recordPaths(network: string): string[] {
+  const directory = networkDirectory(network);
+  const names = listDirectory(directory).filter((name) => !name.endsWith(UNFINISHED));
+  return names.map((name) => `${directory}/${name}`);
 }
 
 /** Not where it has gone since. */
